@@ -44,7 +44,6 @@ export default tseslint.config(
   layer(['protocol/suite/**', 'protocol/fold/**'], [NATS, CHILD, OUTSIDE_PROTOCOL, '/(runtime|nats)/'], 'suite/ and fold/ know messages/ only'),
   layer(['protocol/runtime/**'], [NATS, CHILD, OUTSIDE_PROTOCOL, '/nats/'], 'runtime/ knows no NATS'),
   layer(['protocol/nats/**'], [OUTSIDE_PROTOCOL], 'nats/ is below the programs'),
-  layer(['agent/process/**'], [NATS, '^#(coordinator|cli|test)/'], 'agent never imports coordinator or cli'),
   layer(['agent/**'], [NATS, CHILD, '^#(coordinator|cli|test)/'], 'child processes belong to agent/process/, NATS to protocol/nats/'),
   layer(['agent/process/**'], [NATS, '^#(coordinator|cli|test)/'], 'agent never imports coordinator or cli'),
   layer(['coordinator/**'], [NATS, CHILD, '^#(agent|cli|test)/'], 'coordinator never imports agent or cli'),
