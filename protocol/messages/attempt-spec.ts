@@ -1,0 +1,98 @@
+/**
+ * What an agent needs to know to run one attempt: fully expanded, no template left, nothing to look
+ * up. It travels in the `start` command, is written to the attempt's `spec.json` and archived.
+ */
+import { z } from 'zod';
+import { RunId, Token } from './ids.ts';
+
+export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
+export const Axes = z.record(z.string(), AxisValueSchema);
+
+/** The steps of an attempt, in their order. */
+export const STEPS = ['preflight', 'setup', 'load', 'run', 'collect', 'teardown'] as const;
+export const StepName = z.enum(STEPS);
+export type StepName = z.infer<typeof StepName>;
+
+export const StepSpec = z.object({
+  step: StepName,
+  /** Name of the step's folder, unique in the attempt: `run`, `setup-2`. */
+  id: Token,
+  /** The command as argv; a `shell:` of the suite arrives as `/bin/sh -c ...`. Never empty. */
+  argv: z.array(z.string()).min(1),
+  env: z.record(z.string(), z.string()),
+  /** Absolute, or null for the attempt's own work folder. */
+  cwd: z.string().nullable(),
+  stdio: z.enum(['pipe', 'pty']),
+  /** Time limit of this step alone, ms; null for none. */
+  timeoutMs: z.number().positive().nullable(),
+  /** For preflight: what a failure means, and the line to show instead of the bare exit status. */
+  onFail: z.enum(['fail', 'skip']),
+  message: z.string().nullable(),
+});
+export type StepSpec = z.infer<typeof StepSpec>;
+
+/** Where a metric's value is read from, once the run step has ended. */
+export const MetricSource = z.discriminatedUnion('kind', [
+  /**
+   * A regular expression over the lines of a stream. Named groups: `value` (required), `unit` and
+   * `name` (override), every match is one measurement.
+   */
+  z.object({
+    kind: z.literal('regex'),
+    pattern: z.string(),
+    flags: z.string(),
+    stream: z.enum(['stdout', 'stderr']),
+  }),
+  /** A JSON file (relative to the work folder) and a path in it: `results[0].tokens_per_second`. */
+  z.object({ kind: z.literal('json_file'), file: z.string(), path: z.string() }),
+  /** The last line of stdout that is a JSON value, and a path in it. */
+  z.object({ kind: z.literal('json_last_line'), path: z.string() }),
+]);
+export type MetricSource = z.infer<typeof MetricSource>;
+
+export const MetricSpec = z.object({
+  name: z.string(),
+  unit: z.string(),
+  direction: z.enum(['higher', 'lower', 'none']),
+  /** Whether an attempt without this metric has failed at stage collect. */
+  required: z.boolean(),
+  from: MetricSource,
+});
+export type MetricSpec = z.infer<typeof MetricSpec>;
+
+export const Needs = z.object({
+  slots: z.number().int().positive(),
+  cpus: z.number().int().nonnegative(),
+  exclusive: z.boolean(),
+});
+export type Needs = z.infer<typeof Needs>;
+
+export const AttemptSpec = z.object({
+  run: RunId,
+  task: Token,
+  n: z.number().int().positive(),
+  suite: z.string(),
+  axes: Axes,
+  repeat: z.number().int().positive(),
+  /** Position of the task in the expanded matrix, from 0. */
+  index: z.number().int().nonnegative(),
+  seed: z.number().int(),
+  /** The suite's folder on the submitter's host, or null when it came from standard input. */
+  suiteDir: z.string().nullable(),
+  steps: z.array(StepSpec).min(1),
+  /** Phases in their declared order; a report of another name is a malformed line. */
+  phases: z.array(z.string()),
+  needs: Needs,
+  /** Budget of the whole attempt, ms; null for none. */
+  budgetMs: z.number().positive().nullable(),
+  graceMs: z.number().nonnegative(),
+  stopSignal: z.string(),
+  metrics: z.array(MetricSpec),
+  /** Globs in the work folder: stored in the run's directory at the end. */
+  files: z.array(z.string()),
+  /** Globs in the work folder of checkpoint files; the task's next attempt finds the last one. */
+  checkpoints: z.array(z.string()),
+  /** Undelivered log bytes an attempt may spool on the host. */
+  logLimitBytes: z.number().int().positive(),
+});
+export type AttemptSpec = z.infer<typeof AttemptSpec>;

@@ -1,0 +1,111 @@
+/**
+ * Events of an attempt. Only writer: the agent that owns it, on the attempt's own subject (I1).
+ *
+ *   accepted -> step_started (once per step) -> exited
+ *                 phase, progress, checkpoint, adopted, stopping   in between
+ *
+ * `elapsedMs` is the owner's monotonic clock since `accepted`: the one definition of an attempt's
+ * elapsed time (I2).
+ */
+import { z } from 'zod';
+import { StepName } from './attempt-spec.ts';
+import { AttemptOutcome, FailureClass, Metric, Proof, Stage } from './outcome.ts';
+
+const elapsedMs = z.number().nonnegative();
+
+/** How a step ended, with the proof of its rung. */
+export const StepResult = z.object({
+  step: StepName,
+  id: z.string(),
+  end: z.enum(['exited', 'signaled', 'exec_failed', 'lost']),
+  code: z.number().int().nullable(),
+  signal: z.string().nullable(),
+  /** The time limit (the step's or the attempt's) ended it. */
+  deadline: z.boolean(),
+  durationMs: z.number().nonnegative(),
+  userMs: z.number().nonnegative(),
+  systemMs: z.number().nonnegative(),
+  maxRssKiB: z.number().nonnegative(),
+  logBytes: z.number().int().nonnegative(),
+  proof: Proof,
+  /** Zero survivors, and the rung can prove it. */
+  proven: z.boolean(),
+  /** Processes that were alive beside or below the command when it ended or was stopped. */
+  processes: z.number().int().nonnegative(),
+  survivors: z.array(z.number().int()),
+});
+export type StepResult = z.infer<typeof StepResult>;
+
+/** Queued on the host; waits for its slots. */
+export const AttemptAccepted = z.object({
+  elapsedMs,
+  command: z.string(),
+  host: z.string(),
+  address: z.string(),
+});
+
+export const AttemptStepStarted = z.object({
+  elapsedMs,
+  step: StepName,
+  id: z.string(),
+  pid: z.number().int().nullable(),
+});
+
+/** The benchmark's own phase; only forward in the declared order (I3). */
+export const AttemptPhase = z.object({ elapsedMs, phase: z.string(), index: z.number().int() });
+
+/** The benchmark's own progress, 0 to 1, only forward. */
+export const AttemptProgress = z.object({ elapsedMs, progress: z.number().min(0).max(1) });
+
+/** A new agent process took the running attempt over (I8). */
+export const AttemptAdopted = z.object({
+  elapsedMs,
+  step: StepName.nullable(),
+  alive: z.boolean(),
+});
+
+/** A stop reached the attempt; its processes are being ended. */
+export const AttemptStopping = z.object({
+  elapsedMs,
+  command: z.string(),
+  by: z.string(),
+  reason: z.string().nullable(),
+});
+
+/** A file was stored in BM_FILES in `chunks` pieces under its hash. */
+export const StoredFile = z.object({
+  kind: z.enum(['checkpoint', 'result']),
+  /** Relative to the work folder. */
+  path: z.string(),
+  sha256: z.string(),
+  bytes: z.number().int().nonnegative(),
+  chunks: z.number().int().nonnegative(),
+});
+export type StoredFile = z.infer<typeof StoredFile>;
+export const AttemptFileStored = z.object({ elapsedMs, file: StoredFile });
+
+/** A line of the report that could not be read: said once per attempt, with the first such line. */
+export const AttemptReportMalformed = z.object({ elapsedMs, line: z.string(), reason: z.string() });
+
+export const AttemptExited = z.object({
+  elapsedMs,
+  outcome: AttemptOutcome,
+  stage: Stage.nullable(),
+  class: FailureClass.nullable(),
+  /** One line for people; null when passed. */
+  reason: z.string().nullable(),
+  /** The stop command that ended it, and who asked. */
+  stop: z.object({ command: z.string(), by: z.string(), reason: z.string().nullable() }).nullable(),
+  steps: z.array(StepResult),
+  metrics: z.array(Metric),
+  /** Size of the attempt's log, both streams: readers know when they have all of it (I7). */
+  logBytes: z.number().int().nonnegative(),
+  /** Bytes dropped at the spool limit, as [from, to) ranges. */
+  logGaps: z.array(z.object({ from: z.number().int(), to: z.number().int() })),
+  /** A clean-up that failed; never changes the outcome (I3). */
+  teardownFailure: z.string().nullable(),
+  /** Every process of the attempt is gone, proven by each step's rung (I5). */
+  proven: z.boolean(),
+  survivors: z.array(z.number().int()),
+});
+export type AttemptExited = z.infer<typeof AttemptExited>;

@@ -1,0 +1,65 @@
+/**
+ * Every message type with its version: the one list that encoding, decoding, the committed JSON
+ * Schemas and the golden payloads are made from.
+ *
+ * Within a version only optional fields are added. A change that is more than that gets a new
+ * version here plus an `upgrade` from the old one, which is read for one release more.
+ */
+import type { z } from 'zod';
+import * as attempt from './attempt.ts';
+import * as command from './command.ts';
+import * as host from './host.ts';
+import * as run from './run.ts';
+
+export const CATALOG = {
+  'attempt.accepted': { version: 1, schema: attempt.AttemptAccepted },
+  'attempt.step_started': { version: 1, schema: attempt.AttemptStepStarted },
+  'attempt.phase': { version: 1, schema: attempt.AttemptPhase },
+  'attempt.progress': { version: 1, schema: attempt.AttemptProgress },
+  'attempt.adopted': { version: 1, schema: attempt.AttemptAdopted },
+  'attempt.stopping': { version: 1, schema: attempt.AttemptStopping },
+  'attempt.file_stored': { version: 1, schema: attempt.AttemptFileStored },
+  'attempt.report_malformed': { version: 1, schema: attempt.AttemptReportMalformed },
+  'attempt.exited': { version: 1, schema: attempt.AttemptExited },
+  'run.submitted': { version: 1, schema: run.RunSubmitted },
+  'run.started': { version: 1, schema: run.RunStarted },
+  'run.stopping': { version: 1, schema: run.RunStopping },
+  'run.task_stopping': { version: 1, schema: run.TaskStopping },
+  'run.tasks_ended': { version: 1, schema: run.RunTasksEnded },
+  'run.stop_closed': { version: 1, schema: run.RunStopClosed },
+  'run.ended': { version: 1, schema: run.RunEnded },
+  'run.archived': { version: 1, schema: run.RunArchived },
+  'task.retrying': { version: 1, schema: run.TaskRetrying },
+  'task.ended': { version: 1, schema: run.TaskEnded },
+  'agent.started': { version: 1, schema: host.AgentStarted },
+  'agent.stopping': { version: 1, schema: host.AgentStopping },
+  'agent.unreachable': { version: 1, schema: host.AgentUnreachable },
+  'agent.returned': { version: 1, schema: host.AgentReturned },
+  'message.rejected': { version: 1, schema: host.MessageRejected },
+  'command.received': { version: 1, schema: host.CommandReceived },
+  'command.stop_done': { version: 1, schema: host.StopDone },
+  'command.revoke_answered': { version: 1, schema: host.RevokeAnswered },
+  'leader.elected': { version: 1, schema: host.LeaderElected },
+  'command.start': { version: 1, schema: command.StartCommand },
+  'command.revoke': { version: 1, schema: command.RevokeCommand },
+  'command.stop': { version: 1, schema: command.StopCommand },
+  'command.release': { version: 1, schema: command.ReleaseCommand },
+  'command.drain': { version: 1, schema: command.DrainCommand },
+} as const satisfies Record<string, { version: number; schema: z.ZodType }>;
+
+export type MessageName = keyof typeof CATALOG;
+export type MessageData<N extends MessageName> = z.infer<(typeof CATALOG)[N]['schema']>;
+
+/** CloudEvents `type`: `benchmesh.attempt.v1.exited`. */
+export function typeOf(name: MessageName): string {
+  const [noun, verb] = name.split('.') as [string, string];
+  return `benchmesh.${noun}.v${CATALOG[name].version}.${verb}`;
+}
+
+/** The name and version in a CloudEvents `type`; `name` is null when this program knows none such. */
+export function parseType(type: string): { name: MessageName | null; version: number } | null {
+  const match = /^benchmesh\.([a-z]+)\.v(\d+)\.([a-z_]+)$/.exec(type);
+  if (match === null) return null;
+  const name = `${match[1] ?? ''}.${match[3] ?? ''}`;
+  return { name: name in CATALOG ? (name as MessageName) : null, version: Number(match[2]) };
+}

@@ -1,0 +1,69 @@
+/**
+ * Ids are single subject tokens, checked on every way in: an id with a dot, a space, a wildcard or
+ * a line break could name somebody else's subject.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
+
+const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
+const RUN_ID = /^(\d{4})-(\d{2})-(\d{2})_(\d{2})-(\d{2})-(\d{2})-[a-z0-9]{4}$/;
+const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
+
+/** True for what may stand as one token of a subject; `all` is reserved. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text) && text !== 'all';
+}
+
+export const Token = z
+  .string()
+  .refine(isToken, 'must be 1 to 64 of A-Z a-z 0-9 _ - and not the reserved word "all"');
+
+export const RunId = z
+  .string()
+  .refine((text) => RUN_ID.test(text), 'must look like 2026-02-13_14-30-45-k3f9');
+
+export function isRunId(text: string): boolean {
+  return RUN_ID.test(text);
+}
+
+/** A run id: UTC time to the second plus four random characters, so that ids sort by time. */
+export function newRunId(now: Date, random: (bytes: number) => Uint8Array = randomBytes): string {
+  const stamp = now.toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '-');
+  return `${stamp}-${randomToken(4, random)}`;
+}
+
+/** An id for a command, an instance or an event: 20 random characters, 100 bits. */
+export function newId(random: (bytes: number) => Uint8Array = randomBytes): string {
+  return randomToken(20, random);
+}
+
+function randomToken(length: number, random: (bytes: number) => Uint8Array): string {
+  return Array.from(random(length), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+}
+
+export type AxisValue = string | number | boolean;
+
+/**
+ * A task's id: a hash of its axis values (whatever their order in the file) and its repeat, so it
+ * is the same in every run of the suite. 60 bits; expansion checks for collisions.
+ */
+export function taskId(axes: Readonly<Record<string, AxisValue>>, repeat: number): string {
+  const sorted = Object.keys(axes)
+    .sort()
+    .map((name) => [name, axes[name]]);
+  const digest = createHash('sha256')
+    .update(JSON.stringify([sorted, repeat]))
+    .digest();
+  return Array.from(digest.subarray(0, 12), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+}
+
+/** An attempt as people write it: `run/task#n`. */
+export interface AttemptRef {
+  readonly run: string;
+  readonly task: string;
+  readonly n: number;
+}
+
+export function attemptKey(ref: AttemptRef): string {
+  return `${ref.run}/${ref.task}#${ref.n}`;
+}

@@ -1,0 +1,80 @@
+/**
+ * Events of runs and tasks. Only writer: the leading coordinator (I1).
+ *
+ *   run:  submitted -> started -> [stopping] -> ended -> archived
+ *   task: [retrying ...] -> ended            (everything else of a task is its attempts' events)
+ */
+import { z } from 'zod';
+import { Token } from './ids.ts';
+import { FailureClass, RunOutcome, Stage, TaskOutcome } from './outcome.ts';
+import { SuiteSpec } from './suite-spec.ts';
+
+export const RunSubmitted = z.object({
+  suite: SuiteSpec,
+  /** The suite file as submitted, byte for byte. */
+  suiteText: z.string(),
+  suiteFile: z.string().nullable(),
+  /** user@host of the submitter. */
+  by: z.string(),
+  /** Number of tasks the suite expands to. */
+  tasks: z.number().int().nonnegative(),
+  /** Runs this one was queued behind when it was submitted. */
+  behind: z.array(z.string()),
+  labels: z.record(z.string(), z.string()),
+});
+export type RunSubmitted = z.infer<typeof RunSubmitted>;
+
+/** The first task was handed to an agent. */
+export const RunStarted = z.object({});
+
+/** The coordinator has read a stop of the whole run; nothing of it starts any more. */
+export const RunStopping = z.object({
+  command: z.string(),
+  /** Stream sequence of the stop in BM_COMMANDS: starts carry it as `afterStop` (I6). */
+  stopSequence: z.number().int().positive(),
+  by: z.string(),
+  reason: z.string().nullable(),
+});
+
+/** A stop of one task of the run was read. */
+export const TaskStopping = RunStopping.extend({ task: Token });
+
+/** Ends of tasks that never had an attempt to report them, in bulk. */
+export const RunTasksEnded = z.object({
+  outcome: TaskOutcome,
+  reason: z.string(),
+  tasks: z.array(Token),
+});
+
+/** A stop is over: everyone who had to has acknowledged, or was given up as stated (I5). */
+export const RunStopClosed = z.object({
+  command: z.string(),
+  result: z.enum(['dead', 'unproven', 'unkillable']),
+});
+
+export const RunEnded = z.object({
+  outcome: RunOutcome,
+  /** Tasks by outcome. */
+  counts: z.partialRecord(TaskOutcome, z.number().int()),
+  reason: z.string().nullable(),
+});
+
+/** The run's directory is complete. `directory` is absolute on the coordinator's host. */
+export const RunArchived = z.object({ directory: z.string() });
+
+/** Attempt `n` failed and attempt `n + 1` will follow: the task is pending again. */
+export const TaskRetrying = z.object({
+  n: z.number().int().positive(),
+  class: FailureClass,
+  reason: z.string().nullable(),
+});
+
+export const TaskEnded = z.object({
+  outcome: TaskOutcome,
+  /** The attempt that decided; null when there was none. */
+  n: z.number().int().positive().nullable(),
+  stage: Stage.nullable(),
+  class: FailureClass.nullable(),
+  reason: z.string().nullable(),
+});
+export type TaskEnded = z.infer<typeof TaskEnded>;
