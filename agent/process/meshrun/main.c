@@ -1,0 +1,57 @@
+/* meshrun: runs one step of an attempt, outlives the agent, proves that nothing is left.
+ *
+ *   meshrun --step=DIR --cookie=TEXT [flags, see options.h] -- PROGRAM [ARGUMENT ...]
+ *   meshrun --spawner        makes such processes on request, see spawner.h
+ *
+ * Its architecture is in ../README.md. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "options.h"
+#include "report.h"
+#include "spawner.h"
+#include "step.h"
+
+enum { EXIT_USAGE = 64 };
+
+static void complain(const char *wrong) {
+  struct text t;
+  text_clear(&t);
+  text_add(&t, "meshrun: missing or wrong: ");
+  text_add(&t, wrong);
+  text_add(&t, "\n");
+  if (write(2, t.bytes, t.length) < 0) return;
+}
+
+/* SIGCHLD is read from a signalfd, TERM and INT mean stop, the rest must not end us. */
+static void own_signals(void) {
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGCHLD);
+  sigaddset(&mask, SIGTERM);
+  sigaddset(&mask, SIGINT);
+  sigprocmask(SIG_SETMASK, &mask, 0);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL);
+}
+
+int main(int argc, char **argv) {
+  static struct host host;
+  struct options o;
+  own_signals();
+  syscall(SYS_close_range, 3u, ~0u, 0u); /* whatever the caller forgot */
+  host_read(&host);
+  if (argc == 2 && strcmp(argv[1], "--spawner") == 0) return spawner_run(&host);
+  const char *wrong = options_parse(&o, argc - 1, argv + 1);
+  if (wrong) {
+    complain(wrong);
+    return EXIT_USAGE;
+  }
+  return step_run(&o, &host, (struct starter){.fd = -1});
+}

@@ -1,0 +1,26 @@
+/* options: what meshrun is asked to do, from its flags. Everything after "--" is
+ * the child's argv; meshrun's own environment is the child's. */
+#ifndef MESHRUN_OPTIONS_H
+#define MESHRUN_OPTIONS_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+  const char *step;      /* --step DIR: where record, FIFOs and segments live */
+  const char *cookie;    /* --cookie TEXT: names the start token record.TEXT, kept in the record */
+  const char *cwd;       /* --cwd DIR of the child */
+  const char *stop_file; /* --stop-file PATH, created when a stop begins; may be absent */
+  int64_t budget_ms;     /* --budget-ms, -1: none */
+  int64_t grace_ms;      /* --grace-ms from the stop signal to KILL */
+  int64_t linger_ms;     /* --linger-ms orphans may finish by themselves after the main child */
+  int64_t patience_ms;   /* --patience-ms of KILL before survivors are reported */
+  int64_t limit_bytes;   /* --limit-bytes of undelivered output on disk */
+  int stop_signal;       /* --stop-signal NUMBER */
+  bool pty;              /* --pty: stdout and stderr are terminals */
+  bool no_children_file; /* --no-children-file: as on a kernel without /proc/.../children */
+  char **argv;           /* the child's, after "--" */
+};
+
+/* Returns 0, or the flag (or a word) that is wrong. */
+const char *options_parse(struct options *o, int argc, char **argv);
+#endif

@@ -1,0 +1,132 @@
+/**
+ * The words of process supervision: what a step is asked to do and how it ended.
+ * Documented for users of this folder in README.md.
+ */
+
+/** What supervision stands on, best first; a cgroup rung comes above these. */
+export type Rung = 'subreaper' | 'scan';
+
+/** What the statement "nothing of this step is left" rests on; `scan` proves nothing. */
+export type StopProof = 'cgroup' | 'subreaper' | 'scan';
+
+/** One step to run. The caller has written its own spec.json before it starts it. */
+export interface StepSpec {
+  /** argv[0] without a slash is looked up in the PATH of `env`. Never given to a shell. */
+  readonly argv: readonly string[];
+  /** The child's complete environment; the supervisor adds only BENCHMESH_COOKIE. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly stdio: 'pipe' | 'pty';
+  /** Counted from exec, enforced with the agent dead; null: no limit. */
+  readonly budgetMs: number | null;
+  /** From the stop signal to KILL; 0 kills at once. */
+  readonly graceMs: number;
+  /** A signal name, `SIGTERM` if in doubt. */
+  readonly stopSignal: string;
+  /** Created when a stop begins: the value of $BENCHMESH_STOP. */
+  readonly stopFile: string;
+  /** How much undelivered output may lie on disk; beyond it output is dropped and counted. */
+  readonly logLimitBytes: number;
+}
+
+export type StepEnd =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'signaled'; readonly signal: string; readonly core: boolean }
+  /** The program never ran. `errno` is a name such as ENOENT; `message` one line for a user. */
+  | { readonly kind: 'exec_failed'; readonly errno: string; readonly reason: ExecFailure; readonly message: string }
+  /** It ran, and how it ended is not known. Never guessed. */
+  | { readonly kind: 'lost'; readonly reason: string };
+
+export type ExecFailure =
+  | 'not-found'
+  | 'interpreter-missing'
+  | 'not-executable'
+  | 'not-permitted'
+  | 'is-directory'
+  | 'corrupt'
+  | 'empty'
+  | 'no-interpreter-line'
+  | 'arguments-too-long'
+  | 'cwd'
+  /** meshrun itself could not begin: no pids, no disk, no such step folder. */
+  | 'supervision'
+  | 'other';
+
+export interface StepUsage {
+  readonly userMs: number;
+  readonly systemMs: number;
+  readonly maxRssKiB: number;
+}
+
+/** What is known of the step's processes after its end (I5, I9). */
+export interface StepGone {
+  readonly proof: StopProof;
+  /** True only when proven: on the subreaper rung by ECHILD. Never true on the scan rung. */
+  readonly empty: boolean;
+  /** Distinct processes that were signalled or reaped. */
+  readonly processes: number;
+  readonly reaped: number;
+  /** Rounds of signalling; 0 when everything ended by itself. */
+  readonly waves: number;
+  /** Pids known alive at the end, at most 64 named. */
+  readonly survivors: readonly number[];
+  /** The strongest signal that was sent, null if none. */
+  readonly signal: string | null;
+  /** From the begin of the stop to empty; null if there was no stop. */
+  readonly goneMs: number | null;
+}
+
+export interface StepOutcome {
+  readonly end: StepEnd;
+  /** The budget began the stop. */
+  readonly deadline: boolean;
+  /** A stop was asked for before the end, or while orphans were left. */
+  readonly stopRequested: boolean;
+  /** From exec to the main process's end, on the owner's monotonic clock; null when lost. */
+  readonly durationMs: number | null;
+  readonly usage: StepUsage | null;
+  readonly gone: StepGone;
+  /** All output of both streams, kept or dropped: the end of the combined offset. */
+  readonly logBytes: number;
+  readonly droppedBytes: number;
+}
+
+/** What the owner of a step hears, each from a fresh turn of the event loop, never from within start(). */
+export interface StepEvents {
+  /** The pid is on disk; the program may still turn out not to be executable. At most once. */
+  onStarted?(pid: number): void;
+  /** New bytes are in the segments; at most 50 times a second. */
+  onOutput?(): void;
+  /** Exactly once. `gone.survivors` not empty: unkillable processes hold on, see onGone. */
+  onEnd(outcome: StepOutcome): void;
+  /** After an onEnd with survivors, should they end after all. At most once. */
+  onGone?(outcome: StepOutcome): void;
+}
+
+export interface StepHandle {
+  /** Of the main process; null until started. */
+  readonly pid: number | null;
+  /** Asks for the end. Idempotent; may be called again with less grace or `now`. */
+  stop(options?: { readonly graceMs?: number; readonly now?: boolean }): void;
+  /** Stops listening; the step itself goes on. No callback comes after it. */
+  detach(): void;
+}
+
+/** What a returning agent finds in a step's folder (I8). */
+export type Adoption =
+  | { readonly kind: 'alive'; readonly handle: StepHandle }
+  | { readonly kind: 'ended'; readonly outcome: StepOutcome }
+  /** Nothing ever ran there, and no earlier start can still come: start() may be called. */
+  | { readonly kind: 'not_started' };
+
+export interface Supervisor {
+  readonly rung: Rung;
+  /** Why it is not the best rung this build has; null if it is. */
+  readonly degraded: string | null;
+  /** `stepDir` exists and has never seen a start (or adopt said not_started). Never throws. */
+  start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle;
+  /** Takes up a step started by an agent that died. `events` serves an `alive` one only. */
+  adopt(stepDir: string, events: StepEvents): Promise<Adoption>;
+  /** Detaches from everything; steps go on. */
+  close(): void;
+}
