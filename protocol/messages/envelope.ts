@@ -100,7 +100,7 @@ export function decode(bytes: Uint8Array): Decoded {
     return { kind: 'rejected', type: null, reason: `envelope: ${firstIssue(header.error)}` };
   const { type } = header.data;
   const parsed = parseType(type);
-  if (parsed?.name == null)
+  if (parsed === null || parsed.name === null)
     return { kind: 'rejected', type, reason: `unknown message type ${type}` };
   const { version, schema } = CATALOG[parsed.name];
   if (parsed.version > version) {

@@ -38,11 +38,15 @@ export const filters = {
   mailbox: (agent: string) => [`${ERA}.cmd.${agent}.>`, `${ERA}.cmd.all.stop`],
   /** Every start of a run, to whichever agent. */
   startsOf: (run: string) => `${ERA}.cmd.*.start.${run}`,
-  /** Every event that concerns a run, whoever writes it; what the fold of the run reads. */
+  /**
+   * What the fold of a run reads: every event that concerns it, whoever writes it, and the
+   * coordinator's observations of agents (its tasks show `unreachable`).
+   */
   runEvents: (run: string) => [
     `${ERA}.evt.run.${run}`,
     `${ERA}.evt.task.${run}.>`,
     `${ERA}.evt.agent.*.${run}.>`,
+    `${ERA}.evt.fleet.*`,
   ],
   allRuns: () => `${ERA}.evt.run.*`,
   acksOf: (command: string) => `${ERA}.evt.ack.*.${command}`,

@@ -1,0 +1,119 @@
+/**
+ * One attempt, folded from its agent's events. Forward only (I3): an event that would take the
+ * state, the phase, the progress or the elapsed time back changes nothing.
+ */
+import { STEPS, type StepName } from '../messages/attempt-spec.ts';
+import type { AttemptExited, StoredFile } from '../messages/attempt.ts';
+import type { Message } from '../messages/envelope.ts';
+
+export type AttemptState = 'accepted' | StepName | 'exited';
+
+export interface AttemptFold {
+  readonly n: number;
+  readonly agent: string;
+  readonly host: string;
+  readonly address: string;
+  readonly acceptedMs: number;
+  state: AttemptState;
+  startedMs: number | null;
+  exitedMs: number | null;
+  /** The owner's monotonic clock since `accepted`, at its last event. */
+  elapsedMs: number;
+  phase: string | null;
+  phaseIndex: number;
+  progress: number | null;
+  pid: number | null;
+  adoptions: number;
+  stopping: {
+    readonly command: string;
+    readonly by: string;
+    readonly reason: string | null;
+  } | null;
+  malformedReport: string | null;
+  readonly files: StoredFile[];
+  exited: AttemptExited | null;
+}
+
+const rank = (state: AttemptState): number =>
+  state === 'accepted' ? 0 : state === 'exited' ? STEPS.length + 1 : STEPS.indexOf(state) + 1;
+
+export function createAttemptFold(
+  n: number,
+  agent: string,
+  accepted: { host: string; address: string; elapsedMs: number; timeMs: number },
+): AttemptFold {
+  return {
+    n,
+    agent,
+    host: accepted.host,
+    address: accepted.address,
+    acceptedMs: accepted.timeMs,
+    state: 'accepted',
+    startedMs: null,
+    exitedMs: null,
+    elapsedMs: accepted.elapsedMs,
+    phase: null,
+    phaseIndex: -1,
+    progress: null,
+    pid: null,
+    adoptions: 0,
+    stopping: null,
+    malformedReport: null,
+    files: [],
+    exited: null,
+  };
+}
+
+/** Applies an attempt event; false when it changed nothing because it came late or twice. */
+export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: number): boolean {
+  if (fold.state === 'exited') return false;
+  switch (message.name) {
+    case 'attempt.step_started':
+      if (rank(message.data.step) < rank(fold.state)) return false;
+      fold.state = message.data.step;
+      fold.pid = message.data.pid;
+      fold.startedMs ??= timeMs;
+      break;
+    case 'attempt.phase':
+      if (message.data.index <= fold.phaseIndex) return false;
+      fold.phase = message.data.phase;
+      fold.phaseIndex = message.data.index;
+      break;
+    case 'attempt.progress':
+      if (fold.progress !== null && message.data.progress <= fold.progress) return false;
+      fold.progress = message.data.progress;
+      break;
+    case 'attempt.adopted':
+      fold.adoptions += 1;
+      break;
+    case 'attempt.stopping':
+      fold.stopping ??= {
+        command: message.data.command,
+        by: message.data.by,
+        reason: message.data.reason,
+      };
+      break;
+    case 'attempt.file_stored':
+      if (
+        fold.files.some(
+          (file) =>
+            file.path === message.data.file.path && file.sha256 === message.data.file.sha256,
+        )
+      )
+        return false;
+      fold.files.push(message.data.file);
+      break;
+    case 'attempt.report_malformed':
+      fold.malformedReport ??= message.data.line;
+      break;
+    case 'attempt.exited':
+      fold.state = 'exited';
+      fold.exitedMs = timeMs;
+      fold.exited = message.data;
+      break;
+    default:
+      return false;
+  }
+  fold.elapsedMs = Math.max(fold.elapsedMs, message.data.elapsedMs);
+  return true;
+}

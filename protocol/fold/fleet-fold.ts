@@ -1,0 +1,75 @@
+/**
+ * The fleet, folded from host events (each agent's own) and fleet events (the coordinator's
+ * observations). `unreachable` is a flag on an agent, never a state of an attempt.
+ */
+import type { Registration } from '../messages/host.ts';
+import { parseSubject } from '../messages/subjects.ts';
+import type { EventRecord } from './record.ts';
+
+export interface AgentFold {
+  readonly agent: string;
+  registration: Registration | null;
+  state: 'ready' | 'stopped';
+  unreachable: boolean;
+  /** Stream time of the last start. */
+  startedMs: number;
+  /** Stream time of the last change. */
+  changedMs: number;
+  rejected: number;
+}
+
+export interface FleetFold {
+  sequence: number;
+  readonly agents: Map<string, AgentFold>;
+}
+
+export function createFleetFold(): FleetFold {
+  return { sequence: 0, agents: new Map() };
+}
+
+export function applyToFleet(fold: FleetFold, record: EventRecord): void {
+  const subject = parseSubject(record.subject);
+  if (subject?.kind !== 'host' && subject?.kind !== 'fleet') return;
+  if (record.sequence <= fold.sequence) return;
+  fold.sequence = record.sequence;
+  const { message, timeMs } = record;
+  const known = fold.agents.get(subject.agent);
+  if (known === undefined && message.name !== 'agent.started') return;
+  const agent = known ?? newAgent(subject.agent);
+  fold.agents.set(subject.agent, agent);
+  agent.changedMs = timeMs;
+  switch (message.name) {
+    case 'agent.started':
+      agent.registration = message.data.registration;
+      agent.state = 'ready';
+      agent.unreachable = false;
+      agent.startedMs = timeMs;
+      break;
+    case 'agent.stopping':
+      agent.state = 'stopped';
+      break;
+    case 'agent.unreachable':
+      agent.unreachable = true;
+      break;
+    case 'agent.returned':
+      agent.unreachable = false;
+      break;
+    case 'message.rejected':
+      agent.rejected += 1;
+      break;
+    default:
+      break;
+  }
+}
+
+function newAgent(agent: string): AgentFold {
+  return {
+    agent,
+    registration: null,
+    state: 'ready',
+    unreachable: false,
+    startedMs: 0,
+    changedMs: 0,
+    rejected: 0,
+  };
+}

@@ -1,0 +1,236 @@
+/**
+ * One run, folded from BM_EVENTS: the only source of what anybody is shown of it (I2).
+ *
+ *   run.submitted --expand--> tasks        (pure: 10,000 tasks are one event)
+ *   attempt events ---------> attempt --> its task, if it is the task's current attempt
+ *   task.*, run.* ----------> task, run
+ *
+ * The fold is a value owned by whoever folds; `applyToRun` changes it in place because a run may
+ * have 100,000 tasks, but depends on nothing except the fold and the record. The same records in the
+ * same order give the same fold.
+ */
+import { parseSubject } from '../messages/subjects.ts';
+import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/outcome.ts';
+import type { RunSubmitted } from '../messages/run.ts';
+import { expandTasks } from '../suite/expand.ts';
+import { applyToAttempt, createAttemptFold } from './attempt-fold.ts';
+import type { EventRecord } from './record.ts';
+import { advanceTask, createTaskFold, endTask, type TaskEnd, type TaskFold } from './task-fold.ts';
+
+export interface RunStop {
+  readonly command: string;
+  /** Its sequence in BM_COMMANDS. */
+  readonly sequence: number;
+  /** One task, or null for the whole run. */
+  readonly task: string | null;
+  readonly by: string;
+  readonly reason: string | null;
+  readonly readMs: number;
+  result: 'dead' | 'unproven' | 'unkillable' | null;
+}
+
+export interface RunFold {
+  readonly run: string;
+  /** Sequence of the last record that changed or confirmed this fold; 0 before the first. */
+  sequence: number;
+  submitted: RunSubmitted | null;
+  submittedMs: number;
+  startedMs: number | null;
+  endedMs: number | null;
+  /** Stream time of the run's last record. */
+  lastMs: number;
+  state: RunState;
+  outcome: RunOutcome | null;
+  reason: string | null;
+  readonly stops: RunStop[];
+  readonly tasks: Map<string, TaskFold>;
+  readonly states: Record<TaskState, number>;
+  readonly outcomes: Partial<Record<TaskOutcome, number>>;
+  /** Agents silent past their lease, as the coordinator observed. */
+  readonly unreachable: Set<string>;
+  /** Where the run's directory is, once complete. Not part of the view: the view ends with the run. */
+  archived: string | null;
+}
+
+const RANK: Readonly<Record<RunState, number>> = {
+  submitted: 0,
+  running: 1,
+  paused: 1,
+  stopping: 2,
+  ended: 3,
+};
+
+export function createRunFold(run: string): RunFold {
+  return {
+    run,
+    sequence: 0,
+    submitted: null,
+    submittedMs: 0,
+    startedMs: null,
+    endedMs: null,
+    lastMs: 0,
+    state: 'submitted',
+    outcome: null,
+    reason: null,
+    stops: [],
+    tasks: new Map(),
+    states: { pending: 0, assigned: 0, running: 0, ended: 0 },
+    outcomes: {},
+    unreachable: new Set(),
+    archived: null,
+  };
+}
+
+/** Applies one record. Records of other runs, repeats and what comes after the end change nothing. */
+export function applyToRun(fold: RunFold, record: EventRecord): void {
+  const { message, timeMs } = record;
+  const subject = parseSubject(record.subject);
+  if (subject === null || record.sequence <= fold.sequence) return;
+  if (subject.kind === 'fleet') {
+    applyFleet(fold, subject.agent, record);
+    return;
+  }
+  if (message.name === 'run.archived' && subject.kind === 'run' && subject.run === fold.run) {
+    fold.archived = message.data.directory;
+    return;
+  }
+  if (fold.state === 'ended') return;
+  switch (subject.kind) {
+    case 'run':
+      if (subject.run !== fold.run) return;
+      applyRunEvent(fold, record);
+      break;
+    case 'task':
+      if (subject.run !== fold.run) return;
+      applyTaskEvent(fold, subject.task, record);
+      break;
+    case 'attempt':
+      if (subject.ref.run !== fold.run) return;
+      applyAttemptEvent(
+        fold,
+        { agent: subject.agent, task: subject.ref.task, n: subject.ref.n },
+        record,
+      );
+      break;
+    default:
+      return;
+  }
+  fold.sequence = record.sequence;
+  fold.lastMs = Math.max(fold.lastMs, timeMs);
+}
+
+function applyFleet(fold: RunFold, agent: string, record: EventRecord): void {
+  if (fold.state === 'ended') return;
+  if (record.message.name === 'agent.unreachable') fold.unreachable.add(agent);
+  else if (record.message.name === 'agent.returned') fold.unreachable.delete(agent);
+  else return;
+  // Observations from before the run are its starting point, not events of it.
+  if (fold.submitted !== null) fold.sequence = record.sequence;
+}
+
+function applyRunEvent(fold: RunFold, record: EventRecord): void {
+  const { message, timeMs } = record;
+  switch (message.name) {
+    case 'run.submitted':
+      if (fold.submitted !== null) return;
+      fold.submitted = message.data;
+      fold.submittedMs = timeMs;
+      for (const task of expandTasks(message.data.suite))
+        fold.tasks.set(task.id, createTaskFold(task));
+      fold.states.pending = fold.tasks.size;
+      return;
+    case 'run.started':
+      forward(fold, 'running');
+      fold.startedMs ??= timeMs;
+      return;
+    case 'run.stopping':
+      addStop(fold, message.data, null, timeMs);
+      forward(fold, 'stopping');
+      return;
+    case 'run.task_stopping':
+      addStop(fold, message.data, message.data.task, timeMs);
+      return;
+    case 'run.stop_closed': {
+      const stop = fold.stops.find((one) => one.command === message.data.command);
+      if (stop !== undefined) stop.result ??= message.data.result;
+      return;
+    }
+    case 'run.tasks_ended': {
+      const { outcome, reason } = message.data;
+      const end: TaskEnd = { outcome, stage: null, class: null, reason, timeMs };
+      for (const id of message.data.tasks) finish(fold, fold.tasks.get(id), end);
+      return;
+    }
+    case 'run.ended':
+      forward(fold, 'ended');
+      fold.outcome = message.data.outcome;
+      fold.reason = message.data.reason;
+      fold.endedMs = timeMs;
+      return;
+    default:
+      return;
+  }
+}
+
+function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
+  const task = fold.tasks.get(id);
+  const { message, timeMs } = record;
+  if (task === undefined) return;
+  if (message.name === 'task.retrying') move(fold, task, message.data.n + 1, 'pending');
+  else if (message.name === 'task.ended') finish(fold, task, { ...message.data, timeMs });
+}
+
+function applyAttemptEvent(
+  fold: RunFold,
+  at: { agent: string; task: string; n: number },
+  record: EventRecord,
+): void {
+  const task = fold.tasks.get(at.task);
+  const { message, timeMs } = record;
+  if (task === undefined) return;
+  const known = task.attempts[at.n - 1];
+  if (message.name === 'attempt.accepted') {
+    if (known !== undefined) return;
+    task.attempts[at.n - 1] = createAttemptFold(at.n, at.agent, { ...message.data, timeMs });
+    move(fold, task, at.n, 'assigned');
+    return;
+  }
+  // An attempt has one writer: what another agent says of it is not of this attempt.
+  if (known?.agent !== at.agent) return;
+  if (!applyToAttempt(known, message, timeMs)) return;
+  if (message.name === 'attempt.step_started' && at.n === task.n) {
+    move(fold, task, at.n, 'running');
+    task.startedMs ??= timeMs;
+  }
+}
+
+function addStop(
+  fold: RunFold,
+  data: { command: string; stopSequence: number; by: string; reason: string | null },
+  task: string | null,
+  readMs: number,
+): void {
+  if (fold.stops.some((stop) => stop.command === data.command)) return;
+  const { command, by, reason } = data;
+  fold.stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
+}
+
+function forward(fold: RunFold, state: RunState): void {
+  if (RANK[state] > RANK[fold.state]) fold.state = state;
+}
+
+function move(fold: RunFold, task: TaskFold, n: number, state: TaskState): void {
+  const before = task.state;
+  if (!advanceTask(task, n, state)) return;
+  fold.states[before] -= 1;
+  fold.states[state] += 1;
+}
+
+function finish(fold: RunFold, task: TaskFold | undefined, end: TaskEnd): void {
+  if (task === undefined) return;
+  const before = task.state;
+  if (!endTask(task, end)) return;
+  fold.states[before] -= 1;
+  fold.states.ended += 1;
+  fold.outcomes[end.outcome] = (fold.outcomes[end.outcome] ?? 0) + 1;
+}

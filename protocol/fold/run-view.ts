@@ -1,0 +1,260 @@
+/**
+ * Views: what people and machines are shown, as plain JSON made from a fold. Nothing in them
+ * depends on the reader's clock, host or locale: at equal sequence two readers get equal bytes (I2).
+ */
+import type { AxisValue } from '../messages/ids.ts';
+import type {
+  FailureClass,
+  Metric,
+  RunOutcome,
+  RunState,
+  Stage,
+  TaskOutcome,
+  TaskState,
+} from '../messages/outcome.ts';
+import type { StepResult, StoredFile } from '../messages/attempt.ts';
+import type { AttemptFold, AttemptState } from './attempt-fold.ts';
+import type { RunFold, RunStop } from './run-fold.ts';
+import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
+
+export interface RunView {
+  readonly id: string;
+  readonly suite: string;
+  readonly suiteFile: string | null;
+  readonly profile: string | null;
+  readonly by: string;
+  readonly priority: number;
+  readonly state: RunState;
+  readonly outcome: RunOutcome | null;
+  readonly reason: string | null;
+  /** ISO 8601, the stream's clock. */
+  readonly submitted: string;
+  readonly started: string | null;
+  readonly ended: string | null;
+  /** From submission to the end, or to the last event folded; the stream's clock. */
+  readonly elapsedMs: number;
+  readonly tasks: number;
+  readonly states: Readonly<Record<TaskState, number>>;
+  readonly outcomes: Readonly<Partial<Record<TaskOutcome, number>>>;
+  readonly stops: readonly StopSummary[];
+  /** What is assigned or running now, in the order of the matrix. */
+  readonly current: readonly CurrentTask[];
+}
+
+interface StopSummary {
+  readonly command: string;
+  readonly task: string | null;
+  readonly by: string;
+  readonly reason: string | null;
+  readonly result: RunStop['result'];
+}
+
+interface CurrentTask {
+  readonly id: string;
+  readonly axes: Readonly<Record<string, AxisValue>>;
+  readonly repeat: number;
+  readonly n: number;
+  readonly agent: string;
+  readonly state: AttemptState;
+  readonly phase: string | null;
+  readonly progress: number | null;
+  readonly elapsedMs: number;
+  readonly unreachable: boolean;
+}
+
+export interface AttemptView {
+  readonly n: number;
+  readonly agent: string;
+  readonly host: string;
+  readonly address: string;
+  readonly state: AttemptState;
+  readonly outcome: string | null;
+  readonly stage: Stage | null;
+  readonly class: FailureClass | null;
+  readonly reason: string | null;
+  readonly accepted: string;
+  readonly started: string | null;
+  readonly exited: string | null;
+  readonly elapsedMs: number;
+  readonly phase: string | null;
+  readonly progress: number | null;
+  readonly adoptions: number;
+  readonly stop: {
+    readonly command: string;
+    readonly by: string;
+    readonly reason: string | null;
+  } | null;
+  readonly steps: readonly StepResult[];
+  readonly files: readonly StoredFile[];
+  readonly logBytes: number | null;
+  readonly proven: boolean | null;
+  readonly survivors: readonly number[];
+}
+
+export interface TaskView {
+  readonly id: string;
+  readonly index: number;
+  readonly axes: Readonly<Record<string, AxisValue>>;
+  readonly repeat: number;
+  readonly state: TaskState;
+  readonly outcome: TaskOutcome | null;
+  /** The current attempt's number; 0 before the first was accepted. */
+  readonly n: number;
+  /** Attempts accepted so far. */
+  readonly attempts: number;
+  readonly agent: string | null;
+  readonly address: string | null;
+  readonly unreachable: boolean;
+  readonly priority: number;
+  readonly created: string;
+  readonly started: string | null;
+  readonly ended: string | null;
+  readonly elapsedMs: number;
+  readonly phase: string | null;
+  readonly progress: number | null;
+  readonly stage: Stage | null;
+  readonly class: FailureClass | null;
+  readonly message: string | null;
+  readonly metrics: readonly Metric[];
+}
+
+/** The run in full JSON form; null before `run.submitted` was folded. */
+export function runView(fold: RunFold): RunView | null {
+  const { submitted } = fold;
+  if (submitted === null) return null;
+  return {
+    id: fold.run,
+    suite: submitted.suite.name,
+    suiteFile: submitted.suiteFile,
+    profile: submitted.suite.profile,
+    by: submitted.by,
+    priority: submitted.suite.priority,
+    state: fold.state,
+    outcome: fold.outcome,
+    reason: fold.reason,
+    submitted: iso(fold.submittedMs),
+    started: isoOrNull(fold.startedMs),
+    ended: isoOrNull(fold.endedMs),
+    elapsedMs: (fold.endedMs ?? fold.lastMs) - fold.submittedMs,
+    tasks: fold.tasks.size,
+    states: { ...fold.states },
+    outcomes: sortedOutcomes(fold),
+    stops: fold.stops.map(({ command, task, by, reason, result }) => ({
+      command,
+      task,
+      by,
+      reason,
+      result,
+    })),
+    current: fold.states.assigned + fold.states.running === 0 ? [] : currentTasks(fold),
+  };
+}
+
+export function taskView(fold: RunFold, task: TaskFold): TaskView {
+  const attempt = currentAttempt(task) ?? lastAttempt(task);
+  return {
+    id: task.id,
+    index: task.index,
+    axes: task.axes,
+    repeat: task.repeat,
+    state: task.state,
+    outcome: task.outcome,
+    n: task.attempts.length === 0 ? 0 : task.n,
+    attempts: task.attempts.filter((one) => one !== undefined).length,
+    agent: attempt?.agent ?? null,
+    address: attempt?.address ?? null,
+    unreachable: isUnreachable(fold, task),
+    priority: fold.submitted?.suite.priority ?? 0,
+    created: iso(fold.submittedMs),
+    started: isoOrNull(task.startedMs),
+    ended: isoOrNull(task.endedMs),
+    elapsedMs: taskElapsedMs(task),
+    phase: attempt?.phase ?? null,
+    progress: attempt?.progress ?? null,
+    stage: task.stage,
+    class: task.class,
+    message: task.reason,
+    metrics: attempt?.exited?.metrics ?? [],
+  };
+}
+
+/** Every task, in the order of the matrix. */
+export function taskViews(fold: RunFold): TaskView[] {
+  return Array.from(fold.tasks.values(), (task) => taskView(fold, task));
+}
+
+export function attemptView(attempt: AttemptFold): AttemptView {
+  const { exited } = attempt;
+  return {
+    n: attempt.n,
+    agent: attempt.agent,
+    host: attempt.host,
+    address: attempt.address,
+    state: attempt.state,
+    outcome: exited?.outcome ?? null,
+    stage: exited?.stage ?? null,
+    class: exited?.class ?? null,
+    reason: exited?.reason ?? null,
+    accepted: iso(attempt.acceptedMs),
+    started: isoOrNull(attempt.startedMs),
+    exited: isoOrNull(attempt.exitedMs),
+    elapsedMs: attempt.elapsedMs,
+    phase: attempt.phase,
+    progress: attempt.progress,
+    adoptions: attempt.adoptions,
+    stop: exited?.stop ?? attempt.stopping,
+    steps: exited?.steps ?? [],
+    files: attempt.files,
+    logBytes: exited?.logBytes ?? null,
+    proven: exited?.proven ?? null,
+    survivors: exited?.survivors ?? [],
+  };
+}
+
+/** The attempts of a task that an agent has accepted, oldest first. */
+export function attemptViews(task: TaskFold): AttemptView[] {
+  return task.attempts.filter((one) => one !== undefined).map(attemptView);
+}
+
+function currentTasks(fold: RunFold): CurrentTask[] {
+  const current: CurrentTask[] = [];
+  for (const task of fold.tasks.values()) {
+    if (task.state !== 'assigned' && task.state !== 'running') continue;
+    const attempt = currentAttempt(task);
+    if (attempt === null) continue;
+    current.push({
+      id: task.id,
+      axes: task.axes,
+      repeat: task.repeat,
+      n: task.n,
+      agent: attempt.agent,
+      state: attempt.state,
+      phase: attempt.phase,
+      progress: attempt.progress,
+      elapsedMs: attempt.elapsedMs,
+      unreachable: fold.unreachable.has(attempt.agent),
+    });
+  }
+  return current;
+}
+
+function isUnreachable(fold: RunFold, task: TaskFold): boolean {
+  const attempt = currentAttempt(task);
+  return (
+    task.state !== 'ended' &&
+    attempt !== null &&
+    attempt.state !== 'exited' &&
+    fold.unreachable.has(attempt.agent)
+  );
+}
+
+function lastAttempt(task: TaskFold): AttemptFold | null {
+  return task.attempts.findLast((one) => one !== undefined) ?? null;
+}
+
+function sortedOutcomes(fold: RunFold): Partial<Record<TaskOutcome, number>> {
+  return Object.fromEntries(Object.entries(fold.outcomes).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));

@@ -1,0 +1,147 @@
+/**
+ * One stop, folded: who must acknowledge, who has, and what may be said of it (I5).
+ *
+ * A stop is done when every agent that has a start of the target before the stop and no proven end
+ * of it has acknowledged `done`. It needs no coordinator (I6): starts are read from BM_COMMANDS,
+ * ends and acknowledgements from BM_EVENTS, by the operator's CLI and by the coordinator alike.
+ *
+ * An agent that has acknowledged receipt with attempts in hand is waited for until it says `done`:
+ * its proof counts, not the end of the attempts as seen from outside.
+ */
+import type { StoppedAttempt } from '../messages/host.ts';
+import { attemptKey, type AttemptRef } from '../messages/ids.ts';
+import { parseSubject } from '../messages/subjects.ts';
+import type { EventRecord } from './record.ts';
+
+interface AgentUnderStop {
+  /** Attempts started before the stop, by key; true once their end is proven. */
+  readonly starts: Map<string, boolean>;
+  received: number | null;
+  done: readonly StoppedAttempt[] | null;
+  unreachable: boolean;
+}
+
+export interface StopFold {
+  /** Command id of the stop. */
+  readonly command: string;
+  readonly run: string;
+  readonly task: string | null;
+  /** Its sequence in BM_COMMANDS. */
+  readonly sequence: number;
+  readonly agents: Map<string, AgentUnderStop>;
+}
+
+export type StopVerdict = 'open' | 'dead' | 'unproven' | 'unkillable';
+
+export interface AgentStopView {
+  readonly agent: string;
+  /** Whether the stop waits for this agent. */
+  readonly open: boolean;
+  readonly received: boolean;
+  readonly done: boolean;
+  readonly unreachable: boolean;
+  /** Attempts it had a start of without a proven end. */
+  readonly owed: number;
+  readonly attempts: readonly StoppedAttempt[];
+}
+
+export interface StopView {
+  readonly command: string;
+  readonly run: string;
+  readonly task: string | null;
+  readonly verdict: StopVerdict;
+  readonly agents: readonly AgentStopView[];
+}
+
+export function createStopFold(stop: {
+  command: string;
+  run: string;
+  task: string | null;
+  sequence: number;
+}): StopFold {
+  return { ...stop, agents: new Map() };
+}
+
+/** A start read from BM_COMMANDS; one after the stop is none of its business. */
+export function applyStart(
+  fold: StopFold,
+  start: AttemptRef & { agent: string; sequence: number },
+): void {
+  if (start.run !== fold.run || start.sequence >= fold.sequence) return;
+  if (fold.task !== null && start.task !== fold.task) return;
+  const agent = agentOf(fold, start.agent);
+  const key = attemptKey(start);
+  if (!agent.starts.has(key)) agent.starts.set(key, false);
+}
+
+/** A record of BM_EVENTS: ends of attempts, acknowledgements, reachability. */
+export function applyToStop(fold: StopFold, record: EventRecord): void {
+  const subject = parseSubject(record.subject);
+  const { message } = record;
+  if (subject === null) return;
+  if (
+    subject.kind === 'attempt' &&
+    message.name === 'attempt.exited' &&
+    subject.ref.run === fold.run
+  ) {
+    const { proven, survivors } = message.data;
+    if (fold.task !== null && subject.ref.task !== fold.task) return;
+    if (proven && survivors.length === 0)
+      agentOf(fold, subject.agent).starts.set(attemptKey(subject.ref), true);
+  } else if (subject.kind === 'ack' && subject.command === fold.command) {
+    const agent = agentOf(fold, subject.agent);
+    if (message.name === 'command.received') agent.received = message.data.attempts;
+    if (message.name === 'command.stop_done') agent.done = message.data.attempts;
+  } else if (subject.kind === 'fleet') {
+    if (message.name === 'agent.unreachable') agentOf(fold, subject.agent).unreachable = true;
+    if (message.name === 'agent.returned') agentOf(fold, subject.agent).unreachable = false;
+  }
+}
+
+export function stopView(fold: StopFold): StopView {
+  const agents = Array.from(fold.agents, ([id, agent]) => agentView(id, agent))
+    .filter((agent) => agent.open || agent.received || agent.done)
+    .sort((a, b) => (a.agent < b.agent ? -1 : 1));
+  return {
+    command: fold.command,
+    run: fold.run,
+    task: fold.task,
+    verdict: verdictOf(agents),
+    agents,
+  };
+}
+
+function verdictOf(agents: readonly AgentStopView[]): StopVerdict {
+  if (agents.some((agent) => agent.open)) return 'open';
+  const attempts = agents.flatMap((agent) => agent.attempts);
+  if (attempts.some((attempt) => attempt.survivors.length > 0)) return 'unkillable';
+  if (attempts.some((attempt) => !attempt.proven)) return 'unproven';
+  return 'dead';
+}
+
+function agentView(id: string, agent: AgentUnderStop): AgentStopView {
+  const owed = [...agent.starts.values()].filter((ended) => !ended).length;
+  const working = agent.received !== null && agent.received > 0;
+  return {
+    agent: id,
+    open: agent.done === null && (owed > 0 || working),
+    received: agent.received !== null,
+    done: agent.done !== null,
+    unreachable: agent.unreachable,
+    owed,
+    attempts: agent.done ?? [],
+  };
+}
+
+function agentOf(fold: StopFold, id: string): AgentUnderStop {
+  const known = fold.agents.get(id);
+  if (known !== undefined) return known;
+  const fresh: AgentUnderStop = {
+    starts: new Map(),
+    received: null,
+    done: null,
+    unreachable: false,
+  };
+  fold.agents.set(id, fresh);
+  return fresh;
+}

@@ -1,0 +1,87 @@
+/**
+ * One task, folded from its attempts' events and the coordinator's `task.*` events.
+ *
+ * Order of progress is (n, state): attempt n + 1 may begin again, nothing else goes back (I3).
+ * Terminal is terminal: the first end wins (I4). An event of an attempt that is not the current one
+ * updates that attempt only, never the task.
+ */
+import type { AxisValue } from '../messages/ids.ts';
+import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/outcome.ts';
+import type { AttemptFold } from './attempt-fold.ts';
+
+export interface TaskFold {
+  readonly id: string;
+  readonly index: number;
+  readonly axes: Readonly<Record<string, AxisValue>>;
+  readonly repeat: number;
+  /** The current attempt: its number, even before it was accepted. */
+  n: number;
+  state: TaskState;
+  outcome: TaskOutcome | null;
+  stage: Stage | null;
+  class: FailureClass | null;
+  reason: string | null;
+  startedMs: number | null;
+  endedMs: number | null;
+  /** By n - 1; holes are attempts nobody reported. */
+  readonly attempts: (AttemptFold | undefined)[];
+}
+
+const RANK: Readonly<Record<TaskState, number>> = { pending: 0, assigned: 1, running: 2, ended: 3 };
+
+export function createTaskFold(task: Pick<TaskFold, 'id' | 'index' | 'axes' | 'repeat'>): TaskFold {
+  return {
+    id: task.id,
+    index: task.index,
+    axes: task.axes,
+    repeat: task.repeat,
+    n: 1,
+    state: 'pending',
+    outcome: null,
+    stage: null,
+    class: null,
+    reason: null,
+    startedMs: null,
+    endedMs: null,
+    attempts: [],
+  };
+}
+
+/** Moves the task forward to (n, state); false when that is not forward. */
+export function advanceTask(task: TaskFold, n: number, state: TaskState): boolean {
+  if (task.state === 'ended' || n < task.n) return false;
+  if (n === task.n && RANK[state] <= RANK[task.state]) return false;
+  task.n = n;
+  task.state = state;
+  return true;
+}
+
+export interface TaskEnd {
+  readonly outcome: TaskOutcome;
+  readonly stage: Stage | null;
+  readonly class: FailureClass | null;
+  readonly reason: string | null;
+  readonly timeMs: number;
+}
+
+/** Ends the task, once; false when it has ended already. */
+export function endTask(task: TaskFold, end: TaskEnd): boolean {
+  if (task.state === 'ended') return false;
+  task.state = 'ended';
+  task.outcome = end.outcome;
+  task.stage = end.stage;
+  task.class = end.class;
+  task.reason = end.reason;
+  task.endedMs = end.timeMs;
+  return true;
+}
+
+/** The attempt that is current, if an agent has accepted it. */
+export function currentAttempt(task: TaskFold): AttemptFold | null {
+  return task.attempts[task.n - 1] ?? null;
+}
+
+/** Elapsed time of a task: the sum of its attempts' elapsed times. */
+export function taskElapsedMs(task: TaskFold): number {
+  return task.attempts.reduce((sum, attempt) => sum + (attempt?.elapsedMs ?? 0), 0);
+}
