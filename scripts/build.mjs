@@ -5,7 +5,11 @@ import { chmod, rm } from 'node:fs/promises';
 
 await rm('dist', { recursive: true, force: true });
 await build({
-  entryPoints: { benchmesh: 'cli/main.ts', agent: 'agent/main.ts', coordinator: 'coordinator/main.ts' },
+  entryPoints: {
+    benchmesh: 'cli/main.ts',
+    agent: 'agent/main.ts',
+    coordinator: 'coordinator/main.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,
