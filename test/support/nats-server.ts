@@ -1,0 +1,105 @@
+/**
+ * A real nats-server for a test file, in its own folder on its own port, that can be killed and
+ * started again. `close` ends it by pid and fails if it, or a file of it, is still there.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLog, type Log } from '#protocol/runtime/log.ts';
+import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
+import { readCredential } from '#protocol/nats/credential.ts';
+import { startServer, stopServer, type RunningServer } from '#protocol/nats/embedded-server.ts';
+import { identityOf, isAlive, pidsByCommandLine } from '#protocol/nats/process-identity.ts';
+import { ensureStreams } from '#protocol/nats/streams.ts';
+import { until } from './until.ts';
+
+export interface TestServer {
+  /** What stands for `$BENCHMESH_HOME`. */
+  readonly home: string;
+  readonly url: string;
+  readonly credentialFile: string;
+  pid(): number;
+  /** A connection that `close` closes. */
+  connect(name?: string, log?: Log): Promise<MeshConnection>;
+  /** kill -9; resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** Starts it again on the same store and port. */
+  start(): Promise<void>;
+  /** kill -9 and start again. */
+  restart(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  close(): Promise<void>;
+}
+
+export interface TestServerOptions {
+  /** Makes the mesh's streams and buckets. Default true. */
+  readonly streams?: boolean;
+  /** JetStream's limit on disk. Default 2 GiB. */
+  readonly maxStoreBytes?: number;
+}
+
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const home = await mkdtemp(join(tmpdir(), 'benchmesh-test-'));
+  const maxStoreBytes = options.maxStoreBytes ?? 2 * 1024 ** 3;
+  const connections: MeshConnection[] = [];
+  const launch = (): Promise<RunningServer> => startServer({ home, log: silentLog, maxStoreBytes });
+  let server = await launch();
+
+  const dial = async (name = 'test', log: Log = silentLog): Promise<MeshConnection> => {
+    const credential = await readCredential(server.credentialFile);
+    const connection = await connect({
+      url: server.url,
+      credential,
+      name,
+      log,
+      deadlineMs: 20_000,
+    });
+    connections.push(connection);
+    return connection;
+  };
+  const kill = async (): Promise<void> => {
+    const identity = identityOf(server.pid);
+    if (identity === null) return;
+    process.kill(server.pid, 'SIGKILL');
+    await until(() => !isAlive(identity), 'the server to be gone');
+  };
+  const start = async (): Promise<void> => {
+    server = await launch();
+  };
+
+  const close = async (): Promise<void> => {
+    await Promise.all(connections.map((connection) => connection.close()));
+    await stopServer(home);
+    const left = pidsByCommandLine(home);
+    await rm(home, { recursive: true, force: true });
+    if (left.length > 0) throw new Error(`processes left of ${home}: ${left.join(', ')}`);
+  };
+
+  if (options.streams !== false) {
+    try {
+      const connection = await dial('setup');
+      await ensureStreams(connection, { totalBytes: maxStoreBytes });
+      await connection.close();
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+  return {
+    home,
+    url: server.url,
+    credentialFile: server.credentialFile,
+    pid: () => server.pid,
+    connect: dial,
+    kill,
+    start,
+    restart: async () => {
+      await kill();
+      await start();
+    },
+    signal: (name) => {
+      process.kill(server.pid, name);
+    },
+    close,
+  };
+}
