@@ -1,0 +1,60 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isRunId, isToken, newId, newRunId, taskId } from '#protocol/messages/ids.ts';
+import { formatChunks, parseChunks, type LogChunk } from '#protocol/messages/log.ts';
+
+describe('ids', () => {
+  it.each(['', 'a.b', 'a b', 'a*', '>', 'all', 'x\n', 'x\r', 'ä', 'x'.repeat(65)])(
+    '%j is no token',
+    (text) => {
+      expect(isToken(text)).toBe(false);
+    },
+  );
+
+  it('run ids are UTC, sort by time and are tokens', () => {
+    const early = newRunId(new Date('2026-02-13T14:30:45.999Z'));
+    const late = newRunId(new Date('2026-02-13T14:30:46.000Z'));
+    expect(early.slice(0, 19)).toBe('2026-02-13_14-30-45');
+    expect(early < late).toBe(true);
+    expect(isRunId(early) && isToken(early)).toBe(true);
+  });
+
+  it('a task id depends on the values and the repeat, not on the order of the axes', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.boolean())),
+        fc.integer({ min: 1, max: 9 }),
+        (axes, repeat) => {
+          const reversed = Object.fromEntries(Object.entries(axes).reverse());
+          expect(taskId(reversed, repeat)).toBe(taskId(axes, repeat));
+          expect(taskId(axes, repeat + 1)).not.toBe(taskId(axes, repeat));
+          expect(isToken(taskId(axes, repeat))).toBe(true);
+        },
+      ),
+    );
+    expect(taskId({ a: 1 }, 1)).not.toBe(taskId({ a: '1' }, 1));
+  });
+
+  it('random ids do not repeat', () => {
+    expect(new Set(Array.from({ length: 1000 }, () => newId())).size).toBe(1000);
+  });
+});
+
+describe('log chunks', () => {
+  it('survive the header', () => {
+    const chunk = fc.record({
+      stream: fc.constantFrom('stdout' as const, 'stderr' as const),
+      bytes: fc.nat(),
+      arrivalMs: fc.nat(),
+    });
+    fc.assert(
+      fc.property(fc.array(chunk), (chunks: LogChunk[]) => {
+        expect(parseChunks(formatChunks(chunks))).toEqual(chunks);
+      }),
+    );
+  });
+
+  it.each(['x:1:1', 'o:-1:1', 'o:1', 'o:1:1,'])('%j is malformed', (header) => {
+    expect(parseChunks(header)).toBeNull();
+  });
+});
