@@ -15,6 +15,8 @@ it('docs/dependencies.md gives the reason of every dependency', () => {
     ...Object.keys(manifest.devDependencies),
     ...Object.keys(manifest.optionalDependencies),
   ];
-  const unexplained = names.filter((name) => !text.includes(name) && !text.includes(name.replace('@nats-io/', '')));
+  const unexplained = names.filter(
+    (name) => !text.includes(name) && !text.includes(name.replace('@nats-io/', '')),
+  );
   expect(unexplained).toEqual([]);
 });

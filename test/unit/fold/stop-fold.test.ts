@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest';
+import {
+  applyStart,
+  applyToStop,
+  createStopFold,
+  stopView,
+  type StopFold,
+} from '#protocol/fold/stop-fold.ts';
+import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { goldenMessages } from '#test/support/golden-messages.ts';
+import { RecordLog, RUN } from '#test/support/records.ts';
+
+const dead: StoppedAttempt = {
+  run: RUN,
+  task: 't1',
+  n: 1,
+  processes: 3,
+  signal: 'SIGTERM',
+  goneMs: 5,
+  proof: 'subreaper',
+  proven: true,
+  survivors: [],
+};
+
+function stopOf(task: string | null = null): StopFold {
+  const fold = createStopFold({ command: 's1', run: RUN, task, sequence: 100 });
+  applyStart(fold, { agent: 'a1', run: RUN, task: 't1', n: 1, sequence: 10 });
+  return fold;
+}
+
+function exited(fold: StopFold, proven: boolean): void {
+  const log = new RecordLog();
+  applyToStop(
+    fold,
+    log.attempt({ task: 't1', n: 1 }, 'attempt.exited', {
+      ...goldenMessages['attempt.exited'],
+      proven,
+    }),
+  );
+}
+
+function ack(
+  fold: StopFold,
+  what: 'received' | 'done',
+  attempts: StoppedAttempt[] = [dead],
+  agent = 'a1',
+): void {
+  const log = new RecordLog();
+  const subject = subjects.ack(agent, 's1');
+  applyToStop(
+    fold,
+    what === 'received'
+      ? log.add(subject, 'command.received', { kind: 'stop', attempts: attempts.length })
+      : log.add(subject, 'command.stop_done', { run: RUN, task: null, attempts }),
+  );
+}
+
+describe('a stop (I5)', () => {
+  it('is open while an agent with a start has neither ended it provably nor acknowledged', () => {
+    expect(stopView(stopOf()).verdict).toBe('open');
+  });
+
+  it('is done when the agent acknowledges with zero survivors', () => {
+    const fold = stopOf();
+    ack(fold, 'done');
+    expect(stopView(fold)).toMatchObject({
+      verdict: 'dead',
+      agents: [{ agent: 'a1', done: true, open: false }],
+    });
+  });
+
+  it('is done when every start had a proven end before', () => {
+    const fold = stopOf();
+    exited(fold, true);
+    expect(stopView(fold).verdict).toBe('dead');
+  });
+
+  it('an end without proof is no end', () => {
+    const fold = stopOf();
+    exited(fold, false);
+    expect(stopView(fold).verdict).toBe('open');
+  });
+
+  it('an agent that has received it with attempts in hand is waited for', () => {
+    const fold = stopOf();
+    ack(fold, 'received');
+    exited(fold, true);
+    expect(stopView(fold).verdict).toBe('open');
+    ack(fold, 'done');
+    expect(stopView(fold).verdict).toBe('dead');
+  });
+
+  it('is unproven when a rung could not prove, unkillable when something survived', () => {
+    const unproven = stopOf();
+    ack(unproven, 'done', [{ ...dead, proof: 'scan', proven: false }]);
+    expect(stopView(unproven).verdict).toBe('unproven');
+    const unkillable = stopOf();
+    ack(unkillable, 'done', [{ ...dead, survivors: [77] }]);
+    expect(stopView(unkillable).verdict).toBe('unkillable');
+  });
+
+  it('waits for every agent, and names the unreachable', () => {
+    const fold = stopOf();
+    applyStart(fold, { agent: 'a2', run: RUN, task: 't2', n: 1, sequence: 11 });
+    ack(fold, 'done');
+    applyToStop(
+      fold,
+      new RecordLog().add(subjects.fleet('a2'), 'agent.unreachable', { silentMs: 1 }),
+    );
+    expect(stopView(fold)).toMatchObject({
+      verdict: 'open',
+      agents: [{ agent: 'a1' }, { agent: 'a2', open: true, unreachable: true, owed: 1 }],
+    });
+  });
+
+  it('starts after the stop, of other runs and of other tasks are not its business', () => {
+    const fold = createStopFold({ command: 's1', run: RUN, task: 't1', sequence: 100 });
+    applyStart(fold, { agent: 'a1', run: RUN, task: 't1', n: 2, sequence: 101 });
+    applyStart(fold, { agent: 'a1', run: 'other', task: 't1', n: 1, sequence: 5 });
+    applyStart(fold, { agent: 'a1', run: RUN, task: 't2', n: 1, sequence: 5 });
+    expect(stopView(fold)).toMatchObject({ verdict: 'dead', agents: [] });
+  });
+
+  it('an agent with nothing of it may acknowledge with nothing', () => {
+    const fold = stopOf();
+    ack(fold, 'received', [], 'a9');
+    ack(fold, 'done', [], 'a9');
+    ack(fold, 'done');
+    expect(stopView(fold).verdict).toBe('dead');
+  });
+});
