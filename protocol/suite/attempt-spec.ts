@@ -1,0 +1,159 @@
+/**
+ * One attempt of one task, spelled out for its agent: templates expanded, paths resolved.
+ *
+ * Paths resolve against the suite's folder: arguments that begin with `./` or `../` (after
+ * expansion), a program name with a slash in it, and `cwd`. Everything else stays as written.
+ */
+import { posix } from 'node:path';
+import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt-spec.ts';
+import type { SuiteSpec } from '../messages/suite-spec.ts';
+import type { PlannedTask } from './expand.ts';
+import { compileTemplate, render, type Template } from './template.ts';
+
+export interface AttemptOf {
+  readonly run: string;
+  readonly task: PlannedTask;
+  readonly n: number;
+}
+
+/** The same for every attempt of a suite, so templates are compiled once per suite. */
+const COMPILED = new WeakMap<SuiteSpec, Compiled>();
+
+export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): AttemptSpec {
+  let compiled = COMPILED.get(suite);
+  if (compiled === undefined) COMPILED.set(suite, (compiled = compile(suite)));
+  const seed = suite.seed + task.repeat - 1;
+  const own: Readonly<Record<string, string>> = {
+    'suite.dir': suite.dir ?? '',
+    run,
+    task: task.id,
+    attempt: String(n),
+    index: String(task.index),
+    repeat: String(task.repeat),
+    seed: String(seed),
+  };
+  const valueOf = (name: string): string => {
+    for (const values of [own, task.vars, task.axes, suite.vars])
+      if (Object.hasOwn(values, name)) return String(values[name]);
+    throw new Error(`no value for {{${name}}} in a parsed suite`);
+  };
+  return {
+    run,
+    task: task.id,
+    n,
+    suite: suite.name,
+    axes: task.axes,
+    repeat: task.repeat,
+    index: task.index,
+    seed,
+    suiteDir: suite.dir,
+    steps: compiled.steps.map((step) => step(valueOf)),
+    phases: suite.phases,
+    needs: suite.needs,
+    budgetMs: suite.budgetMs,
+    graceMs: suite.graceMs,
+    stopSignal: suite.stopSignal,
+    metrics: compiled.metrics(valueOf),
+    files: compiled.files(valueOf),
+    checkpoints: compiled.checkpoints(valueOf),
+    logLimitBytes: suite.logLimitBytes,
+  };
+}
+
+type ValueOf = (name: string) => string;
+type Make<T> = (valueOf: ValueOf) => T;
+
+interface Compiled {
+  readonly steps: readonly Make<StepSpec>[];
+  readonly metrics: Make<AttemptSpec['metrics']>;
+  readonly files: Make<string[]>;
+  readonly checkpoints: Make<string[]>;
+}
+
+function compile(suite: SuiteSpec): Compiled {
+  return {
+    steps: suite.steps.map((step) => compileStep(suite, step)),
+    metrics: compileMetrics(suite.metrics),
+    files: texts(suite.files),
+    checkpoints: texts(suite.checkpoints),
+  };
+}
+
+function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<StepSpec> {
+  const argv = texts(step.argv);
+  const env = Object.entries({ ...suite.env, ...step.env }).map(
+    ([key, value]) => [key, compileTemplate(value)] as const,
+  );
+  const cwd = step.cwd === null ? null : compileTemplate(step.cwd);
+  const message = step.message === null ? null : compileTemplate(step.message);
+  const { dir } = suite;
+  return (valueOf) => {
+    const words = argv(valueOf);
+    return {
+      step: step.step,
+      id: step.id,
+      argv: dir === null ? words : words.map((word, i) => resolveWord(dir, word, i === 0)),
+      env: Object.fromEntries(env.map(([key, value]) => [key, render(value, valueOf)])),
+      cwd: cwd === null ? null : absolute(dir, render(cwd, valueOf)),
+      stdio: step.stdio,
+      timeoutMs: step.timeoutMs,
+      onFail: step.onFail,
+      message: message === null ? null : render(message, valueOf),
+    };
+  };
+}
+
+function resolveWord(dir: string, word: string, isProgram: boolean): string {
+  const isRelative = word.startsWith('./') || word.startsWith('../');
+  return isRelative || (isProgram && word.includes('/')) ? absolute(dir, word) : word;
+}
+
+function absolute(dir: string | null, path: string): string {
+  return posix.isAbsolute(path) || dir === null ? path : posix.join(dir, path);
+}
+
+function compileMetrics(metrics: SuiteSpec['metrics']): Make<AttemptSpec['metrics']> {
+  const made = metrics.map((metric) => ({ metric, from: compileSource(metric.from) }));
+  if (made.every(({ from }) => from === null)) return () => metrics;
+  return (valueOf) =>
+    made.map(({ metric, from }) => (from === null ? metric : { ...metric, from: from(valueOf) }));
+}
+
+/** Null when there is nothing to expand. Values stand for themselves in a regular expression. */
+function compileSource(source: MetricSource): Make<MetricSource> | null {
+  switch (source.kind) {
+    case 'regex': {
+      const pattern = compileTemplate(source.pattern);
+      if (isFixed(pattern))
+        return pattern === source.pattern ? null : () => ({ ...source, pattern });
+      return (valueOf) => ({
+        ...source,
+        pattern: render(pattern, (name) => escapeRegex(valueOf(name))),
+      });
+    }
+    case 'json_file': {
+      const file = compileTemplate(source.file);
+      const path = compileTemplate(source.path);
+      return (valueOf) => ({ ...source, file: render(file, valueOf), path: render(path, valueOf) });
+    }
+    case 'json_last_line': {
+      const path = compileTemplate(source.path);
+      return (valueOf) => ({ ...source, path: render(path, valueOf) });
+    }
+  }
+}
+
+function escapeRegex(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+}
+
+function isFixed(template: Template): template is string {
+  return typeof template === 'string';
+}
+
+function texts(values: readonly string[]): Make<string[]> {
+  const templates = values.map(compileTemplate);
+  const fixed = templates.filter(isFixed);
+  if (fixed.length === templates.length) return () => fixed;
+  return (valueOf) => templates.map((template) => render(template, valueOf));
+}

@@ -1,0 +1,258 @@
+/**
+ * The suite file's own form: what may be written. docs/suite.md documents every key of it, and
+ * suite.schema.json is made from it for editors. Meaning is added in lower.ts.
+ */
+import { z } from 'zod';
+import { AxisValueSchema } from '../messages/attempt-spec.ts';
+import { FailureClass } from '../messages/outcome.ts';
+import { parseJsonPath } from './extract/json-path.ts';
+import { parseDuration, parseSignal, parseSize, STOP_SIGNAL_NAMES } from './units.ts';
+
+const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+
+const name = z
+  .string()
+  .regex(NAME, 'must start with a letter and hold up to 64 of A-Z a-z 0-9 _ -');
+const text = z
+  .string()
+  .refine((value) => !value.includes('\0'), 'must not contain a NUL character');
+const filled = text.min(1, 'must not be empty');
+const duration = z
+  .string()
+  .refine(isDuration, 'must be a duration with a unit, such as 250ms, 10s, 1m30s or 2h');
+const positiveDuration = duration.refine(
+  (value) => parseDuration(value) !== 0,
+  'must be more than 0; leave the key out for no limit',
+);
+const size = z
+  .string()
+  .refine(
+    (value) => (parseSize(value) ?? 0) > 0,
+    'must be a size with a unit, such as 500kB, 64MiB or 1GiB',
+  );
+const stdio = z.enum(['pipe', 'pty']);
+const positive = z.number().int().positive();
+const count = z.number().int().nonnegative();
+const values = z.record(name, AxisValueSchema);
+
+function isDuration(value: string): boolean {
+  return parseDuration(value) !== null;
+}
+
+/** Plain words of a command: numbers and booleans stand for their text. */
+const word = z.union([text, z.number(), z.boolean()]);
+const env = z.record(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable'),
+  word,
+);
+const argv = z.array(word).min(1, 'must hold the program and its arguments; it is empty');
+
+const commandKeys = {
+  exec: argv.optional().meta({ description: 'Program and arguments, given to it as they are' }),
+  shell: filled.optional().meta({ description: 'Text for /bin/sh -c' }),
+  env: env
+    .optional()
+    .meta({ description: 'Environment of this command, over the env of the suite' }),
+  cwd: filled.optional().meta({ description: 'Folder to run in; default: the work folder' }),
+  timeout: positiveDuration.optional().meta({ description: 'Time limit of this command alone' }),
+  stdio: stdio
+    .optional()
+    .meta({ description: 'pipe, or pty for programs that buffer by the block' }),
+};
+
+function hasOneOf(...names: readonly string[]) {
+  return (value: object, context: z.RefinementCtx) => {
+    const given = names.filter((key) => key in value);
+    if (given.length === 1) return;
+    const wanted = `exactly one of ${names.join(', ')}`;
+    const message =
+      given.length === 0 ? `needs ${wanted}` : `has ${given.join(' and ')}; keep ${wanted}`;
+    context.addIssue({ code: 'custom', message });
+  };
+}
+
+const Command = z.strictObject(commandKeys).superRefine(hasOneOf('exec', 'shell'));
+const Check = z
+  .strictObject({
+    ...commandKeys,
+    message: filled.optional().meta({ description: 'The line to show when the check fails' }),
+    onFail: z
+      .enum(['fail', 'skip'])
+      .optional()
+      .meta({ description: 'What a failed check makes of the task' }),
+  })
+  .superRefine(hasOneOf('exec', 'shell'));
+
+const step = z.union([
+  argv,
+  Command,
+  z.array(z.union([argv, Command])).min(1, 'must not be empty'),
+]);
+const checks = z.union([argv, Check, z.array(z.union([argv, Check])).min(1, 'must not be empty')]);
+
+const Metric = z
+  .strictObject({
+    name: filled.meta({ description: 'Name of the metric' }),
+    unit: text
+      .optional()
+      .meta({ description: 'Its unit; may come from the group `unit` of the regex instead' }),
+    direction: z
+      .enum(['higher', 'lower', 'none'])
+      .optional()
+      .meta({ description: 'Which values are better' }),
+    required: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Without it the task has failed; default true' }),
+    regex: filled
+      .optional()
+      .meta({ description: 'Regular expression with a group (?<value>...), tried on each line' }),
+    flags: z.enum(['i', 'u', 'iu']).optional().meta({ description: 'Flags of the regex: i, u' }),
+    stream: z
+      .enum(['stdout', 'stderr'])
+      .optional()
+      .meta({ description: 'Where the regex reads; default stdout' }),
+    json: filled.optional().meta({ description: 'JSON file, relative to the work folder' }),
+    path: z
+      .string()
+      .optional()
+      .refine(isJsonPath, 'must look like results[0].rate or ["a key"].rate')
+      .meta({ description: 'Path of the value in the JSON file' }),
+    lastLine: z
+      .string()
+      .optional()
+      .refine(isJsonPath, 'must look like results[0].rate or ["a key"].rate')
+      .meta({ description: 'Path of the value in the last JSON line of stdout' }),
+  })
+  .superRefine(hasOneOf('regex', 'json', 'lastLine'))
+  .superRefine(checkMetric);
+
+function isJsonPath(value: string | undefined): boolean {
+  return value === undefined || parseJsonPath(value) !== null;
+}
+
+interface MetricKeys {
+  readonly regex?: string | undefined;
+  readonly flags?: string | undefined;
+  readonly stream?: string | undefined;
+  readonly unit?: string | undefined;
+  readonly json?: string | undefined;
+  readonly path?: string | undefined;
+}
+
+function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
+  const say = (path: string[], message: string) => {
+    context.addIssue({ code: 'custom', path, message });
+  };
+  for (const key of ['flags', 'stream'] as const)
+    if (metric.regex === undefined && metric[key] !== undefined)
+      say([key], 'belongs to regex only; remove it');
+  if (metric.json === undefined && metric.path !== undefined)
+    say(['path'], 'belongs to json only; remove it, or write lastLine: PATH');
+  if (metric.json !== undefined && metric.path === undefined)
+    say(['json'], 'needs path: where the value is in the file');
+  let groups = '';
+  if (metric.regex !== undefined) {
+    try {
+      new RegExp(metric.regex.replace(/\{\{[^}]*\}\}/g, 'x'), metric.flags ?? '');
+      groups = metric.regex;
+      if (!groups.includes('(?<value>'))
+        say(['regex'], 'has no group (?<value>...) around the number');
+    } catch (error) {
+      say(['regex'], `is not a regular expression: ${String(error).replace(/^SyntaxError: /, '')}`);
+      return;
+    }
+  }
+  if (metric.unit === undefined && !groups.includes('(?<unit>'))
+    say([], 'needs unit ("" for none), or a group (?<unit>...) in the regex');
+}
+
+const retryLimit = z.number().int().nonnegative().max(100);
+
+const suiteKeys = {
+  name: name.optional().meta({ description: 'Name of the suite; default: the file name' }),
+  description: z.string().optional().meta({ description: 'One line for people' }),
+  vars: values.optional().meta({ description: 'Names with a value, for templates and --set' }),
+  axes: z
+    .record(name, z.array(AxisValueSchema))
+    .optional()
+    .meta({ description: 'The matrix: each axis and its values' }),
+  include: z.array(values).optional().meta({ description: 'Cells to add, or vars for some cells' }),
+  exclude: z.array(values).optional().meta({ description: 'Cells to leave out' }),
+  repeats: positive.optional().meta({ description: 'How often each cell is measured; default 1' }),
+  seed: z.number().int().optional().meta({ description: 'Seed of the first repeat; default 1' }),
+  priority: z.number().int().optional().meta({ description: 'Higher first; default 0' }),
+  order: z.literal('listed').optional().meta({ description: 'Order of the tasks: as listed' }),
+  env: env.optional().meta({ description: 'Environment of every command' }),
+  cwd: filled
+    .optional()
+    .meta({ description: 'Folder of every command; default: the work folder of the attempt' }),
+  stdio: stdio.optional().meta({ description: 'pipe (default) or pty, for every command' }),
+  preflight: checks.optional().meta({ description: 'Checks before anything else' }),
+  setup: step.optional().meta({ description: 'Commands that prepare' }),
+  load: step.optional().meta({ description: 'Commands that load data or models' }),
+  run: step.meta({ description: 'The benchmark' }),
+  collect: step.optional().meta({ description: 'Commands that gather results' }),
+  teardown: step.optional().meta({ description: 'Commands that clean up, always run' }),
+  needs: z
+    .strictObject({
+      slots: positive.optional().meta({ description: 'Slots of the host it takes; default 1' }),
+      cpus: count
+        .optional()
+        .meta({ description: 'CPUs the host must have free for it; default 0: not asked' }),
+      exclusive: z.boolean().optional().meta({ description: 'Takes the whole host; default true' }),
+    })
+    .optional()
+    .meta({ description: 'What a task takes of a host' }),
+  budget: positiveDuration.optional().meta({ description: 'Time limit of a whole attempt' }),
+  grace: duration.optional().meta({ description: 'From the stop signal to the kill; default 10s' }),
+  stopSignal: z
+    .string()
+    .refine(
+      (value) => parseSignal(value) !== null,
+      `must be one of ${STOP_SIGNAL_NAMES.join(', ')}`,
+    )
+    .optional()
+    .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
+  retries: z
+    .union([retryLimit, z.partialRecord(FailureClass, retryLimit)])
+    .optional()
+    .meta({ description: 'Further attempts after a failure: a number, or one per class' }),
+  maxParallel: positive.optional().meta({ description: 'At most so many tasks at once' }),
+  phases: z.array(name).optional().meta({ description: 'Phases the benchmark reports, in order' }),
+  metrics: z.array(Metric).optional().meta({ description: 'What to measure and where it is read' }),
+  files: z.array(filled).optional().meta({ description: 'Files of the work folder to keep' }),
+  checkpoints: z
+    .array(filled)
+    .optional()
+    .meta({ description: 'Files the next attempt resumes from' }),
+  logLimit: size
+    .optional()
+    .meta({ description: 'Undelivered log kept on the host; default 256MiB' }),
+};
+
+/** A profile: any part of the suite, over it. Maps merge key by key, everything else is replaced. */
+const Profile = z.object(suiteKeys).partial();
+
+/**
+ * A profile is checked where it is merged (a part of a map need not be whole by itself), so here it
+ * only has to be a map.
+ */
+export const SuiteForm = z.strictObject({
+  ...suiteKeys,
+  profiles: z
+    .record(name, z.looseObject({}))
+    .optional()
+    .meta({ description: 'Named overrides, chosen with --profile' }),
+});
+export type SuiteForm = z.infer<typeof SuiteForm>;
+export type CommandForm = z.infer<typeof Command> & Partial<z.infer<typeof Check>>;
+export type MetricForm = z.infer<typeof Metric>;
+
+/** For editors: the same with the keys of profiles. */
+export const EditorForm = SuiteForm.extend({
+  profiles: z
+    .record(name, Profile.strict())
+    .optional()
+    .meta({ description: 'Named overrides, chosen with --profile' }),
+});

@@ -1,0 +1,132 @@
+/** From the file's form to the wire form: defaults filled in, shorthands spelled out, units in ms and bytes. */
+import { type StepName, STEPS } from '../messages/attempt-spec.ts';
+import type { AxisValue } from '../messages/ids.ts';
+import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
+import { parseDuration, parseSignal, parseSize } from './units.ts';
+
+export interface Given {
+  readonly defaultName: string;
+  readonly dir: string | null;
+  readonly profile: string | null;
+  readonly only: Readonly<Record<string, readonly AxisValue[]>>;
+}
+
+const DEFAULT_GRACE_MS = 10_000;
+const DEFAULT_LOG_LIMIT_BYTES = 256 * 1024 * 1024;
+
+export function lower(form: SuiteForm, given: Given): SuiteSpec {
+  return {
+    name: form.name ?? given.defaultName,
+    description: form.description ?? null,
+    dir: given.dir,
+    profile: given.profile,
+    vars: form.vars ?? {},
+    axes: axesOf(form),
+    include: form.include ?? [],
+    exclude: form.exclude ?? [],
+    only: Object.fromEntries(
+      Object.entries(given.only).map(([axis, values]) => [axis, [...values]]),
+    ),
+    repeats: form.repeats ?? 1,
+    seed: form.seed ?? 1,
+    priority: form.priority ?? 0,
+    env: textValues(form.env),
+    steps: STEPS.flatMap((step) => stepsOf(step, form)),
+    phases: form.phases ?? [],
+    needs: {
+      slots: form.needs?.slots ?? 1,
+      cpus: form.needs?.cpus ?? 0,
+      exclusive: form.needs?.exclusive ?? true,
+    },
+    budgetMs: durationOf(form.budget),
+    graceMs: durationOf(form.grace) ?? DEFAULT_GRACE_MS,
+    stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
+    retries: retriesOf(form.retries),
+    metrics: (form.metrics ?? []).map(metricOf),
+    files: form.files ?? [],
+    checkpoints: form.checkpoints ?? [],
+    logLimitBytes: parseSize(form.logLimit ?? '') ?? DEFAULT_LOG_LIMIT_BYTES,
+    maxParallel: form.maxParallel ?? null,
+  };
+}
+
+/** Where a suite has no `axes`, the names in `include` that are no vars are its axes. */
+export function axesOf(
+  form: Pick<SuiteForm, 'axes' | 'include' | 'vars'>,
+): Record<string, AxisValue[]> {
+  if (form.axes !== undefined) return form.axes;
+  const names = (form.include ?? []).flatMap((entry) => Object.keys(entry));
+  const axes = names.filter((name) => !Object.hasOwn(form.vars ?? {}, name));
+  return Object.fromEntries(axes.map((name) => [name, []]));
+}
+
+function durationOf(text: string | undefined): number | null {
+  return text === undefined ? null : parseDuration(text);
+}
+
+function textValues(values: Readonly<Record<string, unknown>> | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values ?? {}).map(([key, value]) => [key, String(value)]),
+  );
+}
+
+/** A bare number counts for what may be different the next time; a wrong preflight or result is not. */
+function retriesOf(retries: SuiteForm['retries']): SuiteSpec['retries'] {
+  if (typeof retries !== 'number') return retries ?? {};
+  return { exit: retries, signal: retries, timeout: retries, lost: retries, oom: retries };
+}
+
+function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {
+  const written = form[step];
+  if (written === undefined) return [];
+  return commandsOf(written).map((command, i) => ({
+    step,
+    id: i === 0 ? step : `${step}-${i + 1}`,
+    argv: command.exec?.map(String) ?? ['/bin/sh', '-c', command.shell ?? ''],
+    env: textValues(command.env),
+    cwd: command.cwd ?? form.cwd ?? null,
+    stdio: command.stdio ?? form.stdio ?? 'pipe',
+    timeoutMs: durationOf(command.timeout),
+    onFail: command.onFail ?? 'fail',
+    message: command.message ?? null,
+  }));
+}
+
+type Word = string | number | boolean;
+type Written = readonly Word[] | CommandForm | readonly (readonly Word[] | CommandForm)[];
+
+/** One command, or a list of them: a list of words is one command. */
+function commandsOf(written: Written): CommandForm[] {
+  if (!isList(written)) return [written];
+  const commands: CommandForm[] = [];
+  const words: Word[] = [];
+  for (const item of written) {
+    if (isList(item)) commands.push({ exec: [...item] });
+    else if (typeof item === 'object') commands.push(item);
+    else words.push(item);
+  }
+  return words.length > 0 ? [{ exec: words }] : commands;
+}
+
+function isList<T>(value: T): value is Extract<T, readonly unknown[]> {
+  return Array.isArray(value);
+}
+
+function metricOf(metric: MetricForm): SuiteSpec['metrics'][number] {
+  const { name, unit = '', direction = 'none', required = true } = metric;
+  return { name, unit, direction, required, from: sourceOf(metric) };
+}
+
+function sourceOf(metric: MetricForm): SuiteSpec['metrics'][number]['from'] {
+  if (metric.regex !== undefined)
+    return {
+      kind: 'regex',
+      pattern: metric.regex,
+      flags: metric.flags ?? '',
+      stream: metric.stream ?? 'stdout',
+    };
+  if (metric.json !== undefined)
+    return { kind: 'json_file', file: metric.json, path: metric.path ?? '' };
+  return { kind: 'json_last_line', path: metric.lastLine ?? '' };
+}

@@ -1,0 +1,117 @@
+/**
+ * A suite file's text to a SuiteSpec, or to everything that is wrong with it.
+ *
+ *   text -> tree (positions) -> profile, --set -> checks (schema, templates, names) -> lower -> matrix
+ *
+ * Each stage runs as far as the one before allows, so that one call shows all problems.
+ */
+import { MeshError } from '../messages/errors.ts';
+import type { SuiteSpec } from '../messages/suite-spec.ts';
+import { axisNamesOf, checkTree } from './check.ts';
+import { explainIssues } from './explain.ts';
+import { countCells, EMPTY, MAX_TASKS, tooLarge } from './expand.ts';
+import { SuiteForm } from './form.ts';
+import { lower } from './lower.ts';
+import { readOnly, withProfile, withSets } from './overrides.ts';
+import { type Finding, placeFindings, type SuiteProblem } from './problem.ts';
+import { readYaml } from './read-yaml.ts';
+import { textify } from './textify.ts';
+import { child, keys, originOf, toPlain, type Tree } from './tree.ts';
+import { warn } from './warnings.ts';
+
+export interface SuiteSource {
+  readonly text: string;
+  /** The file as it was named; for messages, and its base name is the default of `name`. */
+  readonly file: string;
+  /** Absolute folder of the file; null when the text came from standard input. */
+  readonly dir: string | null;
+  readonly profile?: string | null;
+  /** `--set`: `key=value` each. */
+  readonly set?: readonly string[];
+  /** `--only`: `axis=value` each. */
+  readonly only?: readonly string[];
+}
+
+export type ParsedSuite =
+  | { readonly kind: 'ok'; readonly suite: SuiteSpec; readonly warnings: readonly SuiteProblem[] }
+  | { readonly kind: 'invalid'; readonly problems: readonly SuiteProblem[] };
+
+export function parseSuite(source: SuiteSource): ParsedSuite {
+  const { tree: written, findings, warnings, position } = readYaml(source.text);
+  const invalid = (all: readonly Finding[]): ParsedSuite => ({
+    kind: 'invalid',
+    problems: placeFindings(all, source.file, position),
+  });
+  if (written === null) return invalid(findings);
+  if (written.kind !== 'map') {
+    const message = 'a suite is a map of keys; the smallest one is: run: [echo, hello]';
+    return invalid([...findings, { at: written.at, path: [], message }]);
+  }
+  const profiled = withProfile(written, source.profile ?? null);
+  const set = withSets(profiled.tree, source.set ?? [], Object.keys(SuiteForm.shape));
+  const tree = textify(set.tree);
+  const only = readOnly(source.only ?? [], tree, axisNamesOf(tree));
+  const form = checkForm(tree);
+  const all = [
+    ...findings,
+    ...checkForm(textify(written)).findings,
+    ...profiles(written).flatMap((each) => check(each, source.dir)),
+    ...profiled.findings,
+    ...set.findings,
+    ...form.findings,
+    ...checkTree(tree, source.dir),
+    ...only.findings,
+  ];
+  if (all.length > 0 || form.value === null) return invalid(all);
+  const suite = lower(form.value, {
+    defaultName: defaultName(source.file),
+    dir: source.dir,
+    profile: source.profile ?? null,
+    only: only.only,
+  });
+  const matrix = checkMatrix(suite, tree);
+  if (matrix !== null) return invalid([matrix]);
+  const said = placeFindings([...warnings, ...warn(suite, tree)], source.file, position);
+  return { kind: 'ok', suite, warnings: said };
+}
+
+/** The suite as it stands and under each of its profiles: a mistake in one shows before it is used. */
+function profiles(written: Tree): Tree[] {
+  const names = [null, ...keys(child(written, 'profiles'))];
+  return names.map((name) => textify(withProfile(written, name).tree));
+}
+
+function check(tree: Tree, dir: string | null): Finding[] {
+  return [...checkForm(tree).findings, ...checkTree(tree, dir)];
+}
+
+function checkForm(tree: Tree): { value: SuiteForm | null; findings: Finding[] } {
+  const result = SuiteForm.safeParse(toPlain(tree), { reportInput: true });
+  if (result.success) return { value: result.data, findings: [] };
+  return { value: null, findings: explainIssues(result.error, SuiteForm, tree) };
+}
+
+function checkMatrix(suite: SuiteSpec, tree: Tree): Finding | null {
+  const path = ['axes'];
+  const say = (error: MeshError): Finding => ({
+    at: originOf(tree, path),
+    path,
+    message: error.message,
+    code: error.code === 'suite_too_large' ? error.code : 'suite_invalid',
+  });
+  const cells = countCells(suite);
+  if (cells > MAX_TASKS) return say(tooLarge(cells, 'cells before exclude'));
+  if (cells === 0) return say(new MeshError('suite_invalid', EMPTY));
+  if (cells * suite.repeats > MAX_TASKS) return say(tooLarge(cells * suite.repeats, 'tasks'));
+  return null;
+}
+
+/** `bench/my suite.yaml` as `my-suite`. */
+function defaultName(file: string): string {
+  const base = file.replace(/^.*[/\\]/, '').replace(/\.[^.]*$/, '');
+  const safe = base
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^[^A-Za-z]+/, '')
+    .slice(0, 64);
+  return safe === '' ? 'suite' : safe;
+}

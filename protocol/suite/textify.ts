@@ -1,0 +1,33 @@
+/**
+ * Words of commands and values of `env` are texts: `1.0` and `0x10` reach the program as written,
+ * not as the number YAML makes of them.
+ */
+import { STEPS } from '../messages/attempt-spec.ts';
+import type { Tree } from './tree.ts';
+
+const TEXTS: ReadonlySet<string> = new Set(['env', ...STEPS]);
+
+export function textify(tree: Tree): Tree {
+  if (tree.kind !== 'map') return tree;
+  const entries = new Map(tree.entries);
+  for (const [key, entry] of entries)
+    if (TEXTS.has(key)) entries.set(key, { ...entry, value: asText(entry.value) });
+  return { ...tree, entries };
+}
+
+function asText(tree: Tree): Tree {
+  switch (tree.kind) {
+    case 'scalar':
+      return typeof tree.value === 'number' || typeof tree.value === 'boolean'
+        ? { ...tree, value: tree.source }
+        : tree;
+    case 'list':
+      return { ...tree, items: tree.items.map(asText) };
+    case 'map': {
+      const entries = [...tree.entries].map(
+        ([key, entry]) => [key, { ...entry, value: asText(entry.value) }] as const,
+      );
+      return { ...tree, entries: new Map(entries) };
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/** What is allowed in a suite and probably not meant. */
+import { STEPS } from '../messages/attempt-spec.ts';
+import type { SuiteSpec } from '../messages/suite-spec.ts';
+import { axisVariable } from './check.ts';
+import { matcher, splitEntry, expandCells } from './expand.ts';
+import type { Finding, Path } from './problem.ts';
+import { parseTemplate } from './template.ts';
+import { child, items, originOf, type Tree } from './tree.ts';
+
+export function warn(suite: SuiteSpec, tree: Tree): Finding[] {
+  return [...rewritten(suite, tree), ...shellTexts(suite, tree), ...idle(suite, tree)];
+}
+
+/** A number whose text changes when it is read: `08`, `1.0`, `1e3`. */
+function rewritten(suite: SuiteSpec, tree: Tree): Finding[] {
+  const findings: Finding[] = [];
+  const look = (node: Tree | null, path: Path) => {
+    if (node?.kind !== 'scalar' || typeof node.value === 'string') return;
+    const text = String(node.value);
+    if (node.source !== text)
+      findings.push({
+        at: node.at,
+        path,
+        message: `${node.source} is read as ${text}; quote it to keep its text`,
+      });
+  };
+  for (const axis of Object.keys(suite.axes))
+    items(child(child(tree, 'axes'), axis)).forEach((node, i) => {
+      look(node, ['axes', axis, i]);
+    });
+  for (const name of Object.keys(suite.vars))
+    look(child(child(tree, 'vars'), name), ['vars', name]);
+  suite.include.forEach((entry, i) => {
+    for (const name of Object.keys(entry))
+      look(child(child(child(tree, 'include'), i), name), ['include', i, name]);
+  });
+  return findings;
+}
+
+const PLAIN_IN_SHELL = /^[\w./:=@%+,-]+$/;
+
+/** A value with blanks or signs of the shell that is put into the text of a `shell:`. */
+function shellTexts(suite: SuiteSpec, tree: Tree): Finding[] {
+  const findings: Finding[] = [];
+  for (const step of STEPS) {
+    const node = child(tree, step);
+    const commands = node?.kind === 'list' ? node.items : [node];
+    commands.forEach((command, i) => {
+      const shell = child(command, 'shell');
+      if (shell?.kind !== 'scalar') return;
+      const parsed = parseTemplate(String(shell.value));
+      for (const name of parsed.kind === 'ok' ? new Set(parsed.names) : []) {
+        const odd = valuesOf(suite, name).find((value) => !PLAIN_IN_SHELL.test(value));
+        if (odd === undefined) continue;
+        const isAxis = Object.hasOwn(suite.axes, name);
+        const remedy = isAxis
+          ? `write "$${axisVariable(name)}" there`
+          : 'pass it by env and write "$NAME" there';
+        const path = node?.kind === 'list' ? [step, i, 'shell'] : [step, 'shell'];
+        findings.push({
+          at: shell.at,
+          path,
+          message: `the value ${JSON.stringify(odd)} of {{${name}}} is read by the shell; ${remedy}`,
+        });
+      }
+    });
+  }
+  return findings;
+}
+
+function valuesOf(suite: SuiteSpec, name: string): string[] {
+  const listed: readonly unknown[] = Object.hasOwn(suite.axes, name)
+    ? (suite.axes[name] ?? [])
+    : [suite.vars[name]];
+  const included = suite.include.map((entry) => entry[name]);
+  return [...listed, ...included].filter((value) => value !== undefined).map(String);
+}
+
+/** Entries of include and exclude that match no cell; under a profile that is usual. */
+function idle(suite: SuiteSpec, tree: Tree): Finding[] {
+  if (suite.profile !== null || Object.keys(suite.only).length > 0) return [];
+  const findings: Finding[] = [];
+  const names = Object.keys(suite.axes);
+  const say = (path: Path, message: string) =>
+    findings.push({ at: originOf(tree, path), path, message });
+  const everything = { ...suite, include: [], exclude: [], only: {} };
+  suite.exclude.slice(0, 100).forEach((entry, i) => {
+    const possible = Object.entries(entry).every(([name, value]) =>
+      (everything.axes[name] ?? []).some((known) => String(known) === String(value)),
+    );
+    if (!possible) say(['exclude', i], 'excludes nothing: no cell has these values');
+  });
+  const partial = suite.include
+    .map((entry, i) => ({ i, ...splitEntry(entry, names) }))
+    .filter(({ axes }) => Object.keys(axes).length < names.length);
+  if (partial.length === 0) return findings;
+  const cells = expandCells(suite);
+  for (const { i, axes } of partial.slice(0, 100)) {
+    const matches = matcher(axes);
+    if (!cells.some((cell) => matches(cell.axes)))
+      say(['include', i], 'matches no cell: it sets nothing');
+  }
+  return findings;
+}
