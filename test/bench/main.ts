@@ -1,0 +1,35 @@
+/**
+ * `npm run bench [-- NAME ...]`: what the mesh costs, beside peers and floors in the same run.
+ * Absolute figures belong to the machine they were taken on; quote the ratios.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpus } from 'node:os';
+import { idle } from './idle.ts';
+import { logLatency } from './log-latency.ts';
+import { stopLatency } from './stop-latency.ts';
+import { throughput } from './throughput.ts';
+
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
+  throughput,
+  'stop-latency': stopLatency,
+  'log-latency': logLatency,
+  idle,
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(
+    `no bench named ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}`,
+  );
+  process.exit(2);
+}
+const kernel = spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim();
+console.log(
+  `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'cpu'}, ${kernel}, node ${process.version}`,
+);
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  console.log(`\n${name}`);
+  await bench();
+}

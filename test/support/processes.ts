@@ -1,0 +1,61 @@
+/** What runs on this machine, read from /proc by the test itself: never from what benchmesh says. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return null; // gone in between, or not ours to read
+  }
+}
+
+function pids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** State letter of /proc/pid/stat; null when there is no such process. */
+function stateOf(pid: number): string | null {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat === null
+    ? null
+    : stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) || null;
+}
+
+/** Alive: there, and not a zombie. */
+export function isRunning(pid: number): boolean {
+  const state = stateOf(pid);
+  return state !== null && state !== 'Z' && state !== 'X';
+}
+
+/** Live processes with `mark` as one whole argument of their command line. */
+export function processesMarked(mark: string): number[] {
+  return pids().filter(
+    (pid) => (read(`/proc/${pid}/cmdline`) ?? '').split('\0').includes(mark) && isRunning(pid),
+  );
+}
+
+/** Live processes whose initial environment has `name=value`; never the caller. */
+export function processesWithEnvironment(name: string, value: string): number[] {
+  const entry = `${name}=${value}`;
+  return pids().filter(
+    (pid) =>
+      pid !== process.pid &&
+      (read(`/proc/${pid}/environ`) ?? '').split('\0').includes(entry) &&
+      isRunning(pid),
+  );
+}
+
+/** Resident bytes of a process. */
+export function residentBytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '');
+  return Number(match?.[1] ?? 0) * 1024;
+}
+
+/** CPU seconds a process has used, its reaped children not counted. */
+export function cpuSeconds(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`) ?? '';
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
+}
