@@ -69,7 +69,9 @@ function checkPlace(text: string, path: Path, dir: string | null): string | null
   if (dir !== null) return null;
   const parsed = parseTemplate(text);
   const isPath = path[0] === 'cwd' || path.at(-1) === 'cwd' || typeof path.at(-1) === 'number';
-  const isRelative = /^\.\.?\//.test(text) || (path.at(-1) === 'cwd' && !/^(\/|\{\{)/.test(text));
+  const isProgram = path.at(-1) === 0 && text.includes('/') && !/^(\/|\{\{)/.test(text);
+  const isRelative =
+    isProgram || /^\.\.?\//.test(text) || (path.at(-1) === 'cwd' && !/^(\/|\{\{)/.test(text));
   if (
     (isPath && isRelative && path[0] !== 'files' && path[0] !== 'checkpoints') ||
     (parsed.kind === 'ok' && parsed.names.includes('suite.dir'))

@@ -1,7 +1,7 @@
 /** zod's issues as findings people can act on: what is wrong, where, and what to write instead. */
 import { z } from 'zod';
 import { didYouMean, type Finding, type Path } from './problem.ts';
-import { keyOriginOf, keys, originOf, type Tree } from './tree.ts';
+import { child, keyOriginOf, keys, originOf, type Tree } from './tree.ts';
 
 type Issue = z.core.$ZodIssue;
 type Schema = z.core.$ZodType;
@@ -36,23 +36,9 @@ function explain(issue: Issue, context: Context): Finding[] {
         };
       });
     case 'invalid_type':
-      if (issue.input === undefined && keyIsMissing(context.tree, path))
-        return [{ at, path, message: missing(path) }];
-      return [
-        { at, path, message: `must be ${words(issue.expected)}, not ${given(context.tree, path)}` },
-      ];
+      return [{ at, path, message: wrongType(issue, path, context) }];
     case 'invalid_value':
-      return [
-        {
-          at,
-          path,
-          message:
-            `must be ${oneOf(issue.values)}, not ${given(context.tree, path)}.${didYouMean(given(context.tree, path).replaceAll('"', ''), issue.values.map(String))}`.replace(
-              /\.$/,
-              '',
-            ),
-        },
-      ];
+      return [{ at, path, message: wrongValue(issue.values, path, context) }];
     case 'too_small':
       return [
         {
@@ -69,6 +55,27 @@ function explain(issue: Issue, context: Context): Finding[] {
     default:
       return [{ at, path, message: issue.message }];
   }
+}
+
+/** zod's own messages begin so; another one was written in form.ts and says more. */
+function isZodsOwn(message: string): boolean {
+  return message.startsWith('Invalid');
+}
+
+function wrongType(
+  issue: Extract<Issue, { code: 'invalid_type' }>,
+  path: Path,
+  context: Context,
+): string {
+  if (keyIsMissing(context.tree, path)) return missing(path);
+  const expected = isZodsOwn(issue.message) ? `must be ${words(issue.expected)}` : issue.message;
+  return `${expected}, not ${given(context.tree, path)}`;
+}
+
+function wrongValue(values: readonly unknown[], path: Path, context: Context): string {
+  const shown = given(context.tree, path);
+  const hint = didYouMean(shown.replaceAll('"', ''), values.map(String));
+  return `must be ${oneOf(values)}, not ${shown}${hint === '' ? '' : `.${hint}`}`;
 }
 
 function unknownKey(key: string, path: Path, context: Context): Finding {
@@ -97,10 +104,14 @@ function explainUnion(
     const { schema } = meant;
     return meant.issues.flatMap((inner) => explain(inner, { ...context, schema, base: path }));
   }
+  const at = originOf(context.tree, path);
+  if (keyIsMissing(context.tree, path)) return [{ at, path, message: missing(path) }];
+  if (!isZodsOwn(issue.message))
+    return [{ at, path, message: `${issue.message}, not ${given(context.tree, path)}` }];
   const expected = [...new Set(issue.errors.flat().map((inner) => expectation(inner)))];
   return [
     {
-      at: originOf(context.tree, path),
+      at,
       path,
       message: `must be ${expected.join(' or ')}, not ${given(context.tree, path)}`,
     },
@@ -158,28 +169,24 @@ function missing(path: Path): string {
 
 function keyIsMissing(tree: Tree, path: Path): boolean {
   const key = path.at(-1);
-  if (key === undefined) return false;
-  let at: Tree | undefined = tree;
-  for (const part of path.slice(0, -1)) {
-    if (at?.kind === 'map') at = at.entries.get(String(part))?.value;
-    else if (at?.kind === 'list') at = at.items[Number(part)];
-  }
-  return at?.kind === 'map' && !keys(at).includes(String(key));
+  const parent = nodeAt(tree, path.slice(0, -1));
+  return key !== undefined && parent?.kind === 'map' && !keys(parent).includes(String(key));
 }
 
-/** What stands there, in words: `the text "abc"`, `an empty value`. */
+function nodeAt(tree: Tree, path: Path): Tree | null {
+  return path.reduce<Tree | null>(child, tree);
+}
+
+/** What stands there, in words: `"abc"`, `a list`, `empty`. */
 function given(tree: Tree, path: Path): string {
-  let at: Tree | undefined = tree;
-  for (const part of path) {
-    if (at?.kind === 'map') at = at.entries.get(String(part))?.value;
-    else if (at?.kind === 'list') at = at.items[Number(part)];
-    else at = undefined;
-  }
-  if (at === undefined) return 'nothing';
-  if (at.kind === 'list') return 'a list';
-  if (at.kind === 'map') return 'a map';
-  if (at.value === null) return 'empty';
-  return typeof at.value === 'string' ? JSON.stringify(at.value.slice(0, 60)) : String(at.value);
+  const node = nodeAt(tree, path);
+  if (node === null) return 'nothing';
+  if (node.kind === 'list') return 'a list';
+  if (node.kind === 'map') return 'a map';
+  if (node.value === null) return 'empty';
+  return typeof node.value === 'string'
+    ? JSON.stringify(node.value.slice(0, 60))
+    : String(node.value);
 }
 
 function knownKeys(schema: Schema, path: Path): string[] {

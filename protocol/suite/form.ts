@@ -17,19 +17,14 @@ const text = z
   .string()
   .refine((value) => !value.includes('\0'), 'must not contain a NUL character');
 const filled = text.min(1, 'must not be empty');
-const duration = z
-  .string()
-  .refine(isDuration, 'must be a duration with a unit, such as 250ms, 10s, 1m30s or 2h');
+const DURATION = 'must be a duration with a unit, such as 250ms, 10s, 1m30s or 2h';
+const duration = z.string({ error: DURATION }).refine(isDuration, DURATION);
 const positiveDuration = duration.refine(
   (value) => parseDuration(value) !== 0,
   'must be more than 0; leave the key out for no limit',
 );
-const size = z
-  .string()
-  .refine(
-    (value) => (parseSize(value) ?? 0) > 0,
-    'must be a size with a unit, such as 500kB, 64MiB or 1GiB',
-  );
+const SIZE = 'must be a size with a unit, such as 500kB, 64MiB or 1GiB';
+const size = z.string({ error: SIZE }).refine((value) => (parseSize(value) ?? 0) > 0, SIZE);
 const stdio = z.enum(['pipe', 'pty']);
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
@@ -42,7 +37,12 @@ function isDuration(value: string): boolean {
 /** Plain words of a command: numbers and booleans stand for their text. */
 const word = z.union([text, z.number(), z.boolean()]);
 const env = z.record(
-  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable'),
+  z
+    .string()
+    .regex(
+      /^[A-Za-z_][A-Za-z0-9_]*$/,
+      'must hold letters, digits and _ only, and not begin with a digit',
+    ),
   word,
 );
 const argv = z.array(word).min(1, 'must hold the program and its arguments; it is empty');
@@ -71,7 +71,10 @@ function hasOneOf(...names: readonly string[]) {
   };
 }
 
-const Command = z.strictObject(commandKeys).superRefine(hasOneOf('exec', 'shell'));
+const Command = z
+  .strictObject(commandKeys)
+  .superRefine(hasOneOf('exec', 'shell'))
+  .meta({ id: 'command' });
 const Check = z
   .strictObject({
     ...commandKeys,
@@ -81,14 +84,19 @@ const Check = z
       .optional()
       .meta({ description: 'What a failed check makes of the task' }),
   })
-  .superRefine(hasOneOf('exec', 'shell'));
+  .superRefine(hasOneOf('exec', 'shell'))
+  .meta({ id: 'check' });
 
-const step = z.union([
-  argv,
-  Command,
-  z.array(z.union([argv, Command])).min(1, 'must not be empty'),
-]);
-const checks = z.union([argv, Check, z.array(z.union([argv, Check])).min(1, 'must not be empty')]);
+const COMMAND = {
+  error:
+    'must be a command: a list of words, such as [echo, hello], {shell: "..."}, or a list of commands',
+};
+const step = z
+  .union([argv, Command, z.array(z.union([argv, Command])).min(1, 'must not be empty')], COMMAND)
+  .meta({ id: 'commands' });
+const checks = z
+  .union([argv, Check, z.array(z.union([argv, Check])).min(1, 'must not be empty')], COMMAND)
+  .meta({ id: 'checks' });
 
 const Metric = z
   .strictObject({
@@ -125,7 +133,8 @@ const Metric = z
       .meta({ description: 'Path of the value in the last JSON line of stdout' }),
   })
   .superRefine(hasOneOf('regex', 'json', 'lastLine'))
-  .superRefine(checkMetric);
+  .superRefine(checkMetric)
+  .meta({ id: 'metric' });
 
 function isJsonPath(value: string | undefined): boolean {
   return value === undefined || parseJsonPath(value) !== null;
@@ -167,6 +176,7 @@ function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
     say([], 'needs unit ("" for none), or a group (?<unit>...) in the regex');
 }
 
+const SIGNAL = `must be one of ${STOP_SIGNAL_NAMES.join(', ')}`;
 const retryLimit = z.number().int().nonnegative().max(100);
 
 const suiteKeys = {
@@ -207,11 +217,8 @@ const suiteKeys = {
   budget: positiveDuration.optional().meta({ description: 'Time limit of a whole attempt' }),
   grace: duration.optional().meta({ description: 'From the stop signal to the kill; default 10s' }),
   stopSignal: z
-    .string()
-    .refine(
-      (value) => parseSignal(value) !== null,
-      `must be one of ${STOP_SIGNAL_NAMES.join(', ')}`,
-    )
+    .string({ error: SIGNAL })
+    .refine((value) => parseSignal(value) !== null, SIGNAL)
     .optional()
     .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
   retries: z

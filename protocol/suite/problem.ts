@@ -67,7 +67,9 @@ export function placeFindings(
 /** The known name nearest to a mistyped one, as ` Did you mean "x"?`, or nothing. */
 export function didYouMean(name: string, known: readonly string[]): string {
   let best: string | null = null;
-  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
+  // Too short to guess: 0 edits under 3 characters, 1 at 3, then 2 and more.
+  const { length } = name;
+  let least = length < 4 ? Math.max(1, length - 1) : Math.max(2, Math.floor(length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < least) [best, least] = [candidate, distance];

@@ -8,7 +8,12 @@ import { parseTemplate } from './template.ts';
 import { child, items, originOf, type Tree } from './tree.ts';
 
 export function warn(suite: SuiteSpec, tree: Tree): Finding[] {
-  return [...rewritten(suite, tree), ...shellTexts(suite, tree), ...idle(suite, tree)];
+  return [
+    ...rewritten(suite, tree),
+    ...shellTexts(suite, tree),
+    ...costlyRegexes(suite, tree),
+    ...idle(suite, tree),
+  ];
 }
 
 /** A number whose text changes when it is read: `08`, `1.0`, `1e3`. */
@@ -35,6 +40,19 @@ function rewritten(suite: SuiteSpec, tree: Tree): Finding[] {
       look(child(child(child(tree, 'include'), i), name), ['include', i, name]);
   });
   return findings;
+}
+
+/** A repetition inside a repeated group: time may grow exponentially with the line. */
+const NESTED_REPETITION = /\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)[+*{]/;
+
+function costlyRegexes(suite: SuiteSpec, tree: Tree): Finding[] {
+  return suite.metrics.flatMap(({ from }, i) => {
+    if (from.kind !== 'regex' || !NESTED_REPETITION.test(from.pattern)) return [];
+    const path = ['metrics', i, 'regex'];
+    const message =
+      'a repetition inside a repeated group, as in (a+)+, can take exponential time; write it flat';
+    return [{ at: originOf(tree, path), path, message }];
+  });
 }
 
 const PLAIN_IN_SHELL = /^[\w./:=@%+,-]+$/;

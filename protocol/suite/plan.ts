@@ -1,0 +1,121 @@
+/** What a run of a suite would be on given hosts, for `benchmesh plan`: a forecast, not a promise. */
+import { countCells } from './expand.ts';
+import type { SuiteSpec } from '../messages/suite-spec.ts';
+
+/** An agent's capacity; agents on one machine share its host id. */
+export interface PlanHost {
+  readonly hostId: string;
+  readonly slots: number;
+  readonly cpus: number;
+}
+
+export interface RunPlan {
+  readonly tasks: number;
+  readonly cells: number;
+  readonly repeats: number;
+  /** Tasks that can run at once; 0 when none can be placed at all. */
+  readonly parallelism: number;
+  /** One line: why it is that many. */
+  readonly why: string;
+  readonly warnings: readonly string[];
+}
+
+export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
+  const cells = countCells(suite);
+  const tasks = cells * suite.repeats;
+  const fitting = hosts.filter((host) => placesOn(host, suite) > 0);
+  const hostCount = new Set(fitting.map(({ hostId }) => hostId)).size;
+  const capacity = suite.needs.exclusive
+    ? hostCount
+    : fitting.reduce((sum, host) => sum + placesOn(host, suite), 0);
+  const parallelism = Math.min(capacity, suite.maxParallel ?? Infinity, tasks);
+  const base = { tasks, cells, repeats: suite.repeats, parallelism };
+  if (capacity === 0) return { ...base, ...unplaceable(suite, hosts) };
+  const lead = `${parallelism} at a time on ${plural(hostCount, 'host')}`;
+  const why = `${lead}: ${reason(suite, { capacity, parallelism, tasks })}`;
+  return { ...base, why, warnings: idleWarnings(suite, fitting, parallelism) };
+}
+
+/** Tasks of the suite that fit on an agent beside each other. */
+function placesOn(host: PlanHost, { needs }: SuiteSpec): number {
+  const bySlots = Math.floor(host.slots / needs.slots);
+  return needs.cpus === 0 ? bySlots : Math.min(bySlots, Math.floor(host.cpus / needs.cpus));
+}
+
+interface Numbers {
+  readonly capacity: number;
+  readonly parallelism: number;
+  readonly tasks: number;
+}
+
+function reason(suite: SuiteSpec, { capacity, parallelism, tasks }: Numbers): string {
+  if (parallelism < capacity)
+    return tasks <= parallelism
+      ? `there are no more tasks (the hosts have room for ${capacity})`
+      : `maxParallel is ${suite.maxParallel ?? 0} (the hosts have room for ${capacity})`;
+  if (suite.needs.exclusive)
+    return 'tasks are exclusive (the default), one per host; set needs.exclusive: false to let them share one';
+  const { slots, cpus } = suite.needs;
+  const perTask = [plural(slots, 'slot'), ...(cpus === 0 ? [] : [plural(cpus, 'CPU')])].join(
+    ' and ',
+  );
+  return `each task takes ${perTask}`;
+}
+
+function unplaceable(
+  suite: SuiteSpec,
+  hosts: readonly PlanHost[],
+): Pick<RunPlan, 'why' | 'warnings'> {
+  if (hosts.length === 0)
+    return {
+      why: 'nothing can run: no agent is there',
+      warnings: ['no agent is there: tasks wait until one joins'],
+    };
+  const { slots, cpus } = suite.needs;
+  const mostSlots = Math.max(...hosts.map((host) => host.slots));
+  const mostCpus = Math.max(...hosts.map((host) => host.cpus));
+  const lacks = [
+    ...(slots > mostSlots
+      ? [`needs.slots is ${slots} and the largest agent has ${mostSlots}`]
+      : []),
+    ...(cpus > mostCpus ? [`needs.cpus is ${cpus} and the largest agent has ${mostCpus}`] : []),
+  ];
+  const cause = lacks.length > 0 ? lacks.join('; ') : 'no agent has both the slots and the CPUs';
+  return {
+    why: `nothing can run: ${cause}`,
+    warnings: [
+      `no task can ever be placed: ${cause}; lower needs, or start an agent with more slots`,
+    ],
+  };
+}
+
+function idleWarnings(
+  suite: SuiteSpec,
+  fitting: readonly PlanHost[],
+  parallelism: number,
+): string[] {
+  const { slots, exclusive } = suite.needs;
+  const all = fitting.reduce((sum, host) => sum + host.slots, 0);
+  const idle = all - parallelism * slots;
+  if (idle <= 0) return [];
+  const share = `${idle} of ${plural(all, 'slot')} will idle`;
+  const tasks = countCells(suite) * suite.repeats;
+  if (suite.maxParallel === parallelism && tasks > parallelism)
+    return [`${share}: maxParallel is ${suite.maxParallel}`];
+  if (tasks <= parallelism) return [`${share}: there are only ${plural(tasks, 'task')}`];
+  if (exclusive)
+    return [
+      `${share} by design: exclusive tasks are measured in peace; needs.exclusive: false uses them`,
+    ];
+  return [
+    `${share}: they do not hold another task (${plural(slots, 'slot')}${cpusOf(suite)} each)`,
+  ];
+}
+
+function cpusOf({ needs }: SuiteSpec): string {
+  return needs.cpus === 0 ? '' : ` and ${plural(needs.cpus, 'CPU')}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
