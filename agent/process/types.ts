@@ -33,7 +33,12 @@ export type StepEnd =
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'signaled'; readonly signal: string; readonly core: boolean }
   /** The program never ran. `errno` is a name such as ENOENT; `message` one line for a user. */
-  | { readonly kind: 'exec_failed'; readonly errno: string; readonly reason: ExecFailure; readonly message: string }
+  | {
+      readonly kind: 'exec_failed';
+      readonly errno: string;
+      readonly reason: ExecFailure;
+      readonly message: string;
+    }
   /** It ran, and how it ended is not known. Never guessed. */
   | { readonly kind: 'lost'; readonly reason: string };
 
@@ -61,7 +66,10 @@ export interface StepUsage {
 /** What is known of the step's processes after its end (I5, I9). */
 export interface StepGone {
   readonly proof: StopProof;
-  /** True only when proven: on the subreaper rung by ECHILD. Never true on the scan rung. */
+  /**
+   * True only when proven: by ECHILD on the subreaper rung, or because the host was rebooted
+   * since. A scan never makes it true.
+   */
   readonly empty: boolean;
   /** Distinct processes that were signalled or reaped. */
   readonly processes: number;

@@ -25,6 +25,8 @@ static void post(struct channel *c, const char *bytes, size_t length) {
   if (write(c->exit_fd, bytes, length) < 0) return;
 }
 
+void channel_started(struct channel *c) { post(c, "s", 1); }
+
 void channel_record(struct channel *c) { post(c, "r", 1); }
 
 void channel_lost_line(struct channel *c, const char *line, size_t length) {

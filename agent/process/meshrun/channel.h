@@ -2,8 +2,8 @@
  * meshrun lives: `ctl` (commands; no reader means gone) and `exit` (EOF means gone).
  * Both are held open for reading and writing, so neither blocks nor ends early.
  *
- * Into `exit` go, never blocking and dropped when full: 'r' for a new record line, 'o'
- * for new output (at most once per WAKE_EVERY_US), and "!LINE\n" for a record line that
+ * Into `exit` go, never blocking and dropped when full: 's' once `started` is recorded,
+ * 'r' for any other record line, 'o' for new output (at most once per WAKE_EVERY_US), and "!LINE\n" for a record line that
  * could not be written to disk. */
 #ifndef MESHRUN_CHANNEL_H
 #define MESHRUN_CHANNEL_H
@@ -23,6 +23,7 @@ struct channel {
 
 /* 0, or -1 with errno. */
 int channel_open(struct channel *c, int step_fd);
+void channel_started(struct channel *c);
 void channel_record(struct channel *c);
 void channel_lost_line(struct channel *c, const char *line, size_t length);
 void channel_output(struct channel *c, int64_t now_us);

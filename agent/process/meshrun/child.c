@@ -71,11 +71,11 @@ static void run_child(int gate, const int outputs[2], const struct options *o, c
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   above_agent(h);
   bool ok = dup2(h->null_fd, 0) == 0 && dup2(outputs[0], 1) == 1 && dup2(outputs[1], 2) == 2;
+  while ((n = read(gate, &go, 1)) < 0 && errno == EINTR) {}
+  if (n != 1) _exit(CHILD_FAILED);
   check(gate, ok, "setup", "descriptors", "");
   ok = chdir(o->cwd) == 0;
   check(gate, ok, "cwd", errno == ENOTDIR ? "not-directory" : errno == ENOENT ? "not-found" : "other", o->cwd);
-  while ((n = read(gate, &go, 1)) < 0 && errno == EINTR) {}
-  if (n != 1) _exit(CHILD_FAILED);
   struct failure f = {0};
   exec_search(o->argv, environ, &f);
   refuse(gate, &f);

@@ -57,13 +57,14 @@ static bool begin_segment(struct spool *s) {
   int64_t number = s->current + 1;
   if (number - s->oldest >= SPOOL_SEGMENTS) return false;
   int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_TRUNC;
-  int index_fd = openat(s->step_fd, segment_name(&name, "index.", number), flags, 0644);
-  if (index_fd < 0) return false;
+  /* The log first: a reader that sees an index finds its log, or knows it was removed. */
   int log_fd = openat(s->step_fd, segment_name(&name, "log.", number), flags | O_APPEND, 0644);
-  if (log_fd < 0) {
+  if (log_fd < 0) return false;
+  int index_fd = openat(s->step_fd, segment_name(&name, "index.", number), flags, 0644);
+  if (index_fd < 0) {
     int error = errno;
-    unlinkat(s->step_fd, segment_name(&name, "index.", number), 0);
-    close(index_fd);
+    unlinkat(s->step_fd, segment_name(&name, "log.", number), 0);
+    close(log_fd);
     errno = error;
     return false;
   }

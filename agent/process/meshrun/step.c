@@ -249,6 +249,7 @@ int step_run(const struct options *o, const struct host *h, struct starter start
   if (!wrong) {
     report_started(&line, s.child.pid, o->cookie, h);
     if (!record_append(&s.record, &line)) wrong = "record";
+    else channel_started(&s.channel);
   }
   report_start(starter.fd, starter.id, s.child.pid, wrong);
   if (wrong) return EXIT_NOT_STARTED; /* the gate was never opened; with us the child ends */

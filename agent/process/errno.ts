@@ -1,0 +1,15 @@
+/** Names of errno numbers. */
+import { constants } from 'node:os';
+
+const NAMES = new Map(
+  Object.entries(constants.errno)
+    .filter(([name]) => name !== 'EWOULDBLOCK' && name !== 'EOPNOTSUPP')
+    .map(([name, number]): [number, string] => [number, name]),
+);
+
+/** Linux has one that Node does not name, and execve gives it for a broken binary. */
+const ELIBBAD = 80;
+
+export function errnoName(number: number): string {
+  return NAMES.get(number) ?? (number === ELIBBAD ? 'ELIBBAD' : `E${number}`);
+}

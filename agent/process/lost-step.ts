@@ -1,0 +1,55 @@
+/**
+ * What is done about a step whose meshrun died without saying how it ended: killed by hand,
+ * by the kernel, or with the host. Its end is `lost`, never guessed. Its main process died
+ * with meshrun (PDEATHSIG); what else can be found of it is killed. The result is appended
+ * to the record, so that whoever asks again gets the same answer.
+ */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LogSegments } from './log-segments.ts';
+import { bootId } from './proc-table.ts';
+import { killProcesses, type Swept } from './scan-sweep.ts';
+import { outcomeOf } from './step-outcome.ts';
+import type { Gone, Started, StepRecord } from './step-record.ts';
+import type { StepOutcome } from './types.ts';
+
+const NOTHING: Swept = { processes: 0, waves: 0, survivors: [] };
+
+/** Never rejects. */
+export async function closeLostStep(
+  stepDir: string,
+  record: StepRecord & { readonly started: Started },
+  reason = 'meshrun ended without a record of the end',
+): Promise<StepOutcome> {
+  const { started } = record;
+  const rebooted = started.bootId !== bootId();
+  const begunAt = performance.now();
+  const swept = rebooted ? NOTHING : await killProcesses({ cookie: started.cookie, main: started });
+  const cause = record.exited ?? record.stopping;
+  const gone: Gone = {
+    type: 'gone',
+    empty: rebooted,
+    reaped: 0,
+    processes: swept.processes,
+    waves: swept.waves,
+    signal: swept.waves > 0 ? 9 : 0,
+    goneUs: Math.round((performance.now() - begunAt) * 1000),
+    stopRequested: cause?.stopRequested ?? false,
+    deadline: cause?.deadline ?? false,
+    logBytes: new LogSegments(stepDir).extent(),
+    droppedStdout: 0,
+    droppedStderr: 0,
+    proof: 'scan',
+    survivors: swept.survivors,
+    reason: rebooted ? 'the host was restarted while it ran' : reason,
+  };
+  try {
+    // The line before may be torn.
+    appendFileSync(join(stepDir, 'record'), `\n${JSON.stringify(gone)}\n`);
+  } catch {
+    // A full disk: the next one to ask does the same again.
+  }
+  const outcome = outcomeOf({ ...record, gone });
+  if (outcome === null) throw new Error('a record with gone has an outcome');
+  return outcome;
+}

@@ -1,0 +1,113 @@
+/**
+ * Reads a step's record as meshrun wrote it: one JSON object a line, append-only. Pure but
+ * for readRecord. A torn last line (meshrun killed in the middle of a write) is left out.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Started {
+  readonly type: 'started';
+  readonly pid: number;
+  /** Clock ticks since boot: field 22 of /proc/PID/stat. */
+  readonly startTime: number;
+  readonly bootId: string;
+  readonly cookie: string;
+}
+
+export interface ExecFailed {
+  readonly type: 'exec_failed';
+  readonly errno: number;
+  readonly stage: string;
+  readonly reason: string;
+  readonly path: string;
+}
+
+interface Cause {
+  readonly stopRequested: boolean;
+  readonly deadline: boolean;
+}
+
+export interface Exited extends Cause {
+  readonly type: 'exited';
+  readonly code?: number;
+  readonly signal?: number;
+  readonly core?: boolean;
+  readonly durationUs: number;
+  readonly userUs: number;
+  readonly systemUs: number;
+  readonly maxRssKiB: number;
+}
+
+export interface Stopping extends Cause {
+  readonly type: 'stopping';
+  readonly signal: number;
+}
+
+export interface Survivors {
+  readonly type: 'survivors';
+  readonly count: number;
+  readonly pids: readonly number[];
+}
+
+export interface Gone extends Cause {
+  readonly type: 'gone';
+  readonly empty: boolean;
+  readonly reaped: number;
+  readonly processes: number;
+  readonly waves: number;
+  readonly signal: number;
+  readonly goneUs: number;
+  readonly logBytes: number;
+  readonly droppedStdout: number;
+  readonly droppedStderr: number;
+  /** The next three are not meshrun's: an agent wrote the line, on what it found by scanning. */
+  readonly proof?: 'scan';
+  readonly survivors?: readonly number[];
+  /** Why the end is not known, where there is no `exited`. */
+  readonly reason?: string;
+}
+
+export type RecordLine = Started | ExecFailed | Exited | Stopping | Survivors | Gone;
+
+/** The record, by type of line: each type occurs at most once. */
+export interface StepRecord {
+  readonly started?: Started;
+  readonly exec_failed?: ExecFailed;
+  readonly exited?: Exited;
+  readonly stopping?: Stopping;
+  readonly survivors?: Survivors;
+  readonly gone?: Gone;
+}
+
+const TYPES = new Set(['started', 'exec_failed', 'exited', 'stopping', 'survivors', 'gone']);
+
+export function parseRecord(text: string): StepRecord {
+  const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
+  const record: Record<string, RecordLine> = {};
+  for (const line of lines) {
+    const parsed = parseLine(line);
+    if (parsed !== null) record[parsed.type] = parsed;
+  }
+  return record;
+}
+
+/** Null for what is no line of a record: padding, or a line of a later version. */
+function parseLine(line: string): RecordLine | null {
+  if (!line.startsWith('{')) return null;
+  try {
+    const value = JSON.parse(line) as { type?: unknown };
+    return typeof value.type === 'string' && TYPES.has(value.type) ? (value as RecordLine) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Null where there is no record: nothing has begun there. */
+export function readRecord(stepDir: string): StepRecord | null {
+  try {
+    return parseRecord(readFileSync(join(stepDir, 'record'), 'latin1'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
