@@ -13,16 +13,10 @@
 import {
   AuthorizationError,
   connect as dial,
-  headers as newHeaders,
-  NoRespondersError,
   PermissionViolationError,
-  RequestError,
-  TimeoutError,
   UserAuthenticationExpiredError,
   nkeyAuthenticator,
   usernamePasswordAuthenticator,
-  type Msg,
-  type MsgHdrs,
   type NatsConnection,
   type NodeConnectionOptions,
 } from '@nats-io/transport-node';
@@ -30,7 +24,9 @@ import { MeshError, toError } from '../messages/errors.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Credential } from './credential.ts';
-import type { HeaderFields } from './headers.ts';
+import { Requests, type RequestOptions, type RequestOutcome } from './requests.ts';
+
+export type { RequestOptions, RequestOutcome } from './requests.ts';
 
 export const MINIMUM_SERVER = '2.11';
 
@@ -51,15 +47,6 @@ export interface ConnectOptions {
 
 export type ConnectionStatus = 'disconnected' | 'reconnected' | 'closed';
 
-/** What became of a request. A value, never a rejection. */
-export type RequestOutcome =
-  | { readonly kind: 'reply'; readonly message: Msg }
-  | { readonly kind: 'no_responders' }
-  | { readonly kind: 'timeout' }
-  | { readonly kind: 'disconnected' }
-  | { readonly kind: 'not_permitted'; readonly reason: string }
-  | { readonly kind: 'invalid'; readonly reason: string };
-
 export interface MeshConnection {
   /** The client itself: for protocol/nats only. */
   readonly nats: NatsConnection;
@@ -79,11 +66,6 @@ export interface MeshConnection {
    * consumer loses acks silently (facts 3.10). Resolves when closed; never rejects.
    */
   close(): Promise<void>;
-}
-
-export interface RequestOptions {
-  readonly timeoutMs: number;
-  readonly headers?: HeaderFields;
 }
 
 const RETRY = { firstMs: 100, maxMs: 2_000, factor: 1.6 } as const;
@@ -176,7 +158,8 @@ function wrap(nats: NatsConnection, options: ConnectOptions, url: string): MeshC
       `nats-server ${serverVersion} at ${url} runs without JetStream; start it with -js or a jetstream block in its config`,
     );
   }
-  return new Connection({ nats, url, serverVersion, log });
+  const requests = new Requests(nats, options.inboxPrefix);
+  return new Connection({ nats, url, serverVersion, log, requests });
 }
 
 interface ConnectionParts {
@@ -184,6 +167,7 @@ interface ConnectionParts {
   readonly url: string;
   readonly serverVersion: string;
   readonly log: Log;
+  readonly requests: Requests;
 }
 
 class Connection implements MeshConnection {
@@ -194,13 +178,14 @@ class Connection implements MeshConnection {
   #connected = true;
   #closed = false;
   readonly #listeners = new Set<(status: ConnectionStatus) => void>();
-  readonly #broken = new Set<() => void>();
+  readonly #requests: Requests;
 
   constructor(parts: ConnectionParts) {
     this.nats = parts.nats;
     this.url = parts.url;
     this.serverVersion = parts.serverVersion;
     this.log = parts.log;
+    this.#requests = parts.requests;
     void this.#follow();
   }
 
@@ -210,6 +195,7 @@ class Connection implements MeshConnection {
       else if (status.type === 'reconnect') this.#change(true, 'reconnected');
       else if (status.type === 'error') {
         this.log.warn({ err: status.error.message }, 'server reported an error');
+        if (status.error instanceof PermissionViolationError) this.#requests.refuse(status.error);
       }
     }
     this.#closed = true;
@@ -223,7 +209,7 @@ class Connection implements MeshConnection {
       if (was === connected) return;
       this.log.info({ url: this.url }, `connection ${status}`);
     }
-    if (!connected) for (const settle of [...this.#broken]) settle();
+    if (!connected) this.#requests.breakAll();
     for (const listener of [...this.#listeners]) listener(status);
   }
 
@@ -253,27 +239,7 @@ class Connection implements MeshConnection {
 
   request(subject: string, data: Uint8Array, options: RequestOptions): Promise<RequestOutcome> {
     if (!this.#connected) return Promise.resolve({ kind: 'disconnected' });
-    return new Promise((resolve) => {
-      const settle = (outcome: RequestOutcome): void => {
-        this.#broken.delete(onBroken);
-        resolve(outcome);
-      };
-      const onBroken = (): void => {
-        settle({ kind: 'disconnected' });
-      };
-      this.#broken.add(onBroken);
-      const { timeoutMs: timeout, headers } = options;
-      const sent =
-        headers === undefined ? { timeout } : { timeout, headers: toMsgHeaders(headers) };
-      this.nats.request(subject, data, sent).then(
-        (message) => {
-          settle({ kind: 'reply', message });
-        },
-        (error: unknown) => {
-          settle(outcomeOf(error));
-        },
-      );
-    });
+    return this.#requests.send(subject, data, options);
   }
 
   async close(): Promise<void> {
@@ -285,28 +251,6 @@ class Connection implements MeshConnection {
       await this.nats.close();
     }
   }
-}
-
-/** Header fields as the client's own type. */
-export function toMsgHeaders(fields: HeaderFields): MsgHdrs {
-  const result = newHeaders();
-  for (const [name, value] of Object.entries(fields)) result.set(name, value);
-  return result;
-}
-
-function outcomeOf(error: unknown): RequestOutcome {
-  const cause = error instanceof RequestError ? error.cause : error;
-  if (error instanceof TimeoutError || cause instanceof TimeoutError) return { kind: 'timeout' };
-  if (cause instanceof NoRespondersError) return { kind: 'no_responders' };
-  if (cause instanceof PermissionViolationError) {
-    return { kind: 'not_permitted', reason: cause.message };
-  }
-  if (error instanceof RequestError) return { kind: 'disconnected' };
-  const { name, message } = toError(error);
-  if (name === 'ClosedConnectionError' || name === 'DrainingConnectionError') {
-    return { kind: 'disconnected' };
-  }
-  return { kind: 'invalid', reason: message };
 }
 
 function isAuthError(error: unknown): boolean {
