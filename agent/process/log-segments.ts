@@ -31,6 +31,7 @@ import {
   segmentNumbers,
   type IndexEntry,
 } from './log-format.ts';
+import { rawSize, readRaw } from './raw-log.ts';
 
 export interface LogChunk {
   readonly offset: number;
@@ -90,6 +91,10 @@ export class LogSegments {
 
   /** At most maxBytes of bytes (at least one byte if there is any); gaps cost nothing. */
   readFrom(offset: number, maxBytes: number): LogRead {
+    if (this.#segment === null) {
+      const raw = readRaw(this.#dir, offset, maxBytes);
+      if (raw !== null) return raw;
+    }
     if (offset < this.#offset || this.#segment === null) this.#rewind();
     const chunks: LogChunk[] = [];
     const gaps: LogGap[] = [];
@@ -147,7 +152,7 @@ export class LogSegments {
   /** The end of what is on disk: for a step whose record says nothing about it. */
   extent(): number {
     const last = this.#numbers().at(-1);
-    return last === undefined ? 0 : this.#endOf(last);
+    return last === undefined ? rawSize(this.#dir) : this.#endOf(last);
   }
 
   close(): void {

@@ -12,7 +12,7 @@ import { errnoName } from './errno.ts';
 import type { Log } from './log.ts';
 import { closeLostStep } from './lost-step.ts';
 import { MeshrunStep } from './meshrun-step.ts';
-import type { Spawner} from './spawner.ts';
+import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
 import { startFrame } from './start-frame.ts';
 import { outcomeOf } from './step-outcome.ts';

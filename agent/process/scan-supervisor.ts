@@ -1,16 +1,200 @@
+/**
+ * The scan rung: no helper, only what Node, /bin/sh, cat, wc and mkfifo can do. Where meshrun
+ * cannot run. Its limits, each of which the outcome or the README says:
+ * nothing is proven; `env -i` daemons escape; both streams are one; no terminal; what ends
+ * while no agent lives is `lost`; the budget needs an agent.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
 import type { Log } from './log.ts';
-import type { Adoption, StepEvents, StepHandle, StepSpec, Supervisor } from './types.ts';
+import { closeLostStep } from './lost-step.ts';
+import { bootId, readProcess } from './proc-table.ts';
+import { checkProgram } from './program-check.ts';
+import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
+import { ScanStep, type ScanPlan } from './scan-step.ts';
+import { COOKIE_VARIABLE, signalNumber } from './start-frame.ts';
+import { failureOf, notStartedOutcome, outcomeOf } from './step-outcome.ts';
+import { readRecord, type Started } from './step-record.ts';
+import type {
+  Adoption,
+  StepEvents,
+  StepHandle,
+  StepOutcome,
+  StepSpec,
+  Supervisor,
+} from './types.ts';
+
+const DRAIN =
+  'trap "" TERM HUP INT XFSZ; exec <"$1"; (ulimit -f "$2"; exec cat >>"$3"); wc -c >"$4"';
+const MAIN = 'o=$1; shift; exec "$@" >"$o" 2>&1';
+const ULIMIT_BLOCK_BYTES = 512;
+const TOOLS = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' };
+const TICKS_PER_SECOND = 100;
+
 export class ScanSupervisor implements Supervisor {
   readonly rung = 'scan';
   readonly degraded: string;
-  constructor(reason: string, _log: Log) {
+  readonly #log: Log;
+  readonly #steps = new Set<ScanStep>();
+
+  constructor(reason: string, log: Log) {
     this.degraded = reason;
+    this.#log = log;
   }
-  start(_d: string, _s: StepSpec, _e: StepEvents): StepHandle {
-    throw new Error('x');
+
+  start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
+    const wrong = this.#check(stepDir, spec);
+    if (wrong !== null) return endedHandle(wrong, events);
+    try {
+      return this.#start(stepDir, spec, events);
+    } catch (error) {
+      const { code = 'EIO', message } = error as NodeJS.ErrnoException;
+      return endedHandle(notStarted(code, `the step could not be started: ${message}`), events);
+    }
   }
-  adopt(_d: string, _e: StepEvents): Promise<Adoption> {
-    throw new Error('x');
+
+  async adopt(stepDir: string, events: StepEvents): Promise<Adoption> {
+    const record = readRecord(stepDir);
+    if (record === null) return { kind: 'not_started' };
+    const known = record.gone === undefined ? null : outcomeOf(record);
+    if (known !== null) return { kind: 'ended', outcome: known };
+    const { started } = record;
+    if (started === undefined) {
+      unlinkSync(join(stepDir, 'record'));
+      return { kind: 'not_started' };
+    }
+    const main = readProcess(started.pid);
+    const isAlive = started.bootId === bootId() && main?.startTime === started.startTime;
+    if (!isAlive || record.exited !== undefined) {
+      const reason = 'it ended while no agent ran, on the scan rung';
+      return {
+        kind: 'ended',
+        outcome: await closeLostStep(stepDir, { ...record, started }, reason),
+      };
+    }
+    const plan = JSON.parse(readFileSync(join(stepDir, 'scan.json'), 'utf8')) as ScanPlan;
+    const step = this.#stepOf({ stepDir, started, plan, events, ranMs: ageMs(started.startTime) });
+    void step.watchMain();
+    return { kind: 'alive', handle: step };
   }
-  close(): void {}
+
+  close(): void {
+    for (const step of this.#steps) step.detach();
+  }
+
+  #check(stepDir: string, spec: StepSpec): StepOutcome | null {
+    const failed = checkProgram(spec.argv[0] ?? '', spec.cwd, spec.env['PATH']);
+    if (failed.kind === 'failed') return { ...notStarted('EIO', ''), end: failureOf(failed) };
+    if (signalNumber(spec.stopSignal) === null) {
+      return notStarted('EINVAL', `unknown stop signal: ${spec.stopSignal}`);
+    }
+    if (readRecord(stepDir) !== null) {
+      return notStarted('EEXIST', `the step in ${stepDir} was started before`);
+    }
+    return null;
+  }
+
+  #start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
+    const cookie = randomBytes(12).toString('hex');
+    const { budgetMs, graceMs, stopSignal, stopFile } = spec;
+    const plan: ScanPlan = { budgetMs, graceMs, stopSignal, stopFile };
+    const [pipe, raw, dropped] = ['pipe', RAW_LOG, RAW_DROPPED].map((name) => join(stepDir, name));
+    if (pipe === undefined || raw === undefined || dropped === undefined) throw new Error('paths');
+    writeFileSync(join(stepDir, 'scan.json'), JSON.stringify(plan));
+    writeFileSync(raw, '');
+    const made = spawnSync('mkfifo', [pipe], { env: TOOLS });
+    if (made.status !== 0) throw new Error('mkfifo failed');
+    const blocks = Math.ceil(spec.logLimitBytes / ULIMIT_BLOCK_BYTES);
+    const drain = spawn('/bin/sh', ['-c', DRAIN, 'drain', pipe, String(blocks), raw, dropped], {
+      detached: true,
+      stdio: 'ignore',
+      env: TOOLS,
+    });
+    // Found by name again, in the case that PATH has one that is not the one checked.
+    const main = spawn('/bin/sh', ['-c', MAIN, 'main', pipe, ...spec.argv], {
+      detached: true,
+      stdio: 'ignore',
+      env: { ...spec.env, [COOKIE_VARIABLE]: cookie },
+      cwd: spec.cwd,
+    });
+    const pid = main.pid;
+    if (pid === undefined) throw new Error('/bin/sh could not be run');
+    const started: Started = {
+      type: 'started',
+      pid,
+      startTime: readProcess(pid)?.startTime ?? 0,
+      bootId: bootId(),
+      cookie,
+    };
+    writeFileSync(join(stepDir, 'record'), `${JSON.stringify(started)}\n`, { flag: 'wx' });
+    const step = this.#stepOf({ stepDir, started, plan, events, ranMs: 0 });
+    setImmediate(() => events.onStarted?.(pid));
+    drain.on('exit', () => {
+      step.onDrained();
+      tryUnlink(pipe);
+    });
+    main.on('error', (error) => {
+      this.#log('error', 'the step could not be started', { error: error.message });
+    });
+    main.on('exit', (code, signal) => {
+      step.onMainEnd({ code, signal: signal === null ? null : constants.signals[signal] });
+    });
+    return step;
+  }
+
+  #stepOf(from: {
+    stepDir: string;
+    started: Started;
+    plan: ScanPlan;
+    events: StepEvents;
+    ranMs: number;
+  }): ScanStep {
+    const { stepDir, started, plan, events, ranMs } = from;
+    const step: ScanStep = new ScanStep({
+      stepDir,
+      plan,
+      target: { cookie: started.cookie, main: started },
+      events,
+      ranMs,
+      onOver: () => this.#steps.delete(step),
+    });
+    this.#steps.add(step);
+    return step;
+  }
+}
+
+function notStarted(errno: string, message: string): StepOutcome {
+  const outcome = notStartedOutcome(errno, 'supervision', message);
+  return { ...outcome, gone: { ...outcome.gone, proof: 'scan' } };
+}
+
+function endedHandle(outcome: StepOutcome, events: StepEvents): StepHandle {
+  let isDetached = false;
+  setImmediate(() => {
+    if (!isDetached) events.onEnd(outcome);
+  });
+  return {
+    pid: null,
+    stop: () => undefined,
+    detach: () => {
+      isDetached = true;
+    },
+  };
+}
+
+/** How long a process has run, by the host's monotonic clock. */
+function ageMs(startTime: number): number {
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  return Math.max(0, (uptime - startTime / TICKS_PER_SECOND) * 1000);
+}
+
+function tryUnlink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Removed with the folder.
+  }
 }

@@ -127,7 +127,8 @@ const SENTENCES: Readonly<Record<string, (path: string) => string>> = {
   'arguments-too-long': (path) => `arguments and environment are too long for ${path}`,
 };
 
-function failureOf(failed: ExecFailed): StepEnd {
+/** One clear line for what kept a program from running. */
+export function failureOf(failed: ExecFailed): StepEnd {
   const errno = errnoName(failed.errno);
   const { stage } = failed;
   // meshrun writes bytes beyond ASCII as \u00XX, one each.

@@ -67,8 +67,8 @@ export interface StepUsage {
 export interface StepGone {
   readonly proof: StopProof;
   /**
-   * True only when proven: by ECHILD on the subreaper rung, or because the host was rebooted
-   * since. A scan never makes it true.
+   * True only when proven: by ECHILD on the subreaper rung, or because nothing ever ran, or the
+   * host was rebooted since. A scan never makes it true.
    */
   readonly empty: boolean;
   /** Distinct processes that were signalled or reaped. */
