@@ -40,6 +40,8 @@ export const InfoReply = z.object({
   /** Attempts handed to agents and not ended. */
   assigned: z.number().int(),
   pending: z.number().int(),
+  /** What it cannot do at present, one line each: an archive waiting for disk space. */
+  notices: z.array(z.string()).optional(),
 });
 export type InfoReply = z.infer<typeof InfoReply>;
 

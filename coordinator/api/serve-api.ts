@@ -1,0 +1,127 @@
+/**
+ * The leader's answers on `bm.v1.api.*`: `submit`, `info`, `view`. Requests are checked here; what
+ * they mean is the core's. A caller that gets no answer asks again: `submit` is idempotent.
+ */
+import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
+import { expandTasks } from '#protocol/suite/expand.ts';
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import {
+  SubmitRequest,
+  ViewRequest,
+  type InfoReply,
+  type SubmitReply,
+} from '#protocol/messages/api.ts';
+import { MeshError, toError } from '#protocol/messages/errors.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { serve, type Serving } from '#protocol/nats/rpc.ts';
+import type { CoreMessage, CoreState, SubmitAnswer } from '../core/core-state.ts';
+import { liveRuns } from '../core/on-submit.ts';
+import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
+
+export interface ApiEnvironment {
+  readonly connection: MeshConnection;
+  readonly post: (message: CoreMessage) => void;
+  readonly state: () => CoreState;
+  readonly isArchived: (run: string) => Promise<boolean>;
+  readonly about: () => Pick<
+    InfoReply,
+    'coordinator' | 'epoch' | 'version' | 'pid' | 'host' | 'resultsDir' | 'logFile' | 'notices'
+  >;
+  /** A request has come: the mesh is not idle. */
+  readonly onRequest: () => void;
+}
+
+export interface Api {
+  answer(token: number, reply: SubmitAnswer): void;
+  /** Stops serving; what is not answered yet is answered with `no_coordinator`. */
+  stop(): void;
+}
+
+interface Waiting {
+  readonly resolve: (reply: SubmitReply) => void;
+  readonly reject: (error: MeshError) => void;
+}
+
+export function serveApi(env: ApiEnvironment): Api {
+  const waiting = new Map<number, Waiting>();
+  let tokens = 0;
+
+  const submit = async (body: unknown): Promise<SubmitReply> => {
+    env.onRequest();
+    const request = parseSubmit(body);
+    const tasks = checkSuite(request);
+    const isArchived = await env.isArchived(request.run);
+    tokens += 1;
+    const token = tokens;
+    return new Promise((resolve, reject) => {
+      waiting.set(token, { resolve, reject });
+      env.post({ kind: 'submit', token, request, tasks, isArchived });
+    });
+  };
+
+  const info = (): InfoReply => {
+    env.onRequest();
+    const state = env.state();
+    return {
+      ...env.about(),
+      liveRuns: liveRuns(state),
+      assigned: inFlight(state.scheduler),
+      pending: waitingTasks(state.scheduler),
+    };
+  };
+
+  const view = (body: unknown): { sequence: number; view: string } => {
+    env.onRequest();
+    const request = ViewRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'view: the request names no run');
+    const fold = env.state().runs.get(request.data.run)?.fold;
+    if (fold === undefined) throw new MeshError('not_found', `run ${request.data.run} is not live`);
+    return { sequence: fold.sequence, view: canonicalJson(runView(fold)) };
+  };
+
+  const serving: Serving[] = [
+    serve(env.connection, 'submit', submit),
+    serve(env.connection, 'info', () => Promise.resolve(info())),
+    serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
+  ];
+
+  return {
+    answer: (token, reply) => {
+      const asked = waiting.get(token);
+      waiting.delete(token);
+      if (reply.kind === 'ok') asked?.resolve(reply.reply);
+      else asked?.reject(new MeshError(reply.code, reply.message));
+    },
+    stop: () => {
+      for (const one of serving) one.stop();
+      const error = new MeshError(
+        'no_coordinator',
+        'this coordinator does not lead any more: ask again',
+      );
+      for (const { reject } of waiting.values()) reject(error);
+      waiting.clear();
+    },
+  };
+}
+
+function parseSubmit(body: unknown): SubmitRequest {
+  const parsed = SubmitRequest.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+  throw new MeshError('suite_invalid', `submit: ${where}${issue?.message ?? 'invalid'}`);
+}
+
+/** Number of tasks. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
+function checkSuite({ run, suite }: SubmitRequest): number {
+  const tasks = expandTasks(suite);
+  const task = tasks[0];
+  if (task === undefined) throw new MeshError('suite_invalid', 'the suite has no task');
+  try {
+    attemptSpec(suite, { run, task, n: 1 });
+  } catch (error) {
+    throw new MeshError('suite_invalid', toError(error).message, error);
+  }
+  return tasks.length;
+}

@@ -1,0 +1,278 @@
+/**
+ * What the leader does about its state: everything that is asked to be stored. Nothing here
+ * happens before both streams are replayed, and each thing is asked for once per term.
+ */
+import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { observe, withoutMailbox, availableAgents } from '../fleet/fleet-reducer.ts';
+import { decide } from '../runs/retry-policy.ts';
+import { beginAttempt, isStopped, newestStop, runOutcome } from '../runs/run-reducer.ts';
+import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
+import { place, withdraw, type Placement } from '../scheduler/scheduler-reducer.ts';
+import {
+  closable,
+  createRunStops,
+  hasOpenStop,
+  noteStart,
+  stopCommands,
+  type Announced,
+  type RunStops,
+  type StopEntry,
+} from '../stop/stop-reducer.ts';
+import { log, publish, type Context, type CoreState } from './core-state.ts';
+
+/** Starts live below 7 days; then they are as if never given. */
+const START_TTL_SECONDS = 6 * 24 * 3_600;
+const TASKS_PER_EVENT = 500;
+/** Watchers finish reading before the run's subjects are purged. */
+const PURGE_AFTER_MS = 12_000;
+
+export function stopsOf(state: CoreState, run: string): RunStops {
+  const known = state.stops.get(run);
+  if (known !== undefined) return known;
+  const fresh = createRunStops();
+  state.stops.set(run, fresh);
+  return fresh;
+}
+
+/** Hands waiting tasks to the agents that may have room. */
+export function fillAgents(context: Context): void {
+  const { state } = context;
+  const { dirty } = state;
+  if (!state.acting || (dirty !== 'all' && dirty.size === 0)) return;
+  state.dirty = new Set();
+  const agents = availableAgents(state.fleet, dirty === 'all' ? undefined : dirty);
+  if (agents.length === 0) return;
+  for (const placement of place(state.scheduler, agents)) startTask(context, placement);
+}
+
+function startTask(context: Context, { run: id, index, agent }: Placement): void {
+  const run = context.state.runs.get(id);
+  const task = run?.listed[index];
+  if (run === undefined || task === undefined) return;
+  if (run.started === 'no') {
+    run.started = 'asked';
+    publish(context, { subject: subjects.run(id), name: 'run.started', data: {} });
+  }
+  const afterStop = newestStop(run, task);
+  const { n } = task;
+  const attempt = beginAttempt(run, { task: task.id, n, agent, afterStop, sequence: null });
+  if (attempt !== null) noteStart(stopsOf(context.state, id), attempt);
+  publish(context, {
+    subject: subjects.command(agent, 'start', id),
+    name: 'command.start',
+    data: {
+      spec: attemptSpec(run.suite, { run: id, task: task.plan, n }),
+      afterStop,
+      priority: run.suite.priority,
+    },
+    id: startId(id, task.id, n),
+    ttl: START_TTL_SECONDS,
+  });
+}
+
+/** The id of the only start an attempt ever has: a repeat is recognised by it. */
+export function startId(run: string, task: string, n: number): string {
+  return `${run}_${task}_${n}`;
+}
+
+/** What follows an ended attempt: a retry, or the end of its task. */
+export function settleTask(context: Context, run: RunEntry, task: TaskEntry): void {
+  const end = run.undecided.get(task.id);
+  if (!context.state.acting || end === undefined || task.phase !== 'deciding') return;
+  const decision = decide({
+    n: task.n,
+    end,
+    retries: run.suite.retries,
+    used: task.used ?? {},
+    stopped: isStopped(run, task),
+  });
+  const subject = subjects.task(run.id, task.id);
+  if (decision.kind === 'retry')
+    publish(context, { subject, name: 'task.retrying', data: decision.data });
+  else publish(context, { subject, name: 'task.ended', data: decision.data });
+}
+
+/** Tasks that wait under an announced stop end at once: no attempt will report them. */
+export function endWaiting(context: Context, run: RunEntry, tasks: Iterable<TaskEntry>): void {
+  const { state } = context;
+  if (!state.acting) return;
+  const reasons = new Map<string, string[]>();
+  for (const task of tasks) {
+    if (task.phase !== 'pending' || !isStopped(run, task)) continue;
+    const stop = announcedStop(stopsOf(state, run.id), task);
+    if (stop === null) continue;
+    task.phase = 'leaving';
+    withdraw(state.scheduler, run.id, task.index);
+    const reason = `stopped by ${stop.by}${stop.reason === null ? '' : `: ${stop.reason}`}`;
+    const ids = reasons.get(reason);
+    if (ids === undefined) reasons.set(reason, [task.id]);
+    else ids.push(task.id);
+  }
+  for (const [reason, ids] of reasons) {
+    for (let at = 0; at < ids.length; at += TASKS_PER_EVENT) {
+      const data = {
+        outcome: 'stopped' as const,
+        reason,
+        tasks: ids.slice(at, at + TASKS_PER_EVENT),
+      };
+      publish(context, { subject: subjects.run(run.id), name: 'run.tasks_ended', data });
+    }
+  }
+}
+
+function announcedStop(stops: RunStops, task: TaskEntry): Announced | null {
+  for (const stop of stops.announced.values()) {
+    if (stop.task === null || stop.task === task.id) return stop;
+  }
+  return null;
+}
+
+/** Announces a stop that was read, unless the run is over. */
+export function announceStop(context: Context, run: RunEntry, stop: StopEntry): void {
+  if (!context.state.acting || stop.announced !== 'no') return;
+  if (run.ended === 'stored') {
+    stop.announced = 'stored';
+    return;
+  }
+  stop.announced = 'asked';
+  const { command, sequence: stopSequence, data } = stop;
+  const { by, reason, task } = data;
+  const subject = subjects.run(run.id);
+  const facts = { command, stopSequence, by, reason };
+  if (task === null) publish(context, { subject, name: 'run.stopping', data: facts });
+  else publish(context, { subject, name: 'run.task_stopping', data: { ...facts, task } });
+}
+
+/** Closes the stops of the run that everyone concerned has acknowledged (I5). */
+export function closeStops(context: Context, run: RunEntry): void {
+  const { state } = context;
+  const stops = state.stops.get(run.id);
+  if (!state.acting || stops === undefined) return;
+  for (const { stop, result } of closable(stops)) {
+    stop.closed = 'asked';
+    const data = { command: stop.command, result };
+    publish(context, { subject: subjects.run(run.id), name: 'run.stop_closed', data });
+  }
+}
+
+/** Ends the run with its last task, then has it archived once its stops are closed. */
+export function finishRun(context: Context, run: RunEntry): void {
+  const { state } = context;
+  if (!state.acting) return;
+  if (run.ended === 'no' && run.endedTasks === run.listed.length) {
+    run.ended = 'asked';
+    const data = { outcome: runOutcome(run), counts: { ...run.counts }, reason: null };
+    publish(context, { subject: subjects.run(run.id), name: 'run.ended', data });
+  }
+  const stops = stopsOf(state, run.id);
+  if (run.ended !== 'stored' || run.archived !== 'no' || hasOpenStop(stops)) return;
+  run.archived = 'asked';
+  context.effects.push({
+    kind: 'archive',
+    run: run.id,
+    fromSequence: run.order,
+    stopCommands: stopCommands(stops),
+    hosts: Object.fromEntries(
+      [...run.agents].flatMap((id) => {
+        const registration = state.fleet.agents.get(id)?.registration;
+        return registration === null || registration === undefined ? [] : [[id, registration]];
+      }),
+    ),
+  });
+}
+
+export function schedulePurge(context: Context, run: RunEntry): void {
+  run.purgeAtMs ??= context.now.monotonicMs + PURGE_AFTER_MS;
+}
+
+/** Everything that is due by time alone. */
+export function actOnTime(context: Context): void {
+  const { state, now } = context;
+  if (!state.acting) return;
+  for (const agent of withoutMailbox(state.fleet))
+    context.effects.push({ kind: 'make_mailbox', agent });
+  for (const { agent, kind, silentMs, incarnation } of observe(state.fleet, now.monotonicMs)) {
+    const subject = subjects.fleet(agent);
+    if (kind === 'unreachable') {
+      publish(context, {
+        subject,
+        name: 'agent.unreachable',
+        data: { silentMs: Math.round(silentMs) },
+      });
+    } else publish(context, { subject, name: 'agent.returned', data: { incarnation } });
+  }
+  for (const run of state.runs.values()) {
+    if (run.purging || run.purgeAtMs === null || run.purgeAtMs > now.monotonicMs) continue;
+    run.purging = true;
+    context.effects.push({
+      kind: 'purge',
+      run: run.id,
+      agents: [...run.agents],
+      stopCommands: stopCommands(stopsOf(state, run.id)),
+      files: ownFiles(state, run),
+    });
+  }
+  dropStrayStops(context);
+}
+
+/** Stored files of the run that no other live run has too: objects are named by their content. */
+function ownFiles(state: CoreState, run: RunEntry): { agent: string; sha256: string }[] {
+  const files = filesOf(run);
+  if (files.size === 0) return [];
+  for (const other of state.runs.values()) {
+    if (other !== run) for (const key of filesOf(other).keys()) files.delete(key);
+  }
+  return [...files.values()];
+}
+
+function filesOf(run: RunEntry): Map<string, { agent: string; sha256: string }> {
+  const files = new Map<string, { agent: string; sha256: string }>();
+  for (const task of run.fold.tasks.values()) {
+    for (const attempt of task.attempts) {
+      const agent = attempt?.agent ?? '';
+      for (const { sha256 } of attempt?.files ?? [])
+        files.set(`${agent}/${sha256}`, { agent, sha256 });
+    }
+  }
+  return files;
+}
+
+const STRAY_AFTER_MS = 10_000;
+
+function dropStrayStops(context: Context): void {
+  const { state, now } = context;
+  if (state.strayStops.length === 0) return;
+  const isOld = (sinceMs: number): boolean => now.monotonicMs - sinceMs > STRAY_AFTER_MS;
+  for (const stop of state.strayStops.filter(({ sinceMs }) => isOld(sinceMs))) {
+    log(
+      context,
+      'warn',
+      { run: stop.data.run, command: stop.command },
+      'stop of a run that is not live',
+    );
+    context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
+  }
+  state.strayStops = state.strayStops.filter(({ sinceMs }) => !isOld(sinceMs));
+}
+
+/** After the replay: all that the leaders before have left undone. */
+export function resume(context: Context): void {
+  const { state } = context;
+  state.acting = true;
+  for (const run of state.runs.values()) {
+    for (const stop of stopsOf(state, run.id).stops.values()) {
+      announceStop(context, run, stop);
+      if (stop.closed === 'stored')
+        context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
+    }
+    for (const id of run.undecided.keys()) {
+      const task = run.tasks.get(id);
+      if (task !== undefined) settleTask(context, run, task);
+    }
+    endWaiting(context, run, run.listed);
+    closeStops(context, run);
+    finishRun(context, run);
+    if (run.archived === 'stored') schedulePurge(context, run);
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The coordinator's one actor: Run, Scheduler, Fleet and Stop behind one mailbox.
+ *
+ *   BM_EVENTS ---\                        /--> effects: publish, archive, purge, mailbox, reply
+ *   BM_COMMANDS --+--> update(message) --+
+ *   registry, heartbeats, API, tick --/   \--> state
+ *
+ * 1. State changes by what is stored. What this leader asks to be stored is only marked as asked
+ *    for, so that it is not asked for twice, and takes effect when it comes back. The exception is
+ *    a start: its attempt holds its place from the moment it is sent.
+ * 2. Two streams, two tails: nothing is assumed of the order between them.
+ * 3. Before `replayed` nothing is asked for: the leader first knows what those before it did.
+ */
+import type { Update } from '#protocol/runtime/actor.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import {
+  listenFrom,
+  onForgotten,
+  onHeard,
+  onMailbox,
+  onRegistered,
+} from '../fleet/fleet-reducer.ts';
+import { seat } from '../scheduler/scheduler-reducer.ts';
+import { actOnTime, fillAgents, resume } from './act.ts';
+import {
+  log,
+  markDirty,
+  publish,
+  type Context,
+  type CoreMessage,
+  type CoreState,
+  type Effect,
+} from './core-state.ts';
+import { onCommand } from './on-command.ts';
+import { onEvent } from './on-event.ts';
+import { onSubmit, onUnstorable } from './on-submit.ts';
+
+/** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
+const STANDSTILL_MS = 5_000;
+/** The coordinator's own subject among the fleet's: what it could not read. */
+export const COORDINATOR_FLEET_ID = 'coordinator';
+
+export const update: Update<CoreState, CoreMessage, Effect> = (state, message, now) => {
+  const context: Context = { state, now, effects: [] };
+  onMessage(context, message);
+  fillAgents(context);
+  return [state, context.effects];
+};
+
+function onMessage(context: Context, message: CoreMessage): void {
+  const { state, now } = context;
+  switch (message.kind) {
+    case 'event':
+      onEvent(context, message.record);
+      return;
+    case 'command':
+      onCommand(context, message.record);
+      return;
+    case 'unreadable':
+      onUnreadable(context, message);
+      return;
+    case 'replayed':
+      listenFrom(state.fleet, now.monotonicMs);
+      state.lastTickMs = now.monotonicMs;
+      resume(context);
+      markDirty(state, 'all');
+      return;
+    case 'registered': {
+      const { registration } = message;
+      if (onRegistered(state.fleet, registration))
+        context.effects.push({ kind: 'make_mailbox', agent: registration.agent });
+      seat(state.scheduler, { id: registration.agent, hostId: registration.hostId });
+      markDirty(state, [registration.agent]);
+      return;
+    }
+    case 'forgotten':
+      onForgotten(state.fleet, message.agent);
+      return;
+    case 'mailbox':
+      if (onMailbox(state.fleet, message.agent, message.made)) markDirty(state, [message.agent]);
+      return;
+    case 'heartbeat':
+      if (onHeard(state.fleet, message.beat, now.monotonicMs))
+        markDirty(state, [message.beat.agent]);
+      return;
+    case 'reconnected':
+      listenFrom(state.fleet, now.monotonicMs);
+      return;
+    case 'tick':
+      if (now.monotonicMs - state.lastTickMs > STANDSTILL_MS)
+        listenFrom(state.fleet, now.monotonicMs);
+      state.lastTickMs = now.monotonicMs;
+      actOnTime(context);
+      return;
+    case 'submit':
+      onSubmit(context, message);
+      return;
+    case 'unstorable':
+      onUnstorable(context, message.effect, message.reason);
+      return;
+    case 'archived': {
+      const { run, directory } = message;
+      publish(context, { subject: subjects.run(run), name: 'run.archived', data: { directory } });
+      return;
+    }
+    case 'purged':
+      state.runs.delete(message.run);
+      state.stops.delete(message.run);
+      return;
+  }
+}
+
+function onUnreadable(
+  context: Context,
+  message: Extract<CoreMessage, { kind: 'unreadable' }>,
+): void {
+  const { subject, sequence, type, reason } = message;
+  log(context, 'warn', { subject, sequence, type, reason }, 'stored message cannot be read');
+  // What was stored before the term was reported by the leader of that time.
+  if (!context.state.acting) return;
+  publish(context, {
+    subject: subjects.fleet(COORDINATOR_FLEET_ID),
+    name: 'message.rejected',
+    data: { subject, sequence, type, reason },
+  });
+}

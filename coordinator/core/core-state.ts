@@ -1,0 +1,176 @@
+/**
+ * The state of one leader's term, the messages that change it and the effects it asks for.
+ *
+ * Run, Scheduler, Fleet and Stop keep their own state; the core composes them behind one mailbox,
+ * so that they all see the streams in the same order. The state is owned by the actor and changed
+ * in place (a run may have 100,000 tasks), but only by `update`, and depends on nothing except the
+ * messages: the same messages give the same state and effects.
+ */
+import type { EventRecord } from '#protocol/fold/record.ts';
+import type { SubmitReply, SubmitRequest } from '#protocol/messages/api.ts';
+import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { StopCommand } from '#protocol/messages/command.ts';
+import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import type { LogFields } from '#protocol/runtime/log.ts';
+import type { Now } from '#protocol/runtime/clock.ts';
+import { createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
+import type { RunEntry } from '../runs/run-state.ts';
+import { createScheduler, type SchedulerState } from '../scheduler/scheduler-reducer.ts';
+import type { RunStops } from '../stop/stop-reducer.ts';
+
+export type CoreMessage =
+  /** Stored in BM_EVENTS. */
+  | { readonly kind: 'event'; readonly record: EventRecord }
+  /** Stored in BM_COMMANDS. */
+  | { readonly kind: 'command'; readonly record: EventRecord }
+  /** A stored message that cannot be read. */
+  | ({ readonly kind: 'unreadable' } & MessageData<'message.rejected'>)
+  /** Both streams have been read up to this leader's claims: from now on it acts. */
+  | { readonly kind: 'replayed' }
+  | { readonly kind: 'registered'; readonly registration: Registration }
+  | { readonly kind: 'forgotten'; readonly agent: string }
+  | { readonly kind: 'mailbox'; readonly agent: string; readonly made: boolean }
+  | { readonly kind: 'heartbeat'; readonly beat: Heartbeat }
+  /** The link was broken for a while: nothing was heard. */
+  | { readonly kind: 'reconnected' }
+  | { readonly kind: 'tick' }
+  | Submit
+  /** No stream takes this message (too large): it will never be stored. */
+  | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
+  | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
+  | { readonly kind: 'purged'; readonly run: string };
+
+export interface Submit {
+  readonly kind: 'submit';
+  readonly token: number;
+  readonly request: SubmitRequest;
+  /** Tasks the suite expands to. */
+  readonly tasks: number;
+  /** The run's directory exists already. */
+  readonly isArchived: boolean;
+}
+
+export type PublishEffect = {
+  [N in MessageName]: {
+    readonly kind: 'publish';
+    readonly subject: string;
+    readonly name: N;
+    readonly data: MessageData<N>;
+    readonly id: string;
+    readonly ttl?: number | 'never';
+  };
+}[MessageName];
+
+export interface ArchiveEffect {
+  readonly kind: 'archive';
+  readonly run: string;
+  readonly fromSequence: number;
+  readonly stopCommands: readonly string[];
+  /** Snapshot of the hosts that had attempts. */
+  readonly hosts: Readonly<Record<string, Registration>>;
+}
+
+export interface PurgeEffect {
+  readonly kind: 'purge';
+  readonly run: string;
+  readonly agents: readonly string[];
+  readonly stopCommands: readonly string[];
+  /** Objects in BM_FILES that no other live run names. */
+  readonly files: readonly { readonly agent: string; readonly sha256: string }[];
+}
+
+export type Effect =
+  | PublishEffect
+  | ArchiveEffect
+  | PurgeEffect
+  | { readonly kind: 'reply'; readonly token: number; readonly reply: SubmitAnswer }
+  | { readonly kind: 'make_mailbox'; readonly agent: string }
+  /** The stop with this sequence in BM_COMMANDS is closed. */
+  | { readonly kind: 'delete_stop'; readonly sequence: number }
+  | {
+      readonly kind: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly fields: LogFields;
+      readonly text: string;
+    };
+
+export type SubmitAnswer =
+  | { readonly kind: 'ok'; readonly reply: SubmitReply }
+  | { readonly kind: 'error'; readonly code: 'busy' | 'suite_too_large'; readonly message: string };
+
+/** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
+export interface StrayStop {
+  readonly command: string;
+  readonly sequence: number;
+  readonly data: StopCommand;
+  readonly sinceMs: number;
+}
+
+export interface CoreState {
+  readonly epoch: number;
+  /** Sequence of the claim on BM_EVENTS: what is older is history. */
+  readonly claimSequence: number;
+  acting: boolean;
+  /** Of the ids this leader makes. */
+  counter: number;
+  /** Not purged yet, as submitted. */
+  readonly runs: Map<string, RunEntry>;
+  readonly stops: Map<string, RunStops>;
+  readonly scheduler: SchedulerState;
+  readonly fleet: FleetState;
+  /** Submissions on their way: tokens to answer, the first of them made the run. */
+  readonly submitting: Map<string, number[]>;
+  strayStops: StrayStop[];
+  /** Agents that may have room; `all` when tasks have come. */
+  dirty: Set<string> | 'all';
+  lastTickMs: number;
+}
+
+export function createCore(claim: { epoch: number; sequence: number }): CoreState {
+  return {
+    epoch: claim.epoch,
+    claimSequence: claim.sequence,
+    acting: false,
+    counter: 0,
+    runs: new Map(),
+    stops: new Map(),
+    scheduler: createScheduler(),
+    fleet: createFleet(),
+    submitting: new Map(),
+    strayStops: [],
+    dirty: new Set(),
+    lastTickMs: 0,
+  };
+}
+
+/** One `update` in progress. */
+export interface Context {
+  readonly state: CoreState;
+  readonly now: Now;
+  readonly effects: Effect[];
+}
+
+/** Asks for a message to be stored; it is folded when it comes back through the tail. */
+export function publish<N extends MessageName>(
+  context: Context,
+  message: { subject: string; name: N; data: MessageData<N>; id?: string; ttl?: number | 'never' },
+): void {
+  const { state, effects } = context;
+  state.counter += 1;
+  const id = message.id ?? `c${state.epoch}-${state.counter}`;
+  effects.push({ ...message, kind: 'publish', id } as PublishEffect); // name and data are one entry's
+}
+
+export function log(
+  context: Context,
+  level: 'info' | 'warn' | 'error',
+  fields: LogFields,
+  text: string,
+): void {
+  context.effects.push({ kind: 'log', level, fields, text });
+}
+
+export function markDirty(state: CoreState, agents: Iterable<string> | 'all'): void {
+  if (agents === 'all') state.dirty = 'all';
+  else if (state.dirty !== 'all') for (const agent of agents) state.dirty.add(agent);
+}

@@ -1,0 +1,75 @@
+/** Commands as stored in BM_COMMANDS: own starts and those of leaders before, and everybody's stops. */
+import type { EventRecord } from '#protocol/fold/record.ts';
+import type { StopCommand } from '#protocol/messages/command.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import { beginAttempt } from '../runs/run-reducer.ts';
+import { openKey, type RunEntry } from '../runs/run-state.ts';
+import { withdraw } from '../scheduler/scheduler-reducer.ts';
+import { noteStart, readStop } from '../stop/stop-reducer.ts';
+import { announceStop, closeStops, stopsOf } from './act.ts';
+import type { Context } from './core-state.ts';
+import { hold } from './on-event.ts';
+
+export function onCommand(context: Context, record: EventRecord): void {
+  const subject = parseSubject(record.subject);
+  const { message, sequence } = record;
+  if (subject?.kind === 'command' && message.name === 'command.start') {
+    onStart(context, subject.agent, { record, start: message.data });
+  } else if (subject?.kind === 'stop' && message.name === 'command.stop') {
+    onStop(context, { command: message.id, sequence, data: message.data });
+  }
+}
+
+function onStart(
+  context: Context,
+  agent: string,
+  input: {
+    record: EventRecord;
+    start: { spec: { run: string; task: string; n: number }; afterStop: number };
+  },
+): void {
+  const { state } = context;
+  const { spec, afterStop } = input.start;
+  const run = state.runs.get(spec.run);
+  if (run === undefined) return; // archived and purged, but for this
+  const { task, n } = spec;
+  const begin = { task, n, agent, afterStop, sequence: input.record.sequence };
+  if (beginAttempt(run, begin) !== null) hold(context, run, { task, agent });
+  const attempt = run.open.get(openKey(task, n));
+  if (attempt === undefined) return;
+  noteStart(stopsOf(state, run.id), attempt);
+  closeStops(context, run);
+}
+
+function onStop(
+  context: Context,
+  stop: { command: string; sequence: number; data: StopCommand },
+): void {
+  const { state, now } = context;
+  const run = state.runs.get(stop.data.run);
+  if (run !== undefined) applyStop(context, run, stop);
+  else state.strayStops.push({ ...stop, sinceMs: now.monotonicMs });
+}
+
+/** From here on nothing of the target starts. */
+export function applyStop(
+  context: Context,
+  run: RunEntry,
+  stop: { command: string; sequence: number; data: StopCommand },
+): void {
+  const { state } = context;
+  const entry = readStop(stopsOf(state, run.id), stop, run.open.values());
+  if (entry === null) return;
+  const task = stop.data.task === null ? null : run.tasks.get(stop.data.task);
+  if (task === null) {
+    run.stopSequence = Math.max(run.stopSequence, stop.sequence);
+    for (const listed of run.listed) {
+      if (listed.phase === 'pending') withdraw(state.scheduler, run.id, listed.index);
+    }
+  } else if (task !== undefined) {
+    task.stopSequence = Math.max(task.stopSequence, stop.sequence);
+    withdraw(state.scheduler, run.id, task.index);
+  }
+  announceStop(context, run, entry);
+  closeStops(context, run);
+}

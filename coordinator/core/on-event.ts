@@ -1,0 +1,263 @@
+/** Events as stored in BM_EVENTS: who they concern, and what follows. */
+import { applyToRun } from '#protocol/fold/run-fold.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
+import { parseSubject, type ParsedSubject } from '#protocol/messages/subjects.ts';
+import { onAgentStarted, onAgentStopping, onHeard, onObserved } from '../fleet/fleet-reducer.ts';
+import { beginAttempt, endAttempt, endTask, isStopped, retryTask } from '../runs/run-reducer.ts';
+import { createRun, openKey, type RunEntry } from '../runs/run-state.ts';
+import {
+  addRun,
+  dropRun,
+  enqueue,
+  neighbours,
+  occupy,
+  vacate,
+  withdraw,
+} from '../scheduler/scheduler-reducer.ts';
+import { noteAck, noteAnnounced, noteClosed, noteEvent, noteStart } from '../stop/stop-reducer.ts';
+import { closeStops, endWaiting, finishRun, schedulePurge, settleTask, stopsOf } from './act.ts';
+import { log, markDirty, type Context } from './core-state.ts';
+import { applyStop } from './on-command.ts';
+import { answerSubmit } from './on-submit.ts';
+
+export function onEvent(context: Context, record: EventRecord): void {
+  const subject = parseSubject(record.subject);
+  if (subject === null) return;
+  switch (subject.kind) {
+    case 'run':
+      onRunEvent(context, subject.run, record);
+      return;
+    case 'task': {
+      const run = context.state.runs.get(subject.run);
+      if (run !== undefined) onTaskEvent(context, run, { task: subject.task, record });
+      return;
+    }
+    case 'attempt': {
+      const run = context.state.runs.get(subject.ref.run);
+      if (run !== undefined) onAttemptEvent(context, run, { subject, record });
+      return;
+    }
+    case 'ack':
+      onAck(context, subject.command, record);
+      return;
+    case 'host':
+      onHostEvent(context, subject.agent, record);
+      return;
+    case 'fleet':
+      onFleetEvent(context, subject.agent, record);
+      return;
+    default:
+      return;
+  }
+}
+
+function onSubmitted(context: Context, id: string, record: EventRecord): RunEntry | null {
+  const { state } = context;
+  const { message, sequence } = record;
+  if (message.name !== 'run.submitted') return null;
+  let run: RunEntry;
+  try {
+    run = createRun(id, message.data, sequence);
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    log(context, 'error', { run: id, err: error.message }, 'a stored run cannot be expanded');
+    return null;
+  }
+  state.runs.set(id, run);
+  const { priority, needs, maxParallel } = run.suite;
+  addRun(state.scheduler, {
+    run: id,
+    order: sequence,
+    tasks: run.listed.length,
+    maxParallel,
+    priority,
+    needs,
+  });
+  for (const agent of state.fleet.agents.values())
+    if (agent.unreachable) run.fold.unreachable.add(agent.id);
+  return run;
+}
+
+function onRunEvent(context: Context, id: string, record: EventRecord): void {
+  const { state } = context;
+  const { message } = record;
+  const known = state.runs.get(id);
+  const run = known ?? onSubmitted(context, id, record);
+  if (run === null) return;
+  applyToRun(run.fold, record);
+  const stops = stopsOf(state, id);
+  switch (message.name) {
+    case 'run.submitted':
+      if (known !== undefined) return;
+      answerSubmit(context, run, message.data.behind);
+      for (const stop of state.strayStops.filter(({ data }) => data.run === id))
+        applyStop(context, run, stop);
+      state.strayStops = state.strayStops.filter(({ data }) => data.run !== id);
+      markDirty(state, 'all');
+      return;
+    case 'run.started':
+      run.started = 'stored';
+      return;
+    case 'run.stopping':
+      run.stopSequence = Math.max(run.stopSequence, message.data.stopSequence);
+      noteAnnounced(stops, message.data.command, { ...message.data, task: null });
+      endWaiting(context, run, run.listed);
+      closeStops(context, run);
+      return;
+    case 'run.task_stopping': {
+      const task = run.tasks.get(message.data.task);
+      if (task !== undefined) {
+        task.stopSequence = Math.max(task.stopSequence, message.data.stopSequence);
+      }
+      noteAnnounced(stops, message.data.command, message.data);
+      endWaiting(context, run, task === undefined ? [] : [task]);
+      closeStops(context, run);
+      return;
+    }
+    case 'run.tasks_ended':
+      for (const task of message.data.tasks)
+        endOf(context, run, { task, outcome: message.data.outcome });
+      finishRun(context, run);
+      return;
+    case 'run.stop_closed': {
+      const stop = noteClosed(stops, message.data.command);
+      if (stop !== null && state.acting)
+        context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
+      finishRun(context, run);
+      return;
+    }
+    case 'run.ended':
+      run.ended = 'stored';
+      dropRun(state.scheduler, id);
+      finishRun(context, run);
+      return;
+    case 'run.archived':
+      run.archived = 'stored';
+      schedulePurge(context, run);
+      return;
+    default:
+      return;
+  }
+}
+
+function onTaskEvent(
+  context: Context,
+  run: RunEntry,
+  { task: id, record }: { task: string; record: EventRecord },
+): void {
+  const { state } = context;
+  const { message } = record;
+  applyToRun(run.fold, record);
+  if (message.name === 'task.ended') {
+    endOf(context, run, { task: id, outcome: message.data.outcome });
+    finishRun(context, run);
+  } else if (message.name === 'task.retrying') {
+    const task = retryTask(run, id, message.data);
+    if (task === null) return;
+    if (isStopped(run, task)) {
+      endWaiting(context, run, [task]);
+      return;
+    }
+    enqueue(state.scheduler, run.id, task.index);
+    markDirty(state, 'all');
+  }
+}
+
+function endOf(
+  context: Context,
+  run: RunEntry,
+  end: { task: string; outcome: Parameters<typeof endTask>[2] },
+): void {
+  const task = endTask(run, end.task, end.outcome);
+  if (task !== null) withdraw(context.state.scheduler, run.id, task.index);
+}
+
+function onAttemptEvent(
+  context: Context,
+  run: RunEntry,
+  input: { subject: Extract<ParsedSubject, { kind: 'attempt' }>; record: EventRecord },
+): void {
+  const { state } = context;
+  const { subject, record } = input;
+  const { agent, ref } = subject;
+  const { message } = record;
+  applyToRun(run.fold, record);
+  if (message.name === 'attempt.accepted') {
+    const begin = { task: ref.task, n: ref.n, agent, afterStop: 0, sequence: null };
+    const attempt = beginAttempt(run, begin);
+    if (attempt === null) return;
+    hold(context, run, { task: ref.task, agent });
+    noteStart(stopsOf(state, run.id), attempt);
+    return;
+  }
+  if (message.name !== 'attempt.exited') return;
+  const { vacated, decides } = endAttempt(run, { task: ref.task, n: ref.n, agent }, message.data);
+  if (vacated) {
+    vacate(state.scheduler, run.id, agent);
+    markDirty(state, neighbours(state.scheduler, agent));
+    if (run.suite.maxParallel !== null) markDirty(state, 'all');
+  }
+  if (decides !== null) {
+    withdraw(state.scheduler, run.id, decides.index);
+    settleTask(context, run, decides);
+  }
+  const stops = state.stops.get(run.id);
+  if (stops === undefined || stops.stops.size === 0) return;
+  noteEvent(stops, record, openKey(ref.task, ref.n));
+  closeStops(context, run);
+}
+
+/** An attempt that was not handed out by this leader takes its place. */
+export function hold(context: Context, run: RunEntry, at: { task: string; agent: string }): void {
+  const { scheduler } = context.state;
+  const task = run.tasks.get(at.task);
+  if (task !== undefined) withdraw(scheduler, run.id, task.index);
+  occupy(scheduler, run.id, at.agent);
+}
+
+function onAck(context: Context, command: string, record: EventRecord): void {
+  const { state } = context;
+  const { message } = record;
+  if (message.name === 'command.received') {
+    if (message.data.kind !== 'stop') return;
+    for (const [id, stops] of state.stops) {
+      if (!stops.stops.has(command) && !stops.announced.has(command)) continue;
+      noteAck(stops, command, record);
+      const run = state.runs.get(id);
+      if (run !== undefined) closeStops(context, run);
+    }
+    return;
+  }
+  if (message.name !== 'command.stop_done') return;
+  const run = state.runs.get(message.data.run);
+  if (run === undefined) return;
+  noteAck(stopsOf(state, run.id), command, record);
+  closeStops(context, run);
+}
+
+function onHostEvent(context: Context, agent: string, record: EventRecord): void {
+  const { state, now } = context;
+  const { message } = record;
+  const incarnation = message.incarnation ?? 0;
+  if (message.name === 'agent.stopping') onAgentStopping(state.fleet, agent, incarnation);
+  if (message.name !== 'agent.started') return;
+  onAgentStarted(state.fleet, agent, message.data.registration.incarnation);
+  if (record.sequence < state.claimSequence) return;
+  const beat = { agent, incarnation: message.data.registration.incarnation };
+  onHeard(state.fleet, beat, now.monotonicMs);
+  markDirty(state, [agent]);
+}
+
+function onFleetEvent(context: Context, agent: string, record: EventRecord): void {
+  const { state } = context;
+  const { message } = record;
+  if (message.name !== 'agent.unreachable' && message.name !== 'agent.returned') return;
+  const isUnreachable = message.name === 'agent.unreachable';
+  if (onObserved(state.fleet, agent, isUnreachable)) markDirty(state, [agent]);
+  for (const run of state.runs.values()) {
+    applyToRun(run.fold, record);
+    const stops = state.stops.get(run.id);
+    if (stops !== undefined) noteEvent(stops, record, null);
+  }
+}

@@ -1,0 +1,125 @@
+/** Submissions: idempotent by run id; answered when `run.submitted` has come back stored. */
+import { subjects } from '#protocol/messages/subjects.ts';
+import { openKey, type RunEntry } from '../runs/run-state.ts';
+import { neighbours, vacate } from '../scheduler/scheduler-reducer.ts';
+import {
+  log,
+  markDirty,
+  publish,
+  type Context,
+  type CoreState,
+  type PublishEffect,
+  type Submit,
+} from './core-state.ts';
+
+export function onSubmit(context: Context, submit: Submit): void {
+  const { state, effects } = context;
+  const { token, request, tasks, isArchived } = submit;
+  const known = state.runs.get(request.run);
+  if (known !== undefined || isArchived) {
+    const reply = {
+      run: request.run,
+      created: false,
+      tasks: known?.listed.length ?? tasks,
+      behind: known === undefined ? [] : runsBefore(state, known.order, known.suite.priority),
+      sequence: known?.order ?? null,
+    };
+    effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
+    return;
+  }
+  const waiting = state.submitting.get(request.run);
+  if (waiting !== undefined) {
+    waiting.push(token);
+    return;
+  }
+  const behind = runsBefore(state, Infinity, request.suite.priority);
+  const holder = liveRuns(state)[0] ?? [...state.submitting.keys()][0];
+  if (request.ifBusy === 'reject' && holder !== undefined) {
+    const message = `run ${holder} holds the hosts: wait for it, stop it, or submit with --if-busy queue`;
+    effects.push({ kind: 'reply', token, reply: { kind: 'error', code: 'busy', message } });
+    return;
+  }
+  state.submitting.set(request.run, [token]);
+  const { suite, suiteText, suiteFile, by, labels } = request;
+  publish(context, {
+    subject: subjects.run(request.run),
+    name: 'run.submitted',
+    data: { suite, suiteText, suiteFile, by, tasks, behind, labels },
+  });
+}
+
+/** The run has been stored: whoever submitted it hears so. */
+export function answerSubmit(context: Context, run: RunEntry, behind: readonly string[]): void {
+  const tokens = context.state.submitting.get(run.id) ?? [];
+  context.state.submitting.delete(run.id);
+  for (const [at, token] of tokens.entries()) {
+    const reply = {
+      run: run.id,
+      created: at === 0,
+      tasks: run.listed.length,
+      behind: [...behind],
+      sequence: run.order,
+    };
+    context.effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
+  }
+}
+
+/** Live runs that take their turn before one of this order and priority. */
+function runsBefore(state: CoreState, order: number, priority: number): string[] {
+  return [...state.runs.values()]
+    .filter((run) => run.ended !== 'stored')
+    .filter(
+      ({ suite, order: other }) =>
+        suite.priority > priority || (suite.priority === priority && other < order),
+    )
+    .map((run) => run.id);
+}
+
+/** Runs that have not ended, as submitted. */
+export function liveRuns(state: CoreState): string[] {
+  return [...state.runs.values()].filter((run) => run.ended !== 'stored').map((run) => run.id);
+}
+
+/** What no stream takes will never come back: its consequence is drawn at once. */
+export function onUnstorable(context: Context, effect: PublishEffect, reason: string): void {
+  const { state, effects } = context;
+  log(
+    context,
+    'error',
+    { subject: effect.subject, name: effect.name, reason },
+    'message cannot be stored',
+  );
+  if (effect.name === 'run.submitted') {
+    const run = effect.subject.slice(subjects.run('').length);
+    const message = `the suite of run ${run} is too large to be stored (${reason})`;
+    for (const token of state.submitting.get(run) ?? [])
+      effects.push({
+        kind: 'reply',
+        token,
+        reply: { kind: 'error', code: 'suite_too_large', message },
+      });
+    state.submitting.delete(run);
+  } else if (effect.name === 'command.start') {
+    const { run, task, n } = effect.data.spec;
+    const entry = state.runs.get(run);
+    const open = entry?.open.get(openKey(task, n));
+    if (entry !== undefined && open !== undefined) {
+      entry.open.delete(openKey(task, n));
+      for (const stop of state.stops.get(run)?.stops.values() ?? [])
+        stop.overtaken.delete(openKey(task, n));
+      vacate(state.scheduler, run, open.agent);
+      markDirty(state, neighbours(state.scheduler, open.agent));
+    }
+    publish(context, {
+      subject: subjects.task(run, task),
+      name: 'task.ended',
+      data: {
+        outcome: 'failed',
+        n,
+        stage: 'provision',
+        class: null,
+        reason: `its start cannot be stored: ${reason}`,
+      },
+    });
+  }
+}

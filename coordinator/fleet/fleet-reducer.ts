@@ -1,0 +1,183 @@
+/**
+ * Fleet: which agents there are, and whether they are heard. Pure.
+ *
+ *   registered -> mailbox made -> heard -> available
+ *                                   \-- silent past the lease -> unreachable -> heard -> returned
+ *
+ * 1. `unreachable` is a flag: it changes by the stored event alone, and only keeps new starts away.
+ * 2. Silence counts only while we listened: after a new term, a broken link or a standstill of this
+ *    process it is counted from zero.
+ * 3. An agent is available once it was heard in this term: a registration may be years old.
+ */
+import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import type { AgentCapacity } from '../scheduler/scheduler-reducer.ts';
+
+export const AGENT_LEASE_MS = 10_000;
+
+export interface AgentEntry {
+  readonly id: string;
+  registration: Registration | null;
+  mailbox: 'none' | 'asked' | 'ready';
+  /** Monotonic time of the last sign of life in this term; null before the first. */
+  heardMs: number | null;
+  incarnation: number;
+  /** As stored. */
+  unreachable: boolean;
+  /** An observation is on its way. */
+  asked: 'unreachable' | 'returned' | null;
+  /** It has said that it ends; nothing is started there until it begins again. */
+  stopping: boolean;
+}
+
+export interface FleetState {
+  readonly agents: Map<string, AgentEntry>;
+  /** Silence is counted from here at the earliest. */
+  listeningSinceMs: number;
+}
+
+export interface Observation {
+  readonly agent: string;
+  readonly kind: 'unreachable' | 'returned';
+  readonly silentMs: number;
+  readonly incarnation: number;
+}
+
+export function createFleet(): FleetState {
+  return { agents: new Map(), listeningSinceMs: 0 };
+}
+
+/** A registration was read. True if the agent's mailbox is to be made. */
+export function onRegistered(state: FleetState, registration: Registration): boolean {
+  const agent = entryOf(state, registration.agent);
+  agent.registration = registration;
+  if (agent.mailbox !== 'none') return false;
+  agent.mailbox = 'asked';
+  return true;
+}
+
+export function onForgotten(state: FleetState, id: string): void {
+  state.agents.delete(id);
+}
+
+/** True if the agent has become available by it. */
+export function onMailbox(state: FleetState, id: string, made: boolean): boolean {
+  const agent = state.agents.get(id);
+  if (agent === undefined) return false;
+  agent.mailbox = made ? 'ready' : 'none';
+  return isAvailable(agent);
+}
+
+/** A sign of life. True if the agent has become available by it. */
+export function onHeard(
+  state: FleetState,
+  beat: Pick<Heartbeat, 'agent' | 'incarnation'>,
+  nowMs: number,
+): boolean {
+  const agent = entryOf(state, beat.agent);
+  const before = isAvailable(agent);
+  agent.heardMs = nowMs;
+  if (beat.incarnation > agent.incarnation) {
+    agent.incarnation = beat.incarnation;
+    agent.stopping = false;
+  }
+  return !before && isAvailable(agent);
+}
+
+/** The agent process began anew: whatever it had said before about ending is over. */
+export function onAgentStarted(state: FleetState, id: string, incarnation: number): void {
+  const agent = entryOf(state, id);
+  agent.incarnation = Math.max(agent.incarnation, incarnation);
+  agent.stopping = false;
+}
+
+export function onAgentStopping(state: FleetState, id: string, incarnation: number): void {
+  const agent = entryOf(state, id);
+  agent.incarnation = Math.max(agent.incarnation, incarnation);
+  agent.stopping = true;
+}
+
+/** An observation was stored. True if the agent has become available by it. */
+export function onObserved(state: FleetState, id: string, unreachable: boolean): boolean {
+  const agent = entryOf(state, id);
+  agent.unreachable = unreachable;
+  if (agent.asked === (unreachable ? 'unreachable' : 'returned')) agent.asked = null;
+  return isAvailable(agent);
+}
+
+/** Begins to count silence from zero. */
+export function listenFrom(state: FleetState, nowMs: number): void {
+  state.listeningSinceMs = nowMs;
+}
+
+/** What is to be stored about agents now; each is asked for once. */
+export function observe(state: FleetState, nowMs: number): Observation[] {
+  const observations: Observation[] = [];
+  for (const agent of state.agents.values()) {
+    if (agent.registration === null || agent.asked !== null) continue;
+    const silentMs = nowMs - Math.max(agent.heardMs ?? 0, state.listeningSinceMs);
+    const kind = silentMs > AGENT_LEASE_MS ? 'unreachable' : 'returned';
+    if ((kind === 'unreachable') === agent.unreachable) continue;
+    if (kind === 'returned' && agent.heardMs === null) continue;
+    agent.asked = kind;
+    observations.push({ agent: agent.id, kind, silentMs, incarnation: agent.incarnation });
+  }
+  return observations;
+}
+
+/** Agents whose mailbox could not be made: to be asked for again. */
+export function withoutMailbox(state: FleetState): string[] {
+  const missing: string[] = [];
+  for (const agent of state.agents.values()) {
+    if (agent.registration === null || agent.mailbox !== 'none') continue;
+    agent.mailbox = 'asked';
+    missing.push(agent.id);
+  }
+  return missing;
+}
+
+export function isAvailable(agent: AgentEntry): boolean {
+  return (
+    agent.registration !== null &&
+    agent.mailbox === 'ready' &&
+    agent.heardMs !== null &&
+    !agent.unreachable &&
+    !agent.stopping
+  );
+}
+
+export function capacityOf(agent: AgentEntry): AgentCapacity | null {
+  if (agent.registration === null) return null;
+  const { hostId, slots, cpus } = agent.registration;
+  return { id: agent.id, hostId, slots, cpus };
+}
+
+/** Capacity of those of `ids` (default: all) that may be given starts. */
+export function availableAgents(
+  state: FleetState,
+  ids: Iterable<string> = state.agents.keys(),
+): AgentCapacity[] {
+  const found: AgentCapacity[] = [];
+  for (const id of ids) {
+    const agent = state.agents.get(id);
+    const capacity = agent !== undefined && isAvailable(agent) ? capacityOf(agent) : null;
+    if (capacity !== null) found.push(capacity);
+  }
+  return found;
+}
+
+function entryOf(state: FleetState, id: string): AgentEntry {
+  const known = state.agents.get(id);
+  if (known !== undefined) return known;
+  const fresh: AgentEntry = {
+    id,
+    registration: null,
+    mailbox: 'none',
+    heardMs: null,
+    incarnation: 0,
+    unreachable: false,
+    asked: null,
+    stopping: false,
+  };
+  state.agents.set(id, fresh);
+  return fresh;
+}

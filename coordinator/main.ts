@@ -1,0 +1,111 @@
+/**
+ * The coordinator's process. A fatal error at start is one line on stderr and the exit status of
+ * its code; everything else goes to the log file. SIGTERM gives the lease back and ends with 0.
+ */
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { EXIT, MeshError, toError } from '#protocol/messages/errors.ts';
+import { connect } from '#protocol/nats/connection.ts';
+import { readCredential } from '#protocol/nats/credential.ts';
+import { systemClock } from '#protocol/runtime/clock.ts';
+import type { Log } from '#protocol/runtime/log.ts';
+import { startCoordinator } from './coordinator.ts';
+import { watchIdle } from './idle-exit.ts';
+import { parseFlags, type CoordinatorFlags } from './options.ts';
+import { openLog } from './own-log.ts';
+import { VERSION } from './version.ts';
+
+/** A server that was never there is reported; one that goes away later is waited for. */
+const FIRST_CONNECT_MS = 10_000;
+
+async function main(argv: readonly string[]): Promise<void> {
+  const flags = parseFlags(argv);
+  const log = openLog(flags.logFile, flags.id);
+  const onBug = (error: unknown): void => {
+    log.error({ err: toError(error).stack ?? toError(error).message }, 'defect, ending');
+    fail(error);
+  };
+  process.on('uncaughtException', onBug);
+  process.on('unhandledRejection', onBug);
+  log.info(
+    { version: VERSION, server: flags.server, results: flags.results },
+    'coordinator starts',
+  );
+  try {
+    await run(flags, log, onBug);
+  } catch (error) {
+    log.error({ err: toError(error).message }, 'start failed');
+    throw error;
+  }
+}
+
+async function run(
+  flags: CoordinatorFlags,
+  log: Log,
+  onBug: (error: unknown) => void,
+): Promise<void> {
+  const connection = await connect({
+    url: flags.server,
+    credential: flags.credential === null ? null : await readCredential(flags.credential),
+    name: `coordinator ${flags.id}`,
+    log,
+    deadlineMs: FIRST_CONNECT_MS,
+  });
+  const coordinator = await startCoordinator({
+    connection,
+    id: flags.id,
+    host: hostname(),
+    pid: process.pid,
+    version: VERSION,
+    resultsDir: resolve(flags.results),
+    logFile: flags.logFile === null ? '' : resolve(flags.logFile),
+    log,
+    clock: systemClock,
+    onStandby: ({ description }) => {
+      process.stderr.write(
+        `benchmesh-coordinator: another coordinator (${description}) leads; standing by\n`,
+      );
+    },
+    onBug,
+  });
+  const stop = async (): Promise<void> => {
+    await coordinator.stop();
+    await connection.close();
+  };
+  // Timers of the clock do not hold the process: a standby behind a broken link must stay.
+  const alive = setInterval(() => undefined, 1 << 30);
+  const end = (): void => {
+    clearInterval(alive);
+    log.info({}, 'coordinator ended');
+    process.exit(EXIT.ok);
+  };
+  if (flags.idleExitMs !== null && flags.home !== null) {
+    const { home, idleExitMs: idleMs } = flags;
+    watchIdle({
+      home,
+      idleMs,
+      clock: systemClock,
+      log,
+      term: () => coordinator.term(),
+      stop,
+      onEnded: end,
+    });
+  }
+  let ending = false;
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (ending) return;
+      ending = true;
+      log.info({ signal: name }, 'coordinator ends');
+      void stop().then(end, fail);
+    });
+  }
+}
+
+function fail(error: unknown): never {
+  const line = toError(error).message.split('\n')[0] ?? '';
+  process.stderr.write(`benchmesh-coordinator: ${line}\n`);
+  process.exit(error instanceof MeshError ? error.exit : EXIT.failed);
+}
+
+main(process.argv.slice(2)).catch(fail);

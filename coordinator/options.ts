@@ -1,0 +1,70 @@
+/** The coordinator's flags. */
+import { parseArgs } from 'node:util';
+import { MeshError, toError } from '#protocol/messages/errors.ts';
+import { isToken } from '#protocol/messages/ids.ts';
+
+export interface CoordinatorFlags {
+  readonly id: string;
+  readonly server: string;
+  readonly credential: string | null;
+  readonly results: string;
+  readonly logFile: string | null;
+  /** The local mesh this coordinator belongs to, if any. */
+  readonly home: string | null;
+  /** Ends the local mesh after this long without anything to do; null: never. */
+  readonly idleExitMs: number | null;
+}
+
+export const USAGE =
+  'coordinator --id ID --server URL [--credential FILE] --results DIR [--log-file FILE] [--home DIR] [--idle-exit MS]';
+
+/** Throws MeshError `usage`. */
+export function parseFlags(argv: readonly string[]): CoordinatorFlags {
+  const { id, server, results, credential, home, ...rest } = read(argv);
+  if (id === undefined || server === undefined || results === undefined) {
+    throw new MeshError('usage', `--id, --server and --results are needed: ${USAGE}`);
+  }
+  if (!isToken(id))
+    throw new MeshError('usage', `--id ${id}: letters, digits, _ and - only, at most 64`);
+  const idle = rest['idle-exit'];
+  const idleExitMs = idle === undefined ? null : Number(idle);
+  if (idleExitMs !== null && !(Number.isFinite(idleExitMs) && idleExitMs > 0)) {
+    throw new MeshError('usage', `--idle-exit ${idle ?? ''}: a number of milliseconds is needed`);
+  }
+  if (idleExitMs !== null && home === undefined) {
+    throw new MeshError('usage', '--idle-exit ends a local mesh: it needs --home');
+  }
+  return {
+    id,
+    server,
+    results,
+    credential: credential ?? null,
+    logFile: rest['log-file'] ?? null,
+    home: home ?? null,
+    idleExitMs,
+  };
+}
+
+function read(
+  argv: readonly string[],
+): Record<string, string | undefined> &
+  Partial<Record<'id' | 'server' | 'results' | 'credential' | 'home', string>> {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      strict: true,
+      options: {
+        id: text,
+        server: text,
+        credential: text,
+        results: text,
+        'log-file': text,
+        home: text,
+        'idle-exit': text,
+      },
+    }).values;
+  } catch (error) {
+    throw new MeshError('usage', `${toError(error).message}: ${USAGE}`, error);
+  }
+}

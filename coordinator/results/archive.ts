@@ -1,0 +1,261 @@
+/**
+ * The directory of a finished run: everything the mesh knows of it, readable with no mesh running.
+ *
+ *   <results>/.partial-<run>-<epoch>/  --(all synced)-- one rename -->  <results>/<run>/
+ *     benchmesh.json   format and producer; written last
+ *     run.json         {version, sequence, run}: the view of the run at its end
+ *     suite.yaml       as submitted, byte for byte
+ *     events.ndjson    every record of the run in BM_EVENTS: `audit` folds it again
+ *     tasks.ndjson, metrics.ndjson
+ *     attempts/<task>/<n>/{spec.json,record.json}
+ *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
+ *
+ * 1. Made from the stored records alone, not from this process's memory: whoever makes it, it is
+ *    the same (I2).
+ * 2. A crash leaves the whole directory or none; a directory that is there is never touched.
+ * 3. Each leader writes into a folder of its own epoch: one that was deposed and goes on cannot
+ *    spoil the work of its successor, whose rename, like its own, finds the name free or taken.
+ */
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
+import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { decode } from '#protocol/messages/envelope.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
+import type { Registration } from '#protocol/messages/host.ts';
+import { filters } from '#protocol/messages/subjects.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { STREAMS } from '#protocol/nats/stream-configs.ts';
+import { readAll } from '#protocol/nats/tail.ts';
+import type { Clock } from '#protocol/runtime/clock.ts';
+import { collectFile, type AttemptFile, type MissingFile } from './collect-files.ts';
+import { collectLogs, type MissingLog } from './collect-logs.ts';
+import { eachOf, publishFolder, writeDurable } from './durable-files.ts';
+import { attemptRecord, attemptsOf, metricRows, taskRows } from './tables.ts';
+
+export const ARCHIVE_FORMAT = 1;
+const FILES_AT_A_TIME = 8;
+const BUFFER_BYTES = 256 * 1024;
+
+export interface ArchiveEnvironment {
+  readonly connection: MeshConnection;
+  readonly clock: Clock;
+  readonly resultsDir: string;
+  readonly epoch: number;
+  readonly version: string;
+  readonly isUnreachable: (agent: string) => boolean;
+  /** Aborted when this coordinator does not lead any more. */
+  readonly signal: AbortSignal;
+}
+
+export interface ArchiveJob {
+  readonly run: string;
+  readonly fromSequence: number;
+  readonly stopCommands: readonly string[];
+  readonly hosts: Readonly<Record<string, Registration>>;
+}
+
+export function archiveDirectory(resultsDir: string, run: string): string {
+  return join(resultsDir, run);
+}
+
+/** Whether the run's directory is there: whole, then. */
+export async function isArchived(resultsDir: string, run: string): Promise<boolean> {
+  try {
+    await stat(join(archiveDirectory(resultsDir, run), 'benchmesh.json'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes the run's directory, or finds it. Resolves with its path; rejects with the system error
+ * (a full disk) or when aborted, after removing what it had begun. Repeat then.
+ */
+export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Promise<string> {
+  const directory = archiveDirectory(env.resultsDir, job.run);
+  await mkdir(env.resultsDir, { recursive: true });
+  await removeLeftovers(env, job.run);
+  if (await isArchived(env.resultsDir, job.run)) return directory;
+  const partial = join(env.resultsDir, `.partial-${job.run}-${env.epoch}`);
+  try {
+    await mkdir(partial);
+    await fillFolder(env, job, partial);
+    if (env.signal.aborted) throw new Error('not leading any more');
+    await publishFolder(partial, directory);
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    throw error;
+  }
+  return directory;
+}
+
+/** Folders that this leader, or one before it, has begun. */
+async function removeLeftovers(env: ArchiveEnvironment, run: string): Promise<void> {
+  const prefix = `.partial-${run}-`;
+  for (const name of await readdir(env.resultsDir)) {
+    if (!name.startsWith(prefix) || Number(name.slice(prefix.length)) > env.epoch) continue;
+    await rm(join(env.resultsDir, name), { recursive: true, force: true });
+  }
+}
+
+async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: string): Promise<void> {
+  const { fold, unreadable } = await writeEvents(env, job, folder);
+  const view = runView(fold);
+  if (view === null || fold.submitted === null) {
+    throw new MeshError('protocol', `BM_EVENTS holds no run.submitted of ${job.run}`);
+  }
+  const { suite, suiteText } = fold.submitted;
+  const header = { version: ARCHIVE_FORMAT, sequence: fold.sequence, run: view };
+  await writeDurable(join(folder, 'run.json'), `${canonicalJson(header)}\n`);
+  await writeDurable(join(folder, 'suite.yaml'), suiteText);
+  await writeRows(join(folder, 'tasks.ndjson'), taskRows(fold));
+  await writeRows(join(folder, 'metrics.ndjson'), metricRows(fold));
+  const planned = new Map(expandTasks(suite).map((task) => [task.id, task]));
+  await eachOf(attemptsIn(fold), FILES_AT_A_TIME, ({ task, attempt }) => {
+    const at = join(folder, 'attempts', task.id, String(attempt.n));
+    const host = job.hosts[attempt.agent] ?? null;
+    return writeAttempt(at, {
+      spec: specOf(fold, planned.get(task.id), attempt.n),
+      record: attemptRecord(fold, task, { attempt, host }),
+    });
+  });
+  const missingLogs = await collectLogs({
+    ...env,
+    run: job.run,
+    folder: join(folder, 'logs'),
+    expected: [...attemptsIn(fold)].map(({ task, attempt }) => ({
+      task: task.id,
+      n: attempt.n,
+      agent: attempt.agent,
+      logBytes: attempt.exited?.logBytes ?? 0,
+    })),
+  });
+  const missingFiles: MissingFile[] = [];
+  await eachOf(filesIn(fold), FILES_AT_A_TIME, async (file) => {
+    const missing = await collectFile(env.connection, folder, file, env.signal);
+    if (missing !== null) missingFiles.push(missing);
+  });
+  await writeDurable(
+    join(folder, 'benchmesh.json'),
+    selfDescription(env, { fold, missingLogs, missingFiles, unreadable }),
+  );
+}
+
+function selfDescription(
+  env: ArchiveEnvironment,
+  facts: {
+    fold: RunFold;
+    missingLogs: MissingLog[];
+    missingFiles: MissingFile[];
+    unreadable: number;
+  },
+): string {
+  const { fold, missingLogs, missingFiles, unreadable } = facts;
+  const text = canonicalJson({
+    format: ARCHIVE_FORMAT,
+    producer: 'benchmesh',
+    version: env.version,
+    run: fold.run,
+    complete: missingLogs.length === 0 && missingFiles.length === 0 && unreadable === 0,
+    stopped: fold.outcome === 'stopped',
+    missingLogs,
+    missingFiles,
+    unreadableEvents: unreadable,
+  });
+  return `${text}\n`;
+}
+
+/** Copies the run's records and folds them on the way. */
+async function writeEvents(
+  env: ArchiveEnvironment,
+  job: ArchiveJob,
+  folder: string,
+): Promise<{ fold: RunFold; unreadable: number }> {
+  const fold = createRunFold(job.run);
+  let unreadable = 0;
+  let rows = '';
+  const file = openSync(join(folder, 'events.ndjson'), 'w');
+  const query = {
+    stream: STREAMS.events,
+    filters: [...filters.runEvents(job.run), ...job.stopCommands.map(filters.acksOf)],
+    fromSequence: job.fromSequence,
+  };
+  try {
+    await readAll(env.connection, query, ({ subject, sequence, timeMs, data }) => {
+      const decoded = decode(data);
+      if (decoded.kind === 'rejected') {
+        unreadable += 1;
+        return;
+      }
+      const record = { subject, sequence, timeMs, message: decoded.message };
+      if (record.message.name === 'run.archived') return; // of a leader that got no further
+      applyToRun(fold, record);
+      rows += `${JSON.stringify(record)}\n`;
+      if (rows.length < BUFFER_BYTES) return;
+      writeSync(file, rows);
+      rows = '';
+    });
+    writeSync(file, rows);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  return { fold, unreadable };
+}
+
+async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    let buffer = '';
+    for (const row of rows) {
+      buffer += `${row}\n`;
+      if (buffer.length < BUFFER_BYTES) continue;
+      await file.writeFile(buffer);
+      buffer = '';
+    }
+    await file.writeFile(buffer);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeAttempt(
+  folder: string,
+  attempt: { spec: string | null; record: string },
+): Promise<void> {
+  if (attempt.spec !== null) await writeDurable(join(folder, 'spec.json'), `${attempt.spec}\n`);
+  await writeDurable(join(folder, 'record.json'), `${attempt.record}\n`);
+}
+
+function specOf(fold: RunFold, task: PlannedTask | undefined, n: number): string | null {
+  if (task === undefined || fold.submitted === null) return null;
+  return canonicalJson(attemptSpec(fold.submitted.suite, { run: fold.run, task, n }));
+}
+
+function* attemptsIn(fold: RunFold): Generator<{
+  task: Parameters<typeof attemptsOf>[0];
+  attempt: ReturnType<typeof attemptsOf>[number];
+}> {
+  for (const task of fold.tasks.values()) {
+    for (const attempt of attemptsOf(task)) yield { task, attempt };
+  }
+}
+
+/** Of a path that was stored several times, the last one. */
+function filesIn(fold: RunFold): Iterable<AttemptFile> {
+  const files = new Map<string, AttemptFile>();
+  for (const { task, attempt } of attemptsIn(fold)) {
+    for (const file of attempt.files) {
+      const { n, agent } = attempt;
+      files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { task: task.id, n, agent, file });
+    }
+  }
+  return files.values();
+}

@@ -1,0 +1,61 @@
+/**
+ * Release: after a run is archived its agents are told to drop it, and its subjects are purged.
+ * Each part may be repeated; the run's own subject goes last, so that a coordinator that died in
+ * between finds the run still archived and begins again.
+ */
+import { encode } from '#protocol/messages/envelope.ts';
+import { filters, subjects } from '#protocol/messages/subjects.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import type { FencedPublisher } from '#protocol/nats/fenced-publisher.ts';
+import { STREAMS } from '#protocol/nats/stream-configs.ts';
+import { purgeSubject } from '#protocol/nats/stream-purge.ts';
+import type { Clock } from '#protocol/runtime/clock.ts';
+import type { PurgeEffect } from '../core/core-state.ts';
+
+const RELEASE_TTL_SECONDS = 30 * 24 * 3_600;
+
+export interface ReleaseEnvironment {
+  readonly connection: MeshConnection;
+  readonly publisher: FencedPublisher;
+  readonly clock: Clock;
+  readonly writer: { readonly source: string; readonly epoch: number };
+}
+
+/** Rejects with `deposed` or `mesh_unreachable`; repeat after the latter. */
+export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Promise<void> {
+  const { connection, publisher, clock, writer } = env;
+  const { run } = job;
+  await Promise.all(
+    job.agents.map((agent) =>
+      publisher.publish(
+        subjects.command(agent, 'release', run),
+        encode({
+          name: 'command.release',
+          data: { run },
+          id: `release_${run}`,
+          timeMs: clock.now().wallMs,
+          writer,
+        }),
+        { ttl: RELEASE_TTL_SECONDS },
+      ),
+    ),
+  );
+  await purgeSubject(connection, STREAMS.commands, filters.startsOf(run));
+  await purgeSubject(connection, STREAMS.logs, filters.logsOf(run));
+  for (const { agent, sha256 } of job.files) {
+    await purgeSubject(connection, STREAMS.files, filesOf(agent, sha256));
+  }
+  for (const command of job.stopCommands) {
+    await purgeSubject(connection, STREAMS.events, filters.acksOf(command));
+  }
+  const own = subjects.run(run);
+  for (const filter of filters.runEvents(run)) {
+    if (filter !== own) await purgeSubject(connection, STREAMS.events, filter);
+  }
+  await purgeSubject(connection, STREAMS.events, own);
+}
+
+/** All chunks of one object. */
+function filesOf(agent: string, sha256: string): string {
+  return subjects.file(agent, sha256, 0).replace(/\.0$/, '.*');
+}

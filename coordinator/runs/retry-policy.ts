@@ -1,0 +1,54 @@
+/**
+ * What follows when the current attempt of a task has ended: another attempt, or the task's end.
+ * Pure. A deliberate stop never leads to a retry and is never counted.
+ */
+import type { AttemptExited } from '#protocol/messages/attempt.ts';
+import type { FailureClass } from '#protocol/messages/outcome.ts';
+import type { MessageData } from '#protocol/messages/catalog.ts';
+import type { TaskEnded } from '#protocol/messages/run.ts';
+import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+
+/** Of `attempt.exited`, what the decision needs. */
+export type AttemptEnd = Pick<AttemptExited, 'outcome' | 'stage' | 'class' | 'reason'>;
+
+export type Decision =
+  | { readonly kind: 'retry'; readonly data: MessageData<'task.retrying'> }
+  | { readonly kind: 'end'; readonly data: TaskEnded };
+
+export interface DecisionInput {
+  readonly n: number;
+  readonly end: AttemptEnd;
+  readonly retries: SuiteSpec['retries'];
+  /** Further attempts the task has had, by the class of the failure before them. */
+  readonly used: Partial<Record<FailureClass, number>>;
+  /** A stop of the task or its run has been read. */
+  readonly stopped: boolean;
+}
+
+export function decide(input: DecisionInput): Decision {
+  const { n, end, retries, used, stopped } = input;
+  const failure = classOf(end);
+  if (failure !== null && !stopped && (used[failure] ?? 0) < (retries[failure] ?? 0)) {
+    return { kind: 'retry', data: { n, class: failure, reason: end.reason } };
+  }
+  return {
+    kind: 'end',
+    data: { outcome: end.outcome, n, stage: end.stage, class: failure, reason: end.reason },
+  };
+}
+
+/** The class a retry is counted under; null for what is no failure. */
+function classOf(end: AttemptEnd): FailureClass | null {
+  switch (end.outcome) {
+    case 'failed':
+      return end.class;
+    case 'timed_out':
+      return end.class ?? 'timeout';
+    case 'lost':
+      return end.class ?? 'lost';
+    case 'passed':
+    case 'skipped':
+    case 'stopped':
+      return null;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * What the coordinator needs to know of one live run to decide: beside the fold that everybody
+ * shares (I2), the current attempt of each task and what is on its way.
+ */
+import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
+import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import type { FailureClass, TaskOutcome } from '#protocol/messages/outcome.ts';
+import type { RunSubmitted } from '#protocol/messages/run.ts';
+import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { AttemptEnd } from './retry-policy.ts';
+
+/**
+ *   pending -> assigned -> deciding -> ended
+ *      ^___________________/ (a retry: n + 1)
+ *
+ * `assigned`: a start is stored, or on its way. `deciding`: the current attempt has ended, what
+ * follows is not stored yet. `leaving`: pending under a stop, its end is on its way.
+ */
+export type TaskPhase = 'pending' | 'assigned' | 'deciding' | 'leaving' | 'ended';
+
+export interface TaskEntry {
+  readonly id: string;
+  readonly index: number;
+  readonly plan: PlannedTask;
+  phase: TaskPhase;
+  /** The current attempt. */
+  n: number;
+  /** Sequence of the newest stop of this task; 0 for none. */
+  stopSequence: number;
+  /** Further attempts by class of failure; null for none. */
+  used: Partial<Record<FailureClass, number>> | null;
+}
+
+/** A start without a proven end. */
+export interface OpenAttempt {
+  readonly task: string;
+  readonly n: number;
+  readonly agent: string;
+  afterStop: number;
+  /** Sequence of its start in BM_COMMANDS; null while that is not known. */
+  sequence: number | null;
+  /** It has ended, but not proven: it holds no slot, a stop still asks for proof (I5). */
+  exited: boolean;
+}
+
+/** `no` -> `asked` (on its way) -> `stored`. */
+export type Progress = 'no' | 'asked' | 'stored';
+
+export interface RunEntry {
+  readonly id: string;
+  readonly order: number;
+  readonly suite: SuiteSpec;
+  readonly fold: RunFold;
+  readonly tasks: ReadonlyMap<string, TaskEntry>;
+  readonly listed: readonly TaskEntry[];
+  /** Ends of current attempts whose consequence is not stored yet, by task. */
+  readonly undecided: Map<string, AttemptEnd>;
+  /** By `task#n`. */
+  readonly open: Map<string, OpenAttempt>;
+  /** Agents that had an attempt: they get `release`. */
+  readonly agents: Set<string>;
+  readonly counts: Partial<Record<TaskOutcome, number>>;
+  endedTasks: number;
+  /** Sequence of the newest stop of the whole run; 0 for none. */
+  stopSequence: number;
+  started: Progress;
+  ended: Progress;
+  archived: Progress;
+  /** Monotonic time after which it is released and purged; null before it is archived. */
+  purgeAtMs: number | null;
+  purging: boolean;
+}
+
+export function createRun(id: string, submitted: RunSubmitted, sequence: number): RunEntry {
+  const listed = expandTasks(submitted.suite).map((plan): TaskEntry => ({
+    id: plan.id,
+    index: plan.index,
+    plan,
+    phase: 'pending',
+    n: 1,
+    stopSequence: 0,
+    used: null,
+  }));
+  return {
+    id,
+    order: sequence,
+    suite: submitted.suite,
+    fold: createRunFold(id),
+    tasks: new Map(listed.map((task) => [task.id, task])),
+    listed,
+    undecided: new Map(),
+    open: new Map(),
+    agents: new Set(),
+    counts: {},
+    endedTasks: 0,
+    stopSequence: 0,
+    started: 'no',
+    ended: 'no',
+    archived: 'no',
+    purgeAtMs: null,
+    purging: false,
+  };
+}
+
+export const openKey = (task: string, n: number): string => `${task}#${n}`;

@@ -1,0 +1,269 @@
+/**
+ * The scheduler: which waiting task goes to which agent. Pure: its state changes only by the calls
+ * below, and the same calls give the same placements.
+ *
+ *   waiting tasks --(by run)--> queues --(by priority and needs)--> classes
+ *   attempts in flight --(by agent)--> usage --(by host id)--> who shares a machine
+ *
+ * 1. Higher priority first, then runs as submitted, then listed order. An agent takes from the
+ *    first class that could ever fit it; if there is no room for that now, nothing overtakes it.
+ * 2. One look at the head of each class decides, so a placement costs O(classes).
+ * 3. Capacity, in attempts handed out and not ended: an exclusive one has the host (all agents of
+ *    its host id) to itself, with one more queued behind it on the same agent; others get up to
+ *    AHEAD times an agent's slots and CPUs. Agents start what fits and queue the rest, so that a
+ *    slot never waits for a round trip; slots that are free now are filled on all agents first.
+ */
+import type { Needs } from '#protocol/messages/attempt-spec.ts';
+import {
+  createRunQueue,
+  isEligible,
+  putBack,
+  takeFirst,
+  takeOut,
+  type RunQueue,
+} from './run-queue.ts';
+
+/** Attempts in flight per free slot: what runs, and what is queued on the agent. */
+export const AHEAD = 3;
+const EXCLUSIVE_AHEAD = 2;
+
+export interface AgentCapacity {
+  readonly id: string;
+  readonly hostId: string;
+  readonly slots: number;
+  readonly cpus: number;
+}
+
+export interface Placement {
+  readonly run: string;
+  /** Position of the task in the expanded matrix. */
+  readonly index: number;
+  readonly agent: string;
+}
+
+interface Usage {
+  slots: number;
+  cpus: number;
+  attempts: number;
+  exclusive: number;
+}
+
+interface NeedClass {
+  readonly priority: number;
+  readonly needs: Needs;
+  /** Runs that could use a place now, earliest first. */
+  readonly eligible: RunQueue[];
+}
+
+interface ScheduledRun {
+  readonly queue: RunQueue;
+  readonly of: NeedClass;
+}
+
+export interface SchedulerState {
+  readonly runs: Map<string, ScheduledRun>;
+  readonly classes: Map<string, NeedClass>;
+  readonly usage: Map<string, Usage>;
+  /** Host id of each agent that was ever offered, and the agents of each host id. */
+  readonly hostOf: Map<string, string>;
+  readonly agentsOn: Map<string, Set<string>>;
+}
+
+export function createScheduler(): SchedulerState {
+  return {
+    runs: new Map(),
+    classes: new Map(),
+    usage: new Map(),
+    hostOf: new Map(),
+    agentsOn: new Map(),
+  };
+}
+
+export function addRun(
+  state: SchedulerState,
+  input: {
+    run: string;
+    order: number;
+    tasks: number;
+    maxParallel: number | null;
+    priority: number;
+    needs: Needs;
+  },
+): void {
+  const { priority, needs } = input;
+  const key = `${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}`;
+  const of: NeedClass = state.classes.get(key) ?? { priority, needs, eligible: [] };
+  state.classes.set(key, of);
+  const scheduled = { queue: createRunQueue(input), of };
+  state.runs.set(input.run, scheduled);
+  review(scheduled);
+}
+
+/** Forgets a run that has ended. */
+export function dropRun(state: SchedulerState, run: string): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  scheduled.queue.count = 0;
+  review(scheduled);
+  state.runs.delete(run);
+  const { priority, needs } = scheduled.of;
+  if ([...state.runs.values()].some((other) => other.of === scheduled.of)) return;
+  state.classes.delete(`${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}`);
+}
+
+/** The task waits no longer: it was handed out, or has ended. */
+export function withdraw(state: SchedulerState, run: string, index: number): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled !== undefined && takeOut(scheduled.queue, index)) review(scheduled);
+}
+
+/** The task waits (again). */
+export function enqueue(state: SchedulerState, run: string, index: number): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  putBack(scheduled.queue, index);
+  review(scheduled);
+}
+
+/** An attempt of the run is with the agent. */
+export function occupy(state: SchedulerState, run: string, agent: string): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  add(usageOf(state, agent), scheduled.of.needs, 1);
+  scheduled.queue.inFlight += 1;
+  review(scheduled);
+}
+
+/** That attempt has ended. */
+export function vacate(state: SchedulerState, run: string, agent: string): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  add(usageOf(state, agent), scheduled.of.needs, -1);
+  scheduled.queue.inFlight -= 1;
+  review(scheduled);
+}
+
+/** Hands out what the offered agents have room for. What it returns is occupied and withdrawn. */
+export function place(state: SchedulerState, agents: readonly AgentCapacity[]): Placement[] {
+  const placements: Placement[] = [];
+  if (!hasWork(state)) return placements;
+  for (const queued of [false, true]) {
+    let open = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
+    while (open.length > 0) {
+      open = open.filter((agent) => {
+        const scheduled = pick(state, agent, queued);
+        if (scheduled === null) return false;
+        const index = takeFirst(scheduled.queue);
+        if (index === null) return false;
+        occupy(state, scheduled.queue.run, agent.id);
+        placements.push({ run: scheduled.queue.run, index, agent: agent.id });
+        return true;
+      });
+    }
+  }
+  return placements;
+}
+
+/** Other agents of the same host: what one gives up, they may use. */
+export function neighbours(state: SchedulerState, agent: string): Iterable<string> {
+  const host = state.hostOf.get(agent);
+  return (host === undefined ? undefined : state.agentsOn.get(host)) ?? [agent];
+}
+
+export function waitingTasks(state: SchedulerState): number {
+  let count = 0;
+  for (const { queue } of state.runs.values()) count += queue.count;
+  return count;
+}
+
+export function inFlight(state: SchedulerState): number {
+  let count = 0;
+  for (const usage of state.usage.values()) count += usage.attempts;
+  return count;
+}
+
+function hasWork(state: SchedulerState): boolean {
+  for (const of of state.classes.values()) if (of.eligible.length > 0) return true;
+  return false;
+}
+
+function pick(state: SchedulerState, agent: AgentCapacity, queued: boolean): ScheduledRun | null {
+  let best: NeedClass | null = null;
+  for (const of of state.classes.values()) {
+    const fits = of.needs.slots <= agent.slots && of.needs.cpus <= agent.cpus;
+    if (fits && of.eligible.length > 0 && (best === null || isBefore(of, best))) best = of;
+  }
+  if (best === null || !hasRoom(state, { agent, needs: best.needs, queued })) return null;
+  const head = best.eligible[0];
+  return head === undefined ? null : { queue: head, of: best };
+}
+
+function isBefore(a: NeedClass, b: NeedClass): boolean {
+  if (a.priority !== b.priority) return a.priority > b.priority;
+  return (a.eligible[0]?.order ?? Infinity) < (b.eligible[0]?.order ?? Infinity);
+}
+
+function hasRoom(
+  state: SchedulerState,
+  input: { agent: AgentCapacity; needs: Needs; queued: boolean },
+): boolean {
+  const { agent, needs, queued } = input;
+  const mine = usageOf(state, agent.id);
+  for (const other of state.agentsOn.get(agent.hostId) ?? []) {
+    if (other === agent.id) continue;
+    const usage = state.usage.get(other);
+    if (usage === undefined || usage.attempts === 0) continue;
+    if (needs.exclusive || usage.exclusive > 0) return false;
+  }
+  if (needs.exclusive) {
+    if (mine.attempts > mine.exclusive) return false;
+    return mine.exclusive < (queued ? EXCLUSIVE_AHEAD : 1);
+  }
+  if (mine.exclusive > 0) return false;
+  const factor = queued ? AHEAD : 1;
+  return (
+    mine.slots + needs.slots <= agent.slots * factor &&
+    mine.cpus + needs.cpus <= agent.cpus * factor
+  );
+}
+
+/** The agent lives on this host: call it at each registration, before the agent is offered. */
+export function seat(state: SchedulerState, agent: Pick<AgentCapacity, 'id' | 'hostId'>): void {
+  const before = state.hostOf.get(agent.id);
+  if (before === agent.hostId) return;
+  if (before !== undefined) state.agentsOn.get(before)?.delete(agent.id);
+  state.hostOf.set(agent.id, agent.hostId);
+  const there = state.agentsOn.get(agent.hostId) ?? new Set();
+  state.agentsOn.set(agent.hostId, there.add(agent.id));
+}
+
+function review(scheduled: ScheduledRun): void {
+  const { eligible } = scheduled.of;
+  const at = eligible.indexOf(scheduled.queue);
+  if (isEligible(scheduled.queue) === at >= 0) return;
+  if (at >= 0) {
+    eligible.splice(at, 1);
+    return;
+  }
+  const before = eligible.findIndex((other) => other.order > scheduled.queue.order);
+  eligible.splice(before === -1 ? eligible.length : before, 0, scheduled.queue);
+}
+
+function loadOf(state: SchedulerState, agent: AgentCapacity): number {
+  return (state.usage.get(agent.id)?.slots ?? 0) / agent.slots;
+}
+
+function usageOf(state: SchedulerState, agent: string): Usage {
+  const known = state.usage.get(agent);
+  if (known !== undefined) return known;
+  const fresh: Usage = { slots: 0, cpus: 0, attempts: 0, exclusive: 0 };
+  state.usage.set(agent, fresh);
+  return fresh;
+}
+
+function add(usage: Usage, needs: Needs, sign: 1 | -1): void {
+  usage.slots += sign * needs.slots;
+  usage.cpus += sign * needs.cpus;
+  usage.attempts += sign;
+  if (needs.exclusive) usage.exclusive += sign;
+}
