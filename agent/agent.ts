@@ -1,0 +1,221 @@
+/**
+ * The agent put together: state folder, supervisor, connection, outbox, host.
+ *
+ *   state folder (lock) -> supervisor -> connection -> registration -> outbox -> ledger's events
+ *     -> host takes up what ran -> heartbeat -> mailbox
+ *
+ * The registration comes before anything is consumed or published: another state folder under this
+ * id is refused while it has done no harm (I1). Ending is the same way back; what runs goes on (I8).
+ */
+import { join } from 'node:path';
+import type { Registration } from '#protocol/messages/host.ts';
+import { MeshError, toError } from '#protocol/messages/errors.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
+import { readCredential } from '#protocol/nats/credential.ts';
+import { openMailbox } from '#protocol/nats/mailbox.ts';
+import { eventStore, openOutbox, type Outbox } from '#protocol/nats/outbox.ts';
+import { systemClock } from '#protocol/runtime/clock.ts';
+import type { Log } from '#protocol/runtime/log.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { inheritedEnv } from './attempt/child-env.ts';
+import { natsFileStore } from './attempt/file-store.ts';
+import { ReportPoller } from './attempt/report-tail.ts';
+import { Host } from './host/host.ts';
+import { readHostInfo, type HostInfo } from './host/host-info.ts';
+import { register, startPresence } from './host/presence.ts';
+import { natsLogStore } from './logs/log-store.ts';
+import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
+import { EventSink } from './state/event-sink.ts';
+import { Ledger } from './state/ledger.ts';
+import type { StateFolder } from './state/state-folder.ts';
+
+export interface AgentOptions {
+  readonly folder: StateFolder;
+  readonly url: string;
+  readonly credentialFile: string | null;
+  /** Null: one per core. */
+  readonly slots: number | null;
+  readonly rung: Rung | 'auto';
+  readonly logFile: string;
+  readonly log: Log;
+  /** Ends waiting for a server that does not answer. */
+  readonly signal: AbortSignal;
+  /** A defect, or another writer of our subjects: the process must end. */
+  readonly onFatal: (error: MeshError) => void;
+}
+
+export interface RunningAgent {
+  /** Stops consuming, publishes what it has for a moment, closes. What runs goes on. */
+  close(reason: string): Promise<void>;
+}
+
+const FLUSH_MS = 2_000;
+
+/** Starts the agent. Rejects with MeshError; nothing is left open then but the state folder. */
+export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
+  const { folder, log } = options;
+  const info = readHostInfo();
+  const supervisor = await beginSupervisor(options);
+  let connection: MeshConnection | null = null;
+  try {
+    connection = await dial(options);
+    const registration = registrationOf(options, info, supervisor);
+    await register(connection, registration);
+    return await begin(options, { connection, supervisor, registration, info });
+  } catch (error) {
+    supervisor.close();
+    await connection?.close();
+    log.error({ err: toError(error), dir: folder.dir }, 'the agent cannot start');
+    throw error;
+  }
+}
+
+async function beginSupervisor({ rung, log }: AgentOptions): Promise<Supervisor> {
+  try {
+    return await createSupervisor({
+      rung,
+      log: (level, message, fields) => {
+        log[level](fields ?? {}, message);
+      },
+    });
+  } catch (error) {
+    throw new MeshError('meshrun_unusable', toError(error).message, error);
+  }
+}
+
+async function dial({
+  url,
+  credentialFile,
+  folder,
+  log,
+  signal,
+}: AgentOptions): Promise<MeshConnection> {
+  const { id } = folder.identity;
+  const credential = credentialFile === null ? null : await readCredential(credentialFile);
+  return connect({
+    url,
+    credential,
+    name: `agent ${id}`,
+    log,
+    signal,
+    inboxPrefix: `_INBOX_${id}`,
+  });
+}
+
+function registrationOf(
+  options: AgentOptions,
+  info: HostInfo,
+  supervisor: Supervisor,
+): Registration {
+  const { folder, slots, logFile } = options;
+  const { id: agent, instance, incarnation } = folder.identity;
+  return {
+    agent,
+    instance,
+    incarnation,
+    version: manifest.version,
+    ...info,
+    pid: process.pid,
+    slots: slots ?? info.cpus,
+    rung: supervisor.rung,
+    degraded: supervisor.degraded,
+    stateDir: folder.dir,
+    logFile,
+  };
+}
+
+interface Parts {
+  readonly connection: MeshConnection;
+  readonly supervisor: Supervisor;
+  readonly registration: Registration;
+  readonly info: HostInfo;
+}
+
+async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent> {
+  const { folder, log, onFatal } = options;
+  const { connection, supervisor, registration, info } = parts;
+  const { agent, instance, incarnation } = registration;
+  const clock = systemClock;
+  const journalDir = join(folder.dir, 'journal');
+  const outbox = await openOutbox({
+    dir: join(journalDir, 'outbox'),
+    store: eventStore(connection),
+    instance,
+    log,
+    onFenced: (by) => {
+      onFatal(
+        new MeshError('fenced', `another writer (instance ${by.instance}) owns ${by.subject}`),
+      );
+    },
+  });
+  const { ledger, events } = Ledger.open(journalDir);
+  const sink = new EventSink({
+    outbox,
+    writer: { source: `/agents/${agent}`, instance, incarnation },
+    clock,
+    log,
+    onRecorded: (event) => {
+      ledger.confirm(event);
+    },
+  });
+  for (const event of events) sink.publish(event);
+  const host = new Host({
+    info,
+    slots: registration.slots,
+    outbox,
+    deps: {
+      agent,
+      instance,
+      stateDir: folder.dir,
+      bootId: info.bootId,
+      proof: supervisor.rung,
+      inheritedEnv: inheritedEnv(process.env),
+      supervisor,
+      ledger,
+      sink,
+      logStore: natsLogStore(connection),
+      fileStore: natsFileStore(connection),
+      reports: new ReportPoller(),
+      clock,
+      log,
+      onBug: (error) => {
+        log.error({ err: error }, 'defect');
+        onFatal(
+          new MeshError('internal', `a defect ended the agent: ${toError(error).message}`, error),
+        );
+      },
+    },
+  });
+  const adopted = host.restore();
+  sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
+  const presence = startPresence({ connection, registration, host, ledger });
+  const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
+  log.info({ ...registration, adopted }, 'agent started');
+
+  return {
+    close: async (reason) => {
+      await mailbox.close();
+      presence.stop();
+      host.close();
+      supervisor.close();
+      sink.tell(subjects.hostEvents(agent), 'agent.stopping', { reason });
+      await flushed(outbox);
+      sink.close();
+      await outbox.close();
+      await ledger.close();
+      await connection.close();
+      log.info({ reason }, 'agent ended');
+    },
+  };
+}
+
+/** Waits a moment for what was appended; the journal keeps what is not stored by then. */
+async function flushed(outbox: Outbox): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, FLUSH_MS);
+  });
+  await Promise.race([outbox.flush(), late]);
+  clearTimeout(timer);
+}

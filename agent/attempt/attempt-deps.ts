@@ -1,0 +1,33 @@
+/** What all attempts of an agent share. */
+import type { Proof } from '#protocol/messages/outcome.ts';
+import type { Clock } from '#protocol/runtime/clock.ts';
+import type { Log } from '#protocol/runtime/log.ts';
+import type { LogStore } from '../logs/log-store.ts';
+import type { Supervisor } from '../process/types.ts';
+import type { EventSink } from '../state/event-sink.ts';
+import type { Ledger } from '../state/ledger.ts';
+import type { AttemptEnd } from './attempt-state.ts';
+import type { FileStore } from './file-store.ts';
+import type { ReportPoller } from './report-tail.ts';
+
+export interface AttemptDeps {
+  readonly agent: string;
+  readonly instance: string;
+  readonly stateDir: string;
+  readonly bootId: string;
+  readonly proof: Proof;
+  readonly inheritedEnv: Readonly<Record<string, string>>;
+  readonly supervisor: Supervisor;
+  readonly ledger: Ledger;
+  readonly sink: EventSink;
+  readonly logStore: LogStore;
+  readonly fileStore: FileStore;
+  readonly reports: ReportPoller;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onBug: (error: unknown) => void;
+  readonly onFreed: (key: string) => void;
+  readonly onEnded: (key: string, end: AttemptEnd) => void;
+  /** Nothing of it is left to do in this process. */
+  readonly onGone: (key: string) => void;
+}

@@ -1,0 +1,227 @@
+/**
+ * What an attempt is (state), what it is told (messages) and what it asks for (effects). The rules
+ * are in attempt-reducer.ts, the I/O in attempt.ts.
+ *
+ *   new -> queued -> stepping(0..) -> collecting -> stepping(teardown) -> finishing -> exited
+ *
+ * `finishing` has no process left: files and the rest of the log are being stored.
+ */
+import type { StepResult, StoredFile } from '#protocol/messages/attempt.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type {
+  AttemptOutcome,
+  FailureClass,
+  Metric,
+  Proof,
+  Stage,
+} from '#protocol/messages/outcome.ts';
+import type { MetricProblem } from '#protocol/suite/extract/create-extractor.ts';
+import type { StepOutcome } from '../process/types.ts';
+import type { ReportLine } from './report-lines.ts';
+
+export type Life =
+  | { readonly kind: 'new' | 'queued' | 'collecting' | 'finishing' | 'exited' }
+  | {
+      readonly kind: 'stepping';
+      readonly index: number;
+      /** `attempt.step_started` was emitted. */
+      readonly announced: boolean;
+    };
+
+/** The end of the attempt, decided by the first thing that went wrong, or at the last step. */
+export interface Verdict {
+  readonly outcome: AttemptOutcome;
+  readonly stage: Stage | null;
+  readonly class: FailureClass | null;
+  readonly reason: string | null;
+}
+
+/** A stop that reached this attempt, and what it did to its processes. */
+export interface ReachedStop {
+  /** Every stop command that asked; the first is the one that ended it. */
+  readonly commands: readonly string[];
+  readonly by: string;
+  readonly reason: string | null;
+  readonly graceMs: number;
+  readonly now: boolean;
+  /** Monotonic; of the first. */
+  readonly arrivedMs: number;
+  readonly processes: number;
+  readonly signal: string | null;
+  readonly goneMs: number;
+}
+
+/** Serialisable whole, but for the spec: it is the attempt's entry in the journal. */
+export interface AttemptState {
+  readonly spec: AttemptSpec;
+  /** Id of the start command. */
+  readonly command: string;
+  readonly life: Life;
+  /** Monotonic clock of `bootId` when it was accepted; moved when the boot changes. */
+  readonly originMs: number;
+  readonly bootId: string;
+  /** Of the last event; elapsed never goes back, whatever becomes of the clock (I3). */
+  readonly elapsedMs: number;
+  /** Events emitted so far on the attempt's subject. */
+  readonly seq: number;
+  /** The slots it holds; the first is its $BENCHMESH_SLOT. */
+  readonly slots: readonly number[];
+  /** Elapsed when its first step began: where its budget counts from. */
+  readonly beganMs: number;
+  readonly verdict: Verdict | null;
+  readonly stop: ReachedStop | null;
+  readonly steps: readonly StepResult[];
+  readonly phase: number;
+  readonly progress: number;
+  readonly progressEmitted: number;
+  readonly progressAtMs: number;
+  readonly malformed: boolean;
+  /** From the report; read again from its begin after a restart, so never in the journal. */
+  readonly metrics: readonly Metric[];
+  /** From the output and the JSON files. */
+  readonly extracted: readonly Metric[];
+  readonly files: readonly StoredFile[];
+  readonly teardownFailure: string | null;
+  /** The rung of this agent: what the proof of an attempt without processes is named after. */
+  readonly proof: Proof;
+}
+
+export interface StopOrder {
+  readonly command: string;
+  readonly by: string;
+  readonly reason: string | null;
+  readonly graceMs: number | null;
+  readonly now: boolean;
+}
+
+export type AttemptMessage =
+  | { readonly kind: 'accept'; readonly host: string; readonly address: string }
+  | { readonly kind: 'begin'; readonly slots: readonly number[] }
+  /** It cannot run on this host at all. */
+  | { readonly kind: 'refuse'; readonly class: FailureClass; readonly reason: string }
+  | { readonly kind: 'step_started'; readonly index: number; readonly pid: number | null }
+  | {
+      readonly kind: 'step_ended';
+      readonly index: number;
+      readonly outcome: StepOutcome;
+      /** Last line of stderr, for the reason of a failure. */
+      readonly lastLine: string | null;
+    }
+  | { readonly kind: 'report'; readonly lines: readonly ReportLine[] }
+  | { readonly kind: 'stop'; readonly stop: StopOrder }
+  | {
+      readonly kind: 'extracted';
+      readonly metrics: readonly Metric[];
+      readonly problems: readonly MetricProblem[];
+    }
+  | { readonly kind: 'file_stored'; readonly file: StoredFile }
+  | { readonly kind: 'finished'; readonly logGaps: readonly Gap[] }
+  /** The agent came back and found the attempt in its journal (I8). */
+  | { readonly kind: 'resume'; readonly bootId: string }
+  | {
+      readonly kind: 'step_adopted';
+      readonly index: number;
+      readonly alive: boolean;
+      readonly pid: number | null;
+    }
+  | { readonly kind: 'step_not_started'; readonly index: number };
+
+export interface Gap {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** An event of the attempt, numbered on its subject. */
+export type AttemptEvent = {
+  [N in MessageName]: { readonly name: N; readonly seq: number; readonly data: MessageData<N> };
+}[MessageName];
+
+export type AttemptEffect =
+  /** State and events go to the journal first, then the events to the outbox. */
+  | {
+      readonly kind: 'record';
+      readonly state: AttemptState;
+      readonly events: readonly AttemptEvent[];
+    }
+  | {
+      readonly kind: 'start_step';
+      readonly index: number;
+      readonly step: StepSpec;
+      readonly budgetMs: number | null;
+      readonly slot: number;
+    }
+  | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
+  | { readonly kind: 'stop_step'; readonly graceMs: number; readonly now: boolean }
+  | { readonly kind: 'extract' }
+  /** No process is left: the host may use what the attempt held. */
+  | { readonly kind: 'free' }
+  | { readonly kind: 'finish' }
+  | { readonly kind: 'end'; readonly end: AttemptEnd };
+
+/** What the host learns of an attempt that is over. */
+export interface AttemptEnd {
+  /** The stops it was under. */
+  readonly commands: readonly string[];
+  readonly stopped: StoppedAttempt;
+}
+
+export interface NewAttempt {
+  readonly spec: AttemptSpec;
+  readonly command: string;
+  readonly bootId: string;
+  readonly proof: Proof;
+}
+
+export function newAttempt(input: NewAttempt): AttemptState {
+  return {
+    ...input,
+    life: { kind: 'new' },
+    originMs: 0,
+    elapsedMs: 0,
+    seq: 0,
+    slots: [],
+    beganMs: 0,
+    verdict: null,
+    stop: null,
+    steps: [],
+    phase: -1,
+    progress: 0,
+    progressEmitted: 0,
+    progressAtMs: 0,
+    malformed: false,
+    metrics: [],
+    extracted: [],
+    files: [],
+    teardownFailure: null,
+  };
+}
+
+/** How an ended attempt answers a stop, also of one that came too late. */
+export function stoppedAttempt(state: AttemptState): StoppedAttempt {
+  const { spec, stop, steps, proof } = state;
+  return {
+    run: spec.run,
+    task: spec.task,
+    n: spec.n,
+    processes: stop?.processes ?? 0,
+    signal: stop?.signal ?? null,
+    goneMs: stop?.goneMs ?? 0,
+    proof: steps.some((step) => step.proof === 'scan') ? 'scan' : (steps.at(-1)?.proof ?? proof),
+    proven: isProven(state),
+    survivors: survivorsOf(state),
+  };
+}
+
+export function isProven(state: AttemptState): boolean {
+  return state.steps.every((step) => step.proven);
+}
+
+export function survivorsOf(state: AttemptState): number[] {
+  return [...new Set(state.steps.flatMap((step) => step.survivors))];
+}
+
+export function logBytesOf(state: AttemptState): number {
+  return state.steps.reduce((sum, step) => sum + step.logBytes, 0);
+}

@@ -1,0 +1,372 @@
+/**
+ * One attempt with its I/O: performs what attempt-reducer.ts asks for.
+ *
+ *   reducer --record--> ledger, then outbox           supervisor --started, ended--> reducer
+ *           --start_step, stop_step--> supervisor     report file --lines--> reducer
+ *           --extract--> metric feed                  file keeper --stored--> reducer
+ *           --finish--> files and the rest of the log
+ *
+ * What an attempt does not use is never made: without output no shipper, without metrics no feed,
+ * without files no keeper. It lives until its log is stored, which may be after `exited`.
+ */
+import { dirname } from 'node:path';
+import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { startActor, type Actor } from '#protocol/runtime/actor.ts';
+import type { Log } from '#protocol/runtime/log.ts';
+import { LogShipper } from '../logs/log-shipper.ts';
+import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
+import type { StoredAttempt } from '../state/ledger-entries.ts';
+import { attemptPaths, type AttemptPaths } from '../state/state-folder.ts';
+import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
+import type { AttemptDeps } from './attempt-deps.ts';
+import { updateAttempt } from './attempt-reducer.ts';
+import {
+  logBytesOf,
+  type AttemptEffect,
+  type AttemptMessage,
+  type AttemptState,
+} from './attempt-state.ts';
+import { childEnv, stopFileOf } from './child-env.ts';
+import { FileKeeper, placeCheckpoint } from './file-keeper.ts';
+import { MetricFeed } from './metric-feed.ts';
+import { ReportTail } from './report-tail.ts';
+
+/** How long `exited` waits for the rest of the log. */
+const LOG_PATIENCE_MS = 5_000;
+
+export class Attempt {
+  readonly key: string;
+  readonly #deps: AttemptDeps;
+  readonly #paths: AttemptPaths;
+  readonly #log: Log;
+  readonly #actor: Actor<AttemptState, AttemptMessage>;
+  readonly #isResumed: boolean;
+  #handle: StepHandle | null = null;
+  #shipper: LogShipper | null = null;
+  #feed: MetricFeed | null = null;
+  #keeper: FileKeeper | null = null;
+  #report: ReportTail | null = null;
+  #checkpoint: string | null = null;
+  #isClosed = false;
+
+  constructor(deps: AttemptDeps, initial: AttemptState) {
+    this.#deps = deps;
+    this.#isResumed = initial.life.kind !== 'new';
+    const { run, task, n } = initial.spec;
+    this.key = attemptKey(initial.spec);
+    this.#paths = attemptPaths(deps.stateDir, initial.spec);
+    this.#log = deps.log.child({ run, task, attempt: n });
+    this.#actor = startActor<AttemptState, AttemptMessage, AttemptEffect>({
+      initial,
+      update: updateAttempt,
+      perform: (effect) => {
+        this.#perform(effect);
+      },
+      clock: deps.clock,
+      onBug: deps.onBug,
+    });
+  }
+
+  post(message: AttemptMessage): void {
+    this.#actor.post(message);
+  }
+
+  state(): AttemptState {
+    return this.#actor.state();
+  }
+
+  /** Takes up where an earlier process left off (I8). */
+  resume(): void {
+    const state = this.state();
+    if (state.life.kind === 'queued') return;
+    for (const [index, result] of state.steps.entries()) {
+      const step = state.spec.steps.find(({ id }) => id === result.id);
+      if (step === undefined) continue;
+      const before = state.steps.slice(0, index).reduce((sum, each) => sum + each.logBytes, 0);
+      this.#follow(step);
+      if (result.logBytes > 0) this.#ship(step, before).endStep(result.logBytes);
+    }
+    if (state.life.kind === 'exited') {
+      this.#leaveWhenShipped();
+      return;
+    }
+    this.#openReport().poll();
+    this.post({ kind: 'resume', bootId: this.#deps.bootId });
+  }
+
+  /** The agent ends; processes go on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#actor.close();
+    this.#handle?.detach();
+    this.#shipper?.close();
+    this.#keeper?.close();
+    if (this.#report !== null) this.#deps.reports.remove(this.#report);
+  }
+
+  #perform(effect: AttemptEffect): void {
+    switch (effect.kind) {
+      case 'record':
+        this.#record(effect);
+        return;
+      case 'start_step':
+        this.#start(effect);
+        return;
+      case 'adopt_step':
+        void this.#adopt(effect.index, effect.step).catch(this.#deps.onBug);
+        return;
+      case 'stop_step':
+        this.#handle?.stop(effect.now ? { now: true } : { graceMs: effect.graceMs });
+        return;
+      case 'extract':
+        this.#extract();
+        return;
+      case 'free':
+        this.#onFree();
+        return;
+      case 'finish':
+        void this.#finish().catch(this.#deps.onBug);
+        return;
+      case 'end':
+        this.#deps.onEnded(this.key, effect.end);
+        this.#leaveWhenShipped();
+        return;
+    }
+  }
+
+  #record({ state, events }: Extract<AttemptEffect, { kind: 'record' }>): void {
+    const { ledger, sink, agent } = this.#deps;
+    const { spec: _spec, metrics: _metrics, ...stored } = state;
+    const subject = subjects.attemptEvents(agent, state.spec);
+    const ev = events.map((event) => ({ subject, run: state.spec.run, ...event }));
+    const isShipped = this.#shipper?.isDone() ?? logBytesOf(state) === 0;
+    ledger.write({
+      t: 'attempt',
+      key: this.key,
+      state: stored satisfies StoredAttempt,
+      ev,
+      isShipped,
+    });
+    for (const event of ev) {
+      sink.publish(event);
+      if (event.name === 'attempt.exited') {
+        ledger.sync();
+        this.#log.info(
+          { outcome: event.data.outcome, reason: event.data.reason },
+          'attempt exited',
+        );
+      }
+    }
+  }
+
+  #start(effect: Extract<AttemptEffect, { kind: 'start_step' }>): void {
+    const { spec, steps } = this.state();
+    const isFirst = steps.length === 0;
+    try {
+      if (isFirst) makeAttemptFolder(this.#paths, spec);
+      makeFolder(this.#stepDir(effect.step), false);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the attempt cannot be prepared');
+      queueMicrotask(() => {
+        this.post({
+          kind: 'step_ended',
+          index: effect.index,
+          outcome: unstarted(error),
+          lastLine: null,
+        });
+      });
+      return;
+    }
+    if (isFirst && spec.n > 1 && spec.checkpoints.length > 0) {
+      void this.#placeCheckpoint().then(() => {
+        this.#spawn(effect);
+      }, this.#deps.onBug);
+    } else this.#spawn(effect);
+  }
+
+  async #placeCheckpoint(): Promise<void> {
+    try {
+      const { n } = this.state().spec;
+      this.#checkpoint = await placeCheckpoint(dirname(this.#paths.dir), n, this.#paths.work);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the earlier checkpoint could not be put in place');
+    }
+  }
+
+  #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
+    if (this.#isClosed) return;
+    const { spec, stop } = this.state();
+    const { supervisor, inheritedEnv: inherited } = this.#deps;
+    const base = { inherited, spec, step, paths: this.#paths, slot, budgetMs };
+    const stepSpec = {
+      argv: step.argv,
+      env: childEnv({ ...base, checkpoint: this.#checkpoint }),
+      cwd: step.cwd ?? this.#paths.work,
+      stdio: step.stdio,
+      budgetMs,
+      graceMs: stop?.graceMs ?? spec.graceMs,
+      stopSignal: spec.stopSignal,
+      stopFile: stopFileOf(this.#paths, step),
+      logLimitBytes: spec.logLimitBytes,
+    };
+    const before = logBytesOf(this.state());
+    this.#follow(step);
+    this.#handle = supervisor.start(
+      this.#stepDir(step),
+      stepSpec,
+      this.#events(index, step, before),
+    );
+    this.#deps.reports.add(this.#openReport());
+    if (spec.checkpoints.length > 0) this.#files().watch();
+    if (stop !== null && step.step !== 'teardown') this.#handle.stop(stop.now ? { now: true } : {});
+  }
+
+  /** What listens to a step from its start or its adoption on. */
+  #events(index: number, step: StepSpec, before: number): StepEvents {
+    return {
+      onStarted: (pid) => {
+        this.post({ kind: 'step_started', index, pid });
+      },
+      onOutput: () => {
+        this.#ship(step, before).wake();
+      },
+      onEnd: (outcome) => {
+        this.#onStepEnd(index, step, outcome);
+      },
+    };
+  }
+
+  #onStepEnd(index: number, step: StepSpec, outcome: StepOutcome): void {
+    this.#handle = null;
+    const before = logBytesOf(this.state());
+    if (outcome.logBytes > 0) this.#ship(step, before).endStep(outcome.logBytes);
+    this.#report?.poll(true);
+    if (this.#report !== null) this.#deps.reports.remove(this.#report);
+    const isFailed = outcome.end.kind !== 'exited' || outcome.end.code !== 0;
+    const lastLine = isFailed ? lastStderrLine(this.#stepDir(step), outcome.logBytes) : null;
+    this.post({ kind: 'step_ended', index, outcome, lastLine });
+  }
+
+  async #adopt(index: number, step: StepSpec): Promise<void> {
+    const before = logBytesOf(this.state());
+    const events = this.#events(index, step, before);
+    this.#follow(step);
+    const found = await this.#deps.supervisor.adopt(this.#stepDir(step), events);
+    if (this.#isClosed) {
+      if (found.kind === 'alive') found.handle.detach();
+      return;
+    }
+    this.#log.info({ step: step.id, found: found.kind }, 'step adopted');
+    switch (found.kind) {
+      case 'alive':
+        this.#handle = found.handle;
+        this.#deps.reports.add(this.#openReport());
+        if (this.state().spec.checkpoints.length > 0) this.#files().watch();
+        this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
+        this.#ship(step, before).wake();
+        return;
+      case 'ended':
+        this.post({ kind: 'step_adopted', index, alive: false, pid: null });
+        this.#onStepEnd(index, step, found.outcome);
+        return;
+      case 'not_started':
+        this.post({ kind: 'step_not_started', index });
+        return;
+    }
+  }
+
+  #stepDir(step: StepSpec): string {
+    return `${this.#paths.steps}/${step.id}`;
+  }
+
+  #follow(step: StepSpec): void {
+    const { spec } = this.state();
+    if (step.step !== 'run' || spec.metrics.length === 0) return;
+    this.#feed ??= new MetricFeed(spec);
+    this.#feed.addRunStep(this.#stepDir(step));
+  }
+
+  /** The shipper, with this step as its newest source. */
+  #ship(step: StepSpec, before: number): LogShipper {
+    const { agent, instance, logStore: store, clock } = this.#deps;
+    this.#shipper ??= new LogShipper({
+      subject: subjects.log(agent, this.state().spec),
+      instance,
+      store,
+      clock,
+      log: this.#log,
+      isResumed: this.#isResumed,
+      keep: (dir, deliveredTo) => this.#feed?.keep(dir, deliveredTo) ?? deliveredTo,
+    });
+    this.#shipper.addStep(step.id, this.#stepDir(step), before);
+    return this.#shipper;
+  }
+
+  #openReport(): ReportTail {
+    this.#report ??= new ReportTail(this.#paths.report, (lines) => {
+      this.post({ kind: 'report', lines });
+    });
+    return this.#report;
+  }
+
+  #files(): FileKeeper {
+    const { agent, fileStore: store, clock } = this.#deps;
+    this.#keeper ??= new FileKeeper({
+      spec: this.state().spec,
+      paths: this.#paths,
+      store: { agent, store, clock },
+      log: this.#log,
+      onStored: (file) => {
+        this.post({ kind: 'file_stored', file });
+      },
+    });
+    return this.#keeper;
+  }
+
+  #extract(): void {
+    const feed = this.#feed ?? new MetricFeed(this.state().spec);
+    const { metrics, problems } = feed.finish(this.#paths.work);
+    this.#feed = null;
+    this.post({ kind: 'extracted', metrics, problems });
+  }
+
+  #onFree(): void {
+    this.#keeper?.close();
+    this.#feed = null;
+    this.#deps.onFreed(this.key);
+  }
+
+  async #finish(): Promise<void> {
+    const { spec } = this.state();
+    if (spec.files.length > 0 || spec.checkpoints.length > 0) await this.#files().finish();
+    await this.#logStored();
+    this.post({ kind: 'finished', logGaps: this.#shipper?.gaps ?? [] });
+  }
+
+  #logStored(): Promise<void> {
+    const shipper = this.#shipper;
+    if (shipper === null) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.after(LOG_PATIENCE_MS, resolve);
+      void shipper.whenDone().then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  #leaveWhenShipped(): void {
+    const shipper = this.#shipper;
+    if (shipper === null || shipper.isDone()) {
+      this.#deps.onGone(this.key);
+      return;
+    }
+    void shipper.whenDone().then(() => {
+      if (this.#isClosed || !shipper.isDone()) return;
+      this.#deps.ledger.write({ t: 'shipped', key: this.key });
+      this.#deps.onGone(this.key);
+    });
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The environment of an attempt's processes: the agent's own without what belongs to the mesh, what
+ * the attempt is told, and the suite's. Pure. docs/suite.md lists the names.
+ */
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptPaths } from '../state/state-folder.ts';
+
+type Env = Readonly<Record<string, string>>;
+
+/** Names a benchmark must not inherit: the mesh's own, credentials, and what supervisors set. */
+const WITHHELD = [
+  /^BENCHMESH_/,
+  /^NATS_/,
+  /^npm_/i,
+  /^(CREDENTIALS_DIRECTORY|NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES))$/,
+  /^(INVOCATION_ID|JOURNAL_STREAM|MAINPID|NODE_CHANNEL_FD|NODE_UNIQUE_ID|INIT_CWD)$/,
+];
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** What every attempt inherits; worked out once. */
+export function inheritedEnv(own: Readonly<Record<string, string | undefined>>): Env {
+  const kept: Record<string, string> = { PATH: DEFAULT_PATH };
+  for (const [name, value] of Object.entries(own)) {
+    if (value !== undefined && !WITHHELD.some((pattern) => pattern.test(name))) kept[name] = value;
+  }
+  return kept;
+}
+
+export interface ChildEnvInput {
+  readonly inherited: Env;
+  readonly spec: AttemptSpec;
+  readonly step: StepSpec;
+  readonly paths: AttemptPaths;
+  readonly slot: number;
+  readonly budgetMs: number | null;
+  /** The task's latest checkpoint from an earlier attempt, in place; null if there is none. */
+  readonly checkpoint: string | null;
+}
+
+export function childEnv(input: ChildEnvInput): Env {
+  const { inherited, spec, step, paths, slot, budgetMs, checkpoint } = input;
+  const env: Record<string, string> = {
+    ...inherited,
+    PYTHONUNBUFFERED: '1',
+    BENCHMESH_RUN: spec.run,
+    BENCHMESH_TASK: spec.task,
+    BENCHMESH_ATTEMPT: String(spec.n),
+    BENCHMESH_SUITE: spec.suite,
+    BENCHMESH_REPEAT: String(spec.repeat),
+    BENCHMESH_INDEX: String(spec.index),
+    BENCHMESH_SLOT: String(slot),
+    BENCHMESH_SEED: String(spec.seed),
+    BENCHMESH_REPORT: paths.report,
+    BENCHMESH_STOP: stopFileOf(paths, step),
+  };
+  if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
+  if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
+  if (checkpoint !== null) env['BENCHMESH_CHECKPOINT'] = checkpoint;
+  for (const [axis, value] of Object.entries(spec.axes)) env[axisName(axis)] = String(value);
+  return { ...env, ...step.env };
+}
+
+function axisName(axis: string): string {
+  return `BENCHMESH_AXIS_${axis.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_')}`;
+}
+
+/** Of the step, not of the attempt: a teardown must not find the stop of the run step. */
+export function stopFileOf(paths: AttemptPaths, step: StepSpec): string {
+  return `${paths.steps}/${step.id}.stop`;
+}

@@ -1,0 +1,254 @@
+/**
+ * The host's actor: which attempts it has, what may start, and what a stop still waits for. Pure.
+ *
+ * 1. A start whose `afterStop` is below the newest stop known of its run or task never runs, in
+ *    whatever order the two came; it is accepted and ends as stopped, so that its end is proven (I6).
+ * 2. A stop is done when every attempt it reached has ended; it then names each of them, and none
+ *    is an answer too (I5).
+ * 3. A freed claim is given on in the same turn, without asking anybody.
+ * 4. Commands come here once: the journal has removed repeats.
+ */
+import type { StopCommand } from '#protocol/messages/command.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import type { Update } from '#protocol/runtime/actor.ts';
+import { nextToStart, unfit } from './capacity-policy.ts';
+import {
+  targetOf,
+  type HostEffect,
+  type HostMessage,
+  type HostState,
+  type LiveAttempt,
+  type OpenStop,
+} from './host-state.ts';
+
+type Of<K extends HostMessage['kind']> = Extract<HostMessage, { kind: K }>;
+type Result = readonly [HostState, readonly HostEffect[]];
+
+export const updateHost: Update<HostState, HostMessage, HostEffect> = (state, message) => {
+  const [next, effects] = handle(state, message);
+  return fill(next, effects);
+};
+
+function handle(state: HostState, message: HostMessage): Result {
+  switch (message.kind) {
+    case 'start':
+      return onStart(state, message);
+    case 'revoke':
+      return onRevoke(state, message);
+    case 'stop':
+      return onStop(state, message);
+    case 'release':
+      return onRelease(state, message.run);
+    case 'drain':
+      return [{ ...state, isDraining: true }, []];
+    case 'freed':
+      return onFreed(state, message.key);
+    case 'ended':
+      return onEnded(state, message);
+    case 'disk':
+      return [{ ...state, blocked: message.blocked }, []];
+    case 'restore':
+      return onRestore(state, message);
+  }
+}
+
+/** Starts what fits (3). */
+function fill(state: HostState, before: readonly HostEffect[]): Result {
+  if (state.isDraining) return [state, before];
+  let next = state;
+  const effects = [...before];
+  for (;;) {
+    const placement = nextToStart(next);
+    if (placement === null) return [next, effects];
+    const { attempt, slots } = placement;
+    const { key } = attempt;
+    if (next.blocked !== null) {
+      next = withLive(next, { ...attempt, stage: 'ending' });
+      effects.push({ kind: 'refuse', key, class: 'disk', reason: next.blocked ?? '' });
+    } else {
+      next = withLive(next, { ...attempt, stage: 'running', slots });
+      effects.push({ kind: 'begin', key, slots });
+    }
+  }
+}
+
+function withLive(state: HostState, attempt: LiveAttempt): HostState {
+  return { ...state, live: new Map(state.live).set(attempt.key, attempt) };
+}
+
+function onStart(state: HostState, message: Of<'start'>): Result {
+  const { spec, command, sequence, afterStop, priority } = message;
+  const ref = { run: spec.run, task: spec.task, n: spec.n };
+  const key = attemptKey(ref);
+  if (state.live.has(key)) return [state, []];
+  const attempt: LiveAttempt = {
+    key,
+    ref,
+    needs: spec.needs,
+    priority,
+    sequence,
+    afterStop,
+    stage: 'queued',
+    slots: [],
+  };
+  const accept: HostEffect = { kind: 'accept', key, command, spec };
+  const overtaken = overtakingStop(state, attempt);
+  if (overtaken !== null) {
+    const effects: HostEffect[] = [accept, { kind: 'stop_attempt', key, ...overtaken }];
+    return [withLive(state, { ...attempt, stage: 'ending' }), effects];
+  }
+  const reason = unfit(state, attempt);
+  if (reason !== null) {
+    const effects: HostEffect[] = [accept, { kind: 'refuse', key, class: 'preflight', reason }];
+    return [withLive(state, { ...attempt, stage: 'ending' }), effects];
+  }
+  return [withLive(state, attempt), [accept]];
+}
+
+/** The stop that forbids the start (1): an open one if there is one, else the remembered floor. */
+function overtakingStop(
+  state: HostState,
+  attempt: LiveAttempt,
+): { readonly command: string; readonly stop: StopCommand } | null {
+  const { run, task } = attempt.ref;
+  const floor = Math.max(
+    state.floors.get(targetOf(run, null)) ?? 0,
+    state.floors.get(targetOf(run, task)) ?? 0,
+  );
+  if (attempt.afterStop >= floor) return null;
+  for (const open of state.openStops.values()) {
+    if (isUnder(attempt, open)) return { command: open.command, stop: open.stop };
+  }
+  const stop = { run, task: null, graceMs: 0, now: true, by: 'an earlier stop', reason: null };
+  return { command: `stop-${floor}`, stop };
+}
+
+function isUnder(
+  attempt: LiveAttempt,
+  { stop, sequence }: Pick<OpenStop, 'stop' | 'sequence'>,
+): boolean {
+  const { run, task } = attempt.ref;
+  return (
+    run === stop.run && (stop.task === null || stop.task === task) && attempt.afterStop < sequence
+  );
+}
+
+function onRevoke(state: HostState, message: Of<'revoke'>): Result {
+  const { command, ref } = message;
+  const key = attemptKey(ref);
+  const attempt = state.live.get(key);
+  if (attempt?.stage !== 'queued') {
+    const answer = attempt !== undefined || message.isKnown ? 'started' : 'unknown';
+    return [state, [{ kind: 'revoke_answered', command, ref, answer }]];
+  }
+  const live = new Map(state.live);
+  live.delete(key);
+  return [{ ...state, live }, [{ kind: 'revoke_answered', command, ref, answer: 'revoked' }]];
+}
+
+function onStop(state: HostState, message: Of<'stop'>): Result {
+  const { command, sequence, stop } = message;
+  const target = targetOf(stop.run, stop.task);
+  const floors = new Map(state.floors).set(
+    target,
+    Math.max(sequence, state.floors.get(target) ?? 0),
+  );
+  const open = openStop(state, { command, sequence, stop, ended: [] });
+  const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts: open.waiting.size }];
+  return reach({ ...state, floors }, open, effects);
+}
+
+/** The stop with the attempts it waits for. */
+function openStop(state: HostState, stop: Omit<OpenStop, 'waiting'>): OpenStop {
+  const reached = [...state.live.values()].filter((attempt) => isUnder(attempt, stop));
+  return { ...stop, waiting: new Set(reached.map((attempt) => attempt.key)) };
+}
+
+/** Sends the stop to what it waits for, and takes queued ones out of the queue. */
+function reach(state: HostState, open: OpenStop, before: readonly HostEffect[]): Result {
+  const effects = [...before];
+  const live = new Map(state.live);
+  for (const key of open.waiting) {
+    const attempt = live.get(key);
+    if (attempt?.stage === 'queued') live.set(key, { ...attempt, stage: 'ending' });
+    effects.push({ kind: 'stop_attempt', key, command: open.command, stop: open.stop });
+  }
+  const openStops = new Map(state.openStops).set(open.command, open);
+  return settle({ ...state, live, openStops }, effects);
+}
+
+/** Says done for every open stop that waits for nothing (2). */
+function settle(state: HostState, before: readonly HostEffect[]): Result {
+  const done = [...state.openStops.values()].filter((open) => open.waiting.size === 0);
+  if (done.length === 0) return [state, before];
+  const openStops = new Map(state.openStops);
+  const effects = [...before];
+  for (const { command, stop, ended } of done) {
+    openStops.delete(command);
+    effects.push({ kind: 'stop_done', command, stop, attempts: ended });
+  }
+  return [{ ...state, openStops }, effects];
+}
+
+function onFreed(state: HostState, key: string): Result {
+  const attempt = state.live.get(key);
+  if (attempt === undefined) return [state, []];
+  return [withLive(state, { ...attempt, stage: 'ending', slots: [] }), []];
+}
+
+function onEnded(state: HostState, { key, end }: Of<'ended'>): Result {
+  const attempt = state.live.get(key);
+  if (attempt === undefined) return [state, []];
+  const live = new Map(state.live);
+  live.delete(key);
+  const openStops = new Map(state.openStops);
+  for (const open of state.openStops.values()) {
+    const isOf = open.waiting.has(key) || isUnder(attempt, open);
+    if (!isOf) continue;
+    const waiting = new Set(open.waiting);
+    waiting.delete(key);
+    openStops.set(open.command, { ...open, waiting, ended: [...open.ended, end.stopped] });
+  }
+  const [next, effects] = settle({ ...state, live, openStops }, []);
+  return dropReleased(next, effects);
+}
+
+function onRelease(state: HostState, run: string): Result {
+  return dropReleased({ ...state, releasing: new Set(state.releasing).add(run) }, []);
+}
+
+/** Drops released runs of which nothing lives and no stop is open. */
+function dropReleased(state: HostState, before: readonly HostEffect[]): Result {
+  if (state.releasing.size === 0) return [state, before];
+  const releasing = new Set(state.releasing);
+  const floors = new Map(state.floors);
+  const effects = [...before];
+  const busy = new Set([...state.live.values()].map((attempt) => attempt.ref.run));
+  for (const open of state.openStops.values()) busy.add(open.stop.run);
+  for (const run of state.releasing) {
+    if (busy.has(run)) continue;
+    releasing.delete(run);
+    for (const target of state.floors.keys()) {
+      if (target === run || target.startsWith(`${run}/`)) floors.delete(target);
+    }
+    effects.push({ kind: 'drop_run', run });
+  }
+  return [{ ...state, releasing, floors }, effects];
+}
+
+function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
+  let next: HostState = {
+    ...state,
+    live: new Map(restored.live.map((attempt) => [attempt.key, attempt])),
+    floors: restored.floors,
+    isDraining: restored.isDraining,
+  };
+  let effects: readonly HostEffect[] = [];
+  for (const stop of restored.openStops) {
+    const open = openStop(next, stop);
+    const { command } = open;
+    const attempts = open.waiting.size + open.ended.length;
+    [next, effects] = reach(next, open, [...effects, { kind: 'stop_received', command, attempts }]);
+  }
+  return [next, effects];
+}

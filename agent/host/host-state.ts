@@ -1,0 +1,136 @@
+/** What the host's actor knows, is told and asks for. The rules are in host-reducer.ts. */
+import type { StopCommand } from '#protocol/messages/command.ts';
+import type { AttemptSpec, Needs } from '#protocol/messages/attempt-spec.ts';
+import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import type { AttemptEnd } from '../attempt/attempt-state.ts';
+
+/** An attempt that was accepted and has not ended. */
+export interface LiveAttempt {
+  readonly key: string;
+  readonly ref: AttemptRef;
+  readonly needs: Needs;
+  readonly priority: number;
+  /** Stream sequence of its start: the order of arrival. */
+  readonly sequence: number;
+  readonly afterStop: number;
+  /** `queued`: nothing ran; `running`: holds its claim; `ending`: no process is left. */
+  readonly stage: 'queued' | 'running' | 'ending';
+  /** The slots it holds while running. */
+  readonly slots: readonly number[];
+}
+
+/** A stop that is not done: it waits for these attempts (I5). */
+export interface OpenStop {
+  readonly command: string;
+  readonly sequence: number;
+  readonly stop: StopCommand;
+  readonly waiting: ReadonlySet<string>;
+  readonly ended: readonly StoppedAttempt[];
+}
+
+export interface HostState {
+  readonly slots: number;
+  readonly cpus: number;
+  readonly live: ReadonlyMap<string, LiveAttempt>;
+  /** Newest stop by target, `run` or `run/task`: its stream sequence (I6). */
+  readonly floors: ReadonlyMap<string, number>;
+  readonly openStops: ReadonlyMap<string, OpenStop>;
+  /** Runs to drop as soon as nothing of them lives. */
+  readonly releasing: ReadonlySet<string>;
+  readonly isDraining: boolean;
+  /** Why nothing is started now: the state folder's disk is full. */
+  readonly blocked: string | null;
+}
+
+export type HostMessage =
+  | {
+      readonly kind: 'start';
+      readonly command: string;
+      readonly sequence: number;
+      readonly spec: AttemptSpec;
+      readonly afterStop: number;
+      readonly priority: number;
+    }
+  | {
+      readonly kind: 'revoke';
+      readonly command: string;
+      readonly ref: AttemptRef;
+      readonly isKnown: boolean;
+    }
+  | {
+      readonly kind: 'stop';
+      readonly command: string;
+      readonly sequence: number;
+      readonly stop: StopCommand;
+    }
+  | { readonly kind: 'release'; readonly run: string }
+  | { readonly kind: 'drain' }
+  /** No process of it is left. */
+  | { readonly kind: 'freed'; readonly key: string }
+  | { readonly kind: 'ended'; readonly key: string; readonly end: AttemptEnd }
+  | { readonly kind: 'disk'; readonly blocked: string | null }
+  | { readonly kind: 'restore'; readonly restored: RestoredHost };
+
+/** What the journal says of the time before this process. */
+export interface RestoredHost {
+  readonly live: readonly LiveAttempt[];
+  readonly floors: ReadonlyMap<string, number>;
+  /** With what had already ended under them. */
+  readonly openStops: readonly Omit<OpenStop, 'waiting'>[];
+  readonly isDraining: boolean;
+}
+
+export type HostEffect =
+  /** Journalled by now: make its actor, which says accepted. */
+  | {
+      readonly kind: 'accept';
+      readonly key: string;
+      readonly command: string;
+      readonly spec: AttemptSpec;
+    }
+  | { readonly kind: 'begin'; readonly key: string; readonly slots: readonly number[] }
+  | {
+      readonly kind: 'refuse';
+      readonly key: string;
+      readonly class: 'preflight' | 'disk';
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'stop_attempt';
+      readonly key: string;
+      readonly command: string;
+      readonly stop: StopCommand;
+    }
+  | { readonly kind: 'stop_received'; readonly command: string; readonly attempts: number }
+  | {
+      readonly kind: 'stop_done';
+      readonly command: string;
+      readonly stop: StopCommand;
+      readonly attempts: readonly StoppedAttempt[];
+    }
+  | {
+      readonly kind: 'revoke_answered';
+      readonly command: string;
+      readonly ref: AttemptRef;
+      /** `revoked`: drop the attempt with the answer; nothing of it ever ran or will. */
+      readonly answer: 'revoked' | 'started' | 'unknown';
+    }
+  | { readonly kind: 'drop_run'; readonly run: string };
+
+export function newHost(slots: number, cpus: number): HostState {
+  return {
+    slots,
+    cpus,
+    live: new Map(),
+    floors: new Map(),
+    openStops: new Map(),
+    releasing: new Set(),
+    isDraining: false,
+    blocked: null,
+  };
+}
+
+export function targetOf(run: string, task: string | null): string {
+  return task === null ? run : `${run}/${task}`;
+}

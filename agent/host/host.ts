@@ -1,0 +1,301 @@
+/**
+ * The host's actor with its I/O: takes commands from the mailbox, keeps the attempts, answers.
+ *
+ *   mailbox -> readCommand -> ledger -> (ack to JetStream) -> host-reducer -> attempts, ack events
+ *
+ * A command is in the ledger before it is acknowledged and before anything is done about it, so an
+ * agent killed in between does it when it is back (I8).
+ */
+import { rm } from 'node:fs/promises';
+import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
+import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
+import type { Outbox } from '#protocol/nats/outbox.ts';
+import { startActor, type Actor } from '#protocol/runtime/actor.ts';
+import type { AttemptDeps } from '../attempt/attempt-deps.ts';
+import { Attempt } from '../attempt/attempt.ts';
+import { newAttempt } from '../attempt/attempt-state.ts';
+import type { LedgerEntry } from '../state/ledger-entries.ts';
+import { runDir } from '../state/state-folder.ts';
+import { readCommand, type Command } from './command-reader.ts';
+import type { HostInfo } from './host-info.ts';
+import { updateHost } from './host-reducer.ts';
+import { newHost, type HostEffect, type HostMessage, type HostState } from './host-state.ts';
+import { restoredHost } from './restore.ts';
+
+/** What the subjects of a run's attempts begin with. */
+function attemptEventsOf(agent: string, run: string): string {
+  const parts = subjects.attemptEvents(agent, { run, task: 'x', n: 1 }).split('.');
+  return parts.slice(0, -2).join('.');
+}
+
+type AckName = Extract<MessageName, `command.${'received' | 'stop_done' | 'revoke_answered'}`>;
+
+/** An answer to a command, with its fixed place on the ack subject. */
+interface Answer<N extends AckName> {
+  readonly name: N;
+  readonly data: MessageData<N>;
+  readonly seq: number;
+}
+
+export interface HostOptions {
+  /** Without what the host itself answers to. */
+  readonly deps: Omit<AttemptDeps, 'onFreed' | 'onEnded' | 'onGone'>;
+  readonly info: HostInfo;
+  readonly slots: number;
+  readonly outbox: Outbox;
+}
+
+export class Host {
+  readonly #options: HostOptions;
+  readonly #deps: AttemptDeps;
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #actor: Actor<HostState, HostMessage>;
+  #isClosed = false;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.#deps = {
+      ...options.deps,
+      onFreed: (key) => {
+        this.#actor.post({ kind: 'freed', key });
+      },
+      onEnded: (key, end) => {
+        this.#actor.post({ kind: 'ended', key, end });
+      },
+      onGone: (key) => {
+        this.#attempts.delete(key);
+      },
+    };
+    this.#actor = startActor<HostState, HostMessage, HostEffect>({
+      initial: newHost(options.slots, options.info.cpus),
+      update: updateHost,
+      perform: (effect) => {
+        this.#perform(effect);
+      },
+      clock: options.deps.clock,
+      onBug: options.deps.onBug,
+    });
+  }
+
+  /** Takes up what the ledger knows; returns how many attempts were running. */
+  restore(): number {
+    const { fold } = this.#deps.ledger;
+    const restored = restoredHost(fold);
+    const resumed: Attempt[] = [];
+    for (const record of fold.attempts.values()) {
+      const { spec, command, state } = record;
+      const { bootId, proof } = this.#deps;
+      const initial =
+        state === null
+          ? newAttempt({ spec, command, bootId, proof })
+          : { ...state, spec, metrics: [] };
+      const attempt = new Attempt(this.#deps, initial);
+      this.#attempts.set(attempt.key, attempt);
+      if (state === null) this.#accept(attempt);
+      else resumed.push(attempt);
+    }
+    for (const attempt of resumed) attempt.resume();
+    for (const run of fold.releasing) this.#actor.post({ kind: 'release', run });
+    this.#actor.post({ kind: 'restore', restored });
+    for (const [command, ref] of fold.revokes) this.#revoke(command, ref);
+    return restored.live.filter(({ stage }) => stage !== 'queued').length;
+  }
+
+  /** Called by the mailbox, one message at a time. */
+  onMail(message: MailMessage): Promise<MailDecision> {
+    return Promise.resolve(this.#onMail(message));
+  }
+
+  #onMail({ subject, sequence, data }: MailMessage): MailDecision {
+    const { ledger, agent, sink, log } = this.#deps;
+    const read = readCommand(agent, subject, data);
+    if (read.kind === 'rejected') {
+      const { type, reason } = read;
+      log.warn({ subject, sequence, type, reason }, 'message rejected');
+      if (sequence > ledger.fold.sequence) {
+        this.#write({ t: 'rejected', id: `rejected-${sequence}`, seq: sequence });
+        sink.tell(subjects.hostEvents(agent), 'message.rejected', {
+          subject,
+          sequence,
+          type,
+          reason,
+        });
+      }
+      return 'term';
+    }
+    const { command } = read;
+    if (ledger.fold.isRepeat(command.id, sequence)) return 'ack';
+    this.#onCommand(command, sequence);
+    return 'ack';
+  }
+
+  #onCommand(command: Command, sequence: number): void {
+    const entry = { id: command.id, seq: sequence };
+    switch (command.name) {
+      case 'command.start': {
+        const { spec, afterStop, priority } = command.data;
+        if (this.#deps.ledger.fold.known.has(attemptKey(spec))) return;
+        this.#write({ t: 'start', ...entry, spec, afterStop, priority });
+        this.#actor.post({
+          kind: 'start',
+          command: command.id,
+          sequence,
+          spec,
+          afterStop,
+          priority,
+        });
+        return;
+      }
+      case 'command.revoke': {
+        const { run, task, n } = command.data;
+        const ref = { run, task, n };
+        this.#write({ t: 'revoke', ...entry, ref });
+        this.#revoke(command.id, ref);
+        return;
+      }
+      case 'command.stop':
+        this.#write({ t: 'stop', ...entry, stop: command.data });
+        this.#actor.post({ kind: 'stop', command: command.id, sequence, stop: command.data });
+        return;
+      case 'command.release':
+        this.#write({ t: 'release', ...entry, run: command.data.run });
+        this.#actor.post({ kind: 'release', run: command.data.run });
+        return;
+      case 'command.drain':
+        this.#write({ t: 'drain', ...entry });
+        this.#actor.post({ kind: 'drain' });
+        return;
+    }
+  }
+
+  #revoke(command: string, ref: AttemptRef): void {
+    const isKnown = this.#deps.ledger.fold.known.has(attemptKey(ref));
+    this.#actor.post({ kind: 'revoke', command, ref, isKnown });
+  }
+
+  /** Throws while the disk is full: the mailbox then delivers the command again. */
+  #write(entry: Extract<LedgerEntry, { id: string }>): void {
+    if (this.#deps.ledger.writeCommand(entry)) return;
+    throw new Error('the disk of the state folder is full: a command waits');
+  }
+
+  #perform(effect: HostEffect): void {
+    switch (effect.kind) {
+      case 'accept': {
+        const { bootId, proof } = this.#deps;
+        const { spec, command, key } = effect;
+        const attempt = new Attempt(this.#deps, newAttempt({ spec, command, bootId, proof }));
+        this.#attempts.set(key, attempt);
+        this.#accept(attempt);
+        return;
+      }
+      case 'begin':
+        this.#attempts.get(effect.key)?.post({ kind: 'begin', slots: effect.slots });
+        return;
+      case 'refuse':
+        this.#attempts
+          .get(effect.key)
+          ?.post({ kind: 'refuse', class: effect.class, reason: effect.reason });
+        return;
+      case 'stop_attempt': {
+        const { by, reason, graceMs, now } = effect.stop;
+        const stop = { command: effect.command, by, reason, graceMs, now };
+        this.#attempts.get(effect.key)?.post({ kind: 'stop', stop });
+        return;
+      }
+      case 'stop_received':
+        this.#answer(effect.command, {
+          name: 'command.received',
+          data: { kind: 'stop', attempts: effect.attempts },
+          seq: 1,
+        });
+        return;
+      case 'stop_done': {
+        const { run, task } = effect.stop;
+        const data = { run, task, attempts: [...effect.attempts] };
+        this.#answer(effect.command, { name: 'command.stop_done', data, seq: 2 });
+        this.#deps.log.info(
+          { run, task, command: effect.command, attempts: effect.attempts.length },
+          'stop done',
+        );
+        return;
+      }
+      case 'revoke_answered': {
+        const { run, task, n } = effect.ref;
+        const data = { run, task, n, answer: effect.answer };
+        const key = attemptKey(effect.ref);
+        const isRevoked = effect.answer === 'revoked';
+        const answer = { name: 'command.revoke_answered', data, seq: 1 } as const;
+        this.#answer(effect.command, answer, isRevoked ? key : undefined);
+        if (!isRevoked) return;
+        this.#attempts.get(key)?.close();
+        this.#attempts.delete(key);
+        return;
+      }
+      case 'drop_run':
+        void this.#dropRun(effect.run).catch(this.#deps.onBug);
+        return;
+    }
+  }
+
+  #accept(attempt: Attempt): void {
+    const { hostname, address } = this.#options.info;
+    attempt.post({ kind: 'accept', host: hostname, address });
+  }
+
+  #answer<N extends AckName>(command: string, answer: Answer<N>, revoked?: string): void {
+    const { name, data, seq } = answer;
+    const { ledger, sink, agent } = this.#deps;
+    const run = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
+    const event = { subject: subjects.ack(agent, command), run, seq, name, data };
+    const isDone = name !== 'command.received';
+    ledger.write({
+      t: 'ack',
+      command,
+      isDone,
+      ev: [event],
+      ...(revoked === undefined ? {} : { revoked }),
+    });
+    ledger.sync();
+    sink.publish(event);
+  }
+
+  /** Drops journal entries and folders of an archived run. Done again if a crash cuts it short. */
+  async #dropRun(run: string): Promise<void> {
+    const { ledger, agent, stateDir, log } = this.#deps;
+    for (const [key, attempt] of this.#attempts) {
+      if (attempt.state().spec.run !== run) continue;
+      attempt.close();
+      this.#attempts.delete(key);
+    }
+    await rm(runDir(stateDir, run), { recursive: true, force: true, maxRetries: 3 });
+    const acks = (ledger.fold.answered.get(run) ?? []).map((command) =>
+      subjects.ack(agent, command),
+    );
+    const dropped = await this.#options.outbox.drop([attemptEventsOf(agent, run), ...acks]);
+    if (this.#isClosed) return;
+    if (dropped.kind === 'written') ledger.write({ t: 'dropped', run });
+    log.info({ run, dropped: dropped.kind }, 'run released');
+  }
+
+  /** For the heartbeat. */
+  counts(): { readonly running: number; readonly queued: number } {
+    const live = [...this.#actor.state().live.values()];
+    const queued = live.filter(({ stage }) => stage === 'queued').length;
+    return { running: live.filter(({ stage }) => stage === 'running').length, queued };
+  }
+
+  /** Tells whether the disk of the state folder has room. */
+  onDisk(blocked: string | null): void {
+    if (this.#actor.state().blocked !== blocked) this.#actor.post({ kind: 'disk', blocked });
+  }
+
+  /** The agent ends; what runs goes on and is adopted by the next one (I8). */
+  close(): void {
+    this.#isClosed = true;
+    this.#actor.close();
+    for (const attempt of this.#attempts.values()) attempt.close();
+  }
+}

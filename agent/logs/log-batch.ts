@@ -1,0 +1,84 @@
+/**
+ * Cuts what was read from the segments into messages of the log: one stretch of bytes, or one gap,
+ * in the order of their offsets (I7). Pure.
+ */
+import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/log.ts';
+import type { LogRead } from '../process/log-segments.ts';
+
+/** Chunk descriptions travel in a header: few enough to keep it small. */
+const CHUNKS_MOST = 1_000;
+
+export interface LogBatch {
+  /** In the attempt's log, over all its steps. */
+  readonly offset: number;
+  readonly endOffset: number;
+  readonly payload: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Bytes that were dropped and are not in the payload. */
+  readonly isGap: boolean;
+}
+
+export interface BatchSource {
+  readonly step: string;
+  /** Where the step's output begins in the attempt's log. */
+  readonly baseOffset: number;
+  readonly instance: string;
+}
+
+/** The first message of what was read, or null if nothing was. */
+export function firstBatch(read: LogRead, source: BatchSource): LogBatch | null {
+  const gap = read.gaps[0];
+  const first = read.chunks[0];
+  if (gap !== undefined && (first === undefined || gap.offset < first.offset)) {
+    const from = source.baseOffset + gap.offset;
+    return batch(source, {
+      offset: from,
+      endOffset: from + gap.length,
+      chunks: [],
+      payload: new Uint8Array(),
+    });
+  }
+  if (first === undefined) return null;
+  const until = gap?.offset ?? Number.POSITIVE_INFINITY;
+  const parts: Uint8Array[] = [];
+  const chunks: LogChunk[] = [];
+  let bytes = 0;
+  for (const chunk of read.chunks) {
+    if (chunk.offset >= until || chunks.length >= CHUNKS_MOST) break;
+    parts.push(chunk.bytes);
+    bytes += chunk.bytes.length;
+    chunks.push({ stream: chunk.stream, bytes: chunk.bytes.length, arrivalMs: chunk.arrivalMs });
+  }
+  const offset = source.baseOffset + first.offset;
+  return batch(source, {
+    offset,
+    endOffset: offset + bytes,
+    chunks,
+    payload: Buffer.concat(parts, bytes),
+  });
+}
+
+interface Content {
+  readonly offset: number;
+  readonly endOffset: number;
+  readonly chunks: readonly LogChunk[];
+  readonly payload: Uint8Array;
+}
+
+function batch(source: BatchSource, content: Content): LogBatch {
+  const { offset, endOffset, chunks, payload } = content;
+  const isGap = chunks.length === 0;
+  return {
+    offset,
+    endOffset,
+    payload,
+    isGap,
+    headers: {
+      [LOG_HEADERS.offset]: String(offset),
+      [LOG_HEADERS.step]: source.step,
+      [LOG_HEADERS.chunks]: formatChunks(chunks),
+      [LOG_HEADERS.instance]: source.instance,
+      ...(isGap ? { [LOG_HEADERS.gapTo]: String(endOffset) } : {}),
+    },
+  };
+}

@@ -1,0 +1,245 @@
+/**
+ * Ships the output of one attempt to its log subject: every byte once, at its offset, in order (I7).
+ *
+ * 1. One log over all steps; steps are queued as sources, each begins where the one before ended.
+ * 2. One message in flight, with the expected last sequence of its own subject. On any doubt the
+ *    subject's last message says how far the log is; nothing about it is kept on disk.
+ * 3. The first bytes after quiet go at once; then 16 to 64 KiB or every 100 ms. Idle costs nothing.
+ * 4. Delivered segments are given back, except where `keep` says that extraction needs them still.
+ *
+ *   idle -> reading -> publishing -> reading -> ... -> idle
+ *             |  (little and recent: a timer)          done: all sources ended and stored
+ */
+import type { Log } from '#protocol/runtime/log.ts';
+import type { Clock, Timer } from '#protocol/runtime/clock.ts';
+import { backoffMs } from '#protocol/runtime/backoff.ts';
+import { LogSegments } from '../process/log-segments.ts';
+import type { Gap } from '../attempt/attempt-state.ts';
+import { firstBatch, type LogBatch } from './log-batch.ts';
+import type { LogStore } from './log-store.ts';
+
+const READ_BYTES = 64 * 1024;
+const ENOUGH_BYTES = 16 * 1024;
+const PACE_MS = 100;
+const RELEASE_EVERY_BYTES = 256 * 1024;
+const RETRY = { firstMs: 50, maxMs: 2_000, factor: 2 } as const;
+
+export interface ShipperOptions {
+  readonly subject: string;
+  readonly instance: string;
+  readonly store: LogStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The log may have messages already: ask before the first is sent (after a restart). */
+  readonly isResumed: boolean;
+  /** How far a step's output may be given back, given how far it is delivered. */
+  readonly keep: (stepDir: string, deliveredTo: number) => number;
+}
+
+interface Source {
+  readonly step: string;
+  readonly dir: string;
+  readonly baseOffset: number;
+  readonly segments: LogSegments;
+  /** Size of the step's output; null while it may still grow. */
+  bytes: number | null;
+  released: number;
+}
+
+export class LogShipper {
+  readonly #options: ShipperOptions;
+  readonly #sources: Source[] = [];
+  readonly #gaps: Gap[] = [];
+  #offset = 0;
+  #sequence = 0;
+  #isSure: boolean;
+  #isSteady = true;
+  #isPumping = false;
+  #lastAtMs = Number.NEGATIVE_INFINITY;
+  #timer: Timer | null = null;
+  #isClosed = false;
+  #waiters: (() => void)[] = [];
+  #newest: string | null = null;
+
+  constructor(options: ShipperOptions) {
+    this.#options = options;
+    this.#isSure = !options.isResumed;
+  }
+
+  /** The next step's output begins at `baseOffset` of the attempt's log. Idempotent. */
+  addStep(step: string, dir: string, baseOffset: number): void {
+    if (this.#newest === dir) return;
+    this.#newest = dir;
+    const segments = new LogSegments(dir);
+    this.#sources.push({ step, dir, baseOffset, segments, bytes: null, released: 0 });
+  }
+
+  /** There may be new bytes. */
+  wake(): void {
+    if (this.#isClosed || this.#sources.length === 0) return;
+    // A running pump reads again after each of its waits.
+    if (!this.#isPumping) void this.#pump();
+  }
+
+  /** The newest step ended with this much output. */
+  endStep(bytes: number): void {
+    const source = this.#sources.at(-1);
+    if (source === undefined) return;
+    source.bytes = bytes;
+    source.segments.finish(bytes);
+    this.wake();
+  }
+
+  get gaps(): readonly Gap[] {
+    return this.#gaps;
+  }
+
+  /** True when everything of the steps added so far is stored. */
+  isDone(): boolean {
+    return this.#sources.length === 0;
+  }
+
+  /** Resolves when everything of the steps added so far is stored, or it was closed. */
+  whenDone(): Promise<void> {
+    if (this.isDone() || this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** Stops shipping; what is not stored stays on disk for the next start. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    for (const source of this.#sources) source.segments.close();
+    this.#settle();
+  }
+
+  #settle(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  async #pump(): Promise<void> {
+    this.#isPumping = true;
+    this.#timer?.cancel();
+    this.#timer = null;
+    try {
+      while (!this.#isClosed) {
+        if (!this.#isSure && !(await this.#recover())) break;
+        const source = this.#sources[0];
+        if (source === undefined) break;
+        const batch = this.#read(source);
+        if (batch === null) {
+          if (source.bytes !== null) this.#leave(source);
+          else break;
+          continue;
+        }
+        if (this.#shouldWait(source, batch)) break;
+        await this.#publish(source, batch);
+      }
+    } finally {
+      this.#isPumping = false;
+    }
+    if (this.isDone()) this.#settle();
+  }
+
+  #read(source: Source): LogBatch | null {
+    const from = Math.max(0, this.#offset - source.baseOffset);
+    if (source.bytes !== null && from >= source.bytes) return null;
+    const { instance } = this.#options;
+    return firstBatch(source.segments.readFrom(from, READ_BYTES), { ...source, instance });
+  }
+
+  /** Little, and not the first after quiet: more may come along (3). */
+  #shouldWait(source: Source, batch: LogBatch): boolean {
+    if (batch.isGap || batch.payload.length >= ENOUGH_BYTES || source.bytes !== null) return false;
+    const waitMs = this.#lastAtMs + PACE_MS - this.#options.clock.now().monotonicMs;
+    if (waitMs <= 0) return false;
+    this.#timer = this.#options.clock.after(waitMs, () => {
+      this.#timer = null;
+      this.wake();
+    });
+    return true;
+  }
+
+  #leave(source: Source): void {
+    this.#release(source, true);
+    source.segments.close();
+    this.#sources.shift();
+  }
+
+  async #publish(source: Source, batch: LogBatch): Promise<void> {
+    const { store, subject, clock, log } = this.#options;
+    for (let attempt = 0; !this.#isClosed; attempt += 1) {
+      this.#lastAtMs = clock.now().monotonicMs;
+      const outcome = await store.publish(subject, batch, this.#sequence);
+      switch (outcome.kind) {
+        case 'stored':
+          this.#sequence = outcome.sequence;
+          this.#advance(source, batch);
+          return;
+        case 'conflict':
+        case 'ambiguous':
+          // Stored or not: the subject's last message knows; then it is read again from there.
+          this.#isSure = false;
+          return;
+        case 'full':
+        case 'unavailable':
+        case 'rejected':
+          if (this.#isSteady)
+            log.warn({ subject, outcome }, 'the log cannot be stored now, trying on');
+          this.#isSteady = false;
+          await this.#pause(attempt);
+      }
+    }
+  }
+
+  #advance(source: Source, batch: LogBatch): void {
+    this.#isSteady = true;
+    this.#offset = batch.endOffset;
+    if (batch.isGap) this.#gaps.push({ from: batch.offset, to: batch.endOffset });
+    this.#release(source, false);
+  }
+
+  #release(source: Source, isLast: boolean): void {
+    const delivered = this.#offset - source.baseOffset;
+    if (!isLast && delivered - source.released < RELEASE_EVERY_BYTES) return;
+    const upTo = this.#options.keep(source.dir, delivered);
+    if (upTo <= source.released) return;
+    source.released = upTo;
+    source.segments.release(upTo);
+  }
+
+  /** Asks the subject how far the log is. False when closed meanwhile, or another writes it. */
+  async #recover(): Promise<boolean> {
+    const { store, subject, instance, log } = this.#options;
+    for (let attempt = 0; !this.#isClosed && !store.isClosed(); attempt += 1) {
+      await store.whenReachable();
+      const last = await store.tail(subject);
+      if (last.kind === 'unknown') {
+        await this.#pause(attempt);
+        continue;
+      }
+      if (last.kind === 'found' && last.instance !== instance) {
+        log.error(
+          { subject, owner: last.instance },
+          'another state folder writes this log; it is not shipped',
+        );
+        this.close();
+        return false;
+      }
+      this.#sequence = last.kind === 'found' ? last.sequence : 0;
+      if (last.kind === 'found') this.#offset = Math.max(this.#offset, last.endOffset);
+      this.#isSure = true;
+      return true;
+    }
+    return false;
+  }
+
+  #pause(attempt: number): Promise<void> {
+    const delayMs = backoffMs(RETRY, Math.min(attempt, 10), Math.random());
+    return new Promise((resolve) => {
+      this.#options.clock.after(delayMs, resolve);
+    });
+  }
+}

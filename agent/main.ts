@@ -1,0 +1,129 @@
+/**
+ * The agent process: flags, its log, its end. One clear line on stderr and the error's exit status
+ * when it cannot start; SIGTERM and SIGINT end it in order, what runs goes on (I8).
+ */
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { EXIT, MeshError, toError } from '#protocol/messages/errors.ts';
+import { isToken } from '#protocol/messages/ids.ts';
+import { startAgent, type RunningAgent } from './agent.ts';
+import { openAgentLog } from './agent-log.ts';
+import { openStateFolder } from './state/state-folder.ts';
+
+interface Flags {
+  readonly id: string;
+  readonly state: string;
+  readonly server: string;
+  readonly credential?: string;
+  readonly slots?: number;
+  readonly rung: 'auto' | 'subreaper' | 'scan';
+  readonly logFile?: string;
+}
+
+function parseFlags(argv: readonly string[]): Flags {
+  const program = new Command('benchmesh-agent')
+    .description('The process on a host that runs attempts and answers for them.')
+    .requiredOption('--id <id>', 'agent id: 1 to 64 of A-Z a-z 0-9 _ -', parseId)
+    .requiredOption('--state <dir>', "state folder, this agent's alone")
+    .requiredOption('--server <url>', 'nats-server, for example nats://127.0.0.1:4222')
+    .option('--credential <file>', 'file with an nkey seed or user and password')
+    .option('--slots <n>', 'slots it offers (default: one per core)', parseSlots)
+    .addOption(
+      new Option('--rung <rung>', 'how processes are supervised')
+        .choices(['auto', 'subreaper', 'scan'])
+        .default('auto'),
+    )
+    .option('--log-file <file>', 'its own log (default: agent.log in the state folder)');
+  program.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  return program.parse([...argv]).opts<Flags>();
+}
+
+function parseId(text: string): string {
+  if (isToken(text)) return text;
+  throw new InvalidArgumentError('it must be 1 to 64 of A-Z a-z 0-9 _ - and not "all"');
+}
+
+function parseSlots(text: string): number {
+  const slots = Number(text);
+  if (Number.isInteger(slots) && slots >= 1 && slots <= 4096) return slots;
+  throw new InvalidArgumentError('it must be a whole number from 1 to 4096');
+}
+
+async function main(flags: Flags): Promise<void> {
+  const folder = await openStateFolder(flags.state, flags.id);
+  const logFile =
+    flags.logFile === undefined ? join(folder.dir, 'agent.log') : resolve(flags.logFile);
+  const ownLog = openLog(logFile, flags.id);
+  const { log } = ownLog;
+  const abort = new AbortController();
+  let agent: RunningAgent | null = null;
+  const state: { ending: Promise<void> | null } = { ending: null };
+
+  const end = async (reason: string): Promise<void> => {
+    abort.abort();
+    await agent?.close(reason);
+    await folder.lock.release();
+    ownLog.close();
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    state.ending ??= end(signal).then(() => process.exit(0), fail);
+  };
+  const onFatal = (error: MeshError): void => {
+    log.error({ err: error }, 'agent must end');
+    state.ending ??= end(error.message).finally(() => {
+      fail(error);
+    });
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGHUP', () => undefined);
+  process.on('uncaughtException', (error) => {
+    onFatal(new MeshError('internal', `a defect ended the agent: ${error.message}`, error));
+  });
+
+  const { url, credentialFile } = {
+    url: flags.server,
+    credentialFile: flags.credential === undefined ? null : resolve(flags.credential),
+  };
+  const { signal } = abort;
+  const slots = flags.slots ?? null;
+  const options = {
+    folder,
+    url,
+    credentialFile,
+    slots,
+    rung: flags.rung,
+    logFile,
+    log,
+    signal,
+    onFatal,
+  };
+  try {
+    agent = await startAgent(options);
+  } catch (error) {
+    if (state.ending !== null) return;
+    await folder.lock.release();
+    throw error;
+  }
+}
+
+function openLog(file: string, id: string): ReturnType<typeof openAgentLog> {
+  try {
+    return openAgentLog(file, id);
+  } catch (error) {
+    throw new MeshError(
+      'state_unwritable',
+      `the log file ${file} cannot be written: ${toError(error).message}`,
+      error,
+    );
+  }
+}
+
+/** One line, and the exit status of the error. */
+function fail(error: unknown): never {
+  const { message } = toError(error);
+  process.stderr.write(`benchmesh-agent: ${message.replaceAll('\n', ' ')}\n`);
+  process.exit(error instanceof MeshError ? error.exit : 1);
+}
+
+main(parseFlags(process.argv)).catch(fail);

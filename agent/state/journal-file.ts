@@ -1,0 +1,217 @@
+/**
+ * An append-only file of JSON lines that outlives kill -9 and a full disk.
+ *
+ * 1. A line is written by one write to the page cache; a torn last line (a crash in the middle of
+ *    it) is cut off when the file is opened again.
+ * 2. Generations: `<name>.<n>`; the newest whose first line is whole counts. A new one begins with
+ *    a summary of all before, and only then the older are removed (I12).
+ * 3. A reserve lies beside it. When the disk is full it is given up, so outcomes can still be
+ *    written; what cannot be written even then waits in memory and is tried again (design 6).
+ */
+import {
+  closeSync,
+  fdatasync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '#protocol/messages/errors.ts';
+
+const RESERVE_BYTES = 1024 * 1024;
+
+export interface OpenedJournal {
+  readonly journal: JournalFile;
+  /** Whole lines of the newest generation, parsed; the first is the summary it began with. */
+  readonly lines: readonly unknown[];
+}
+
+export class JournalFile {
+  readonly #dir: string;
+  readonly #name: string;
+  #generation: number;
+  #fd: number;
+  #bytes: number;
+  #waiting: string[] = [];
+  #hasReserve = false;
+  #syncing = false;
+  #isDirty = false;
+
+  private constructor(
+    dir: string,
+    name: string,
+    opened: { generation: number; fd: number; bytes: number },
+  ) {
+    this.#dir = dir;
+    this.#name = name;
+    this.#generation = opened.generation;
+    this.#fd = opened.fd;
+    this.#bytes = opened.bytes;
+  }
+
+  /** Opens the newest whole generation, or begins one with `summary`. Throws system errors. */
+  static open(dir: string, name: string, summary: unknown): OpenedJournal {
+    for (const generation of generations(dir, name).reverse()) {
+      const file = join(dir, `${name}.${generation}`);
+      const { lines, bytes } = wholeLines(readFileSync(file));
+      if (lines.length === 0) continue;
+      const fd = openSync(file, 'a');
+      ftruncateSync(fd, bytes);
+      const journal = new JournalFile(dir, name, { generation, fd, bytes });
+      journal.reserve();
+      return { journal, lines };
+    }
+    const generation = (generations(dir, name).at(-1) ?? 0) + 1;
+    const fd = openSync(join(dir, `${name}.${generation}`), 'a');
+    const journal = new JournalFile(dir, name, { generation, fd, bytes: 0 });
+    journal.reserve();
+    journal.append(summary);
+    return { journal, lines: [summary] };
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Lines that could not be written and wait in memory. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Appends a line. False when the disk is full: it then waits in memory, in its order. */
+  append(entry: unknown): boolean {
+    this.#waiting.push(`${JSON.stringify(entry)}\n`);
+    return this.flush();
+  }
+
+  /** Writes what waits; false while it cannot. */
+  flush(): boolean {
+    while (this.#waiting.length > 0) {
+      if (!this.#write(this.#waiting[0] ?? '')) return false;
+      this.#waiting.shift();
+    }
+    return true;
+  }
+
+  /** Takes a line back that waits in memory: a command that is not going to be acknowledged. */
+  withdraw(): void {
+    this.#waiting.pop();
+  }
+
+  #write(line: string): boolean {
+    const bytes = Buffer.from(line);
+    for (;;) {
+      try {
+        let done = 0;
+        while (done < bytes.length) done += writeSync(this.#fd, bytes, done);
+        this.#bytes += bytes.length;
+        this.#isDirty = true;
+        return true;
+      } catch (error) {
+        ftruncateSync(this.#fd, this.#bytes);
+        if (!isFull(error)) throw error;
+        if (!this.#giveUpReserve()) return false;
+      }
+    }
+  }
+
+  /** Makes the reserve if it is missing; false if the disk has no room for it. */
+  reserve(): boolean {
+    if (this.#hasReserve) return true;
+    try {
+      writeFileSync(this.#reserveFile(), Buffer.alloc(RESERVE_BYTES));
+      this.#hasReserve = true;
+    } catch (error) {
+      rmSync(this.#reserveFile(), { force: true });
+      if (!isFull(error)) throw error;
+    }
+    return this.#hasReserve;
+  }
+
+  #giveUpReserve(): boolean {
+    if (!this.#hasReserve) return false;
+    rmSync(this.#reserveFile(), { force: true });
+    this.#hasReserve = false;
+    return true;
+  }
+
+  #reserveFile(): string {
+    return join(this.#dir, `${this.#name}.reserve`);
+  }
+
+  /** Asks the disk to keep what was written: one sync at a time, however often it is called. */
+  sync(): void {
+    if (this.#syncing || !this.#isDirty) return;
+    this.#syncing = true;
+    this.#isDirty = false;
+    fdatasync(this.#fd, () => {
+      this.#syncing = false;
+      if (this.#isDirty) this.sync();
+    });
+  }
+
+  /** Begins the next generation with `summary` and removes the older ones. False on a full disk. */
+  rotate(summary: unknown): boolean {
+    if (this.#syncing || this.#waiting.length > 0) return false;
+    const next = this.#generation + 1;
+    const file = join(this.#dir, `${this.#name}.${next}`);
+    try {
+      writeFileSync(file, `${JSON.stringify(summary)}\n`, { flush: true });
+    } catch (error) {
+      rmSync(file, { force: true });
+      if (isFull(error)) return false;
+      throw error;
+    }
+    closeSync(this.#fd);
+    this.#fd = openSync(file, 'a');
+    this.#bytes = Buffer.byteLength(JSON.stringify(summary)) + 1;
+    this.#generation = next;
+    for (const old of generations(this.#dir, this.#name)) {
+      if (old < next) rmSync(join(this.#dir, `${this.#name}.${old}`), { force: true });
+    }
+    return true;
+  }
+
+  /** For the process's end: syncs and closes. */
+  close(): Promise<void> {
+    this.flush();
+    return new Promise((resolve) => {
+      fdatasync(this.#fd, () => {
+        closeSync(this.#fd);
+        resolve();
+      });
+    });
+  }
+}
+
+function isFull(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === 'ENOSPC' || errno === 'EDQUOT';
+}
+
+function generations(dir: string, name: string): number[] {
+  return readdirSync(dir)
+    .filter((file) => file.startsWith(`${name}.`) && /^\d+$/.test(file.slice(name.length + 1)))
+    .map((file) => Number(file.slice(name.length + 1)))
+    .sort((a, b) => a - b);
+}
+
+/** Lines up to the first that is torn or damaged, and how many bytes they are. */
+function wholeLines(content: Buffer): { readonly lines: unknown[]; readonly bytes: number } {
+  const lines: unknown[] = [];
+  let at = 0;
+  for (;;) {
+    const end = content.indexOf(10, at);
+    if (end < 0) return { lines, bytes: at };
+    try {
+      lines.push(JSON.parse(content.toString('utf8', at, end)));
+    } catch {
+      return { lines, bytes: at };
+    }
+    at = end + 1;
+  }
+}

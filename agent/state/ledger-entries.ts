@@ -1,0 +1,251 @@
+/**
+ * What the ledger remembers, as entries and as their fold. Pure: the same lines give the same
+ * ledger after every restart (I8).
+ *
+ * Bounded (I12): an attempt's entry goes when it has ended and its log is stored; of ended ones only
+ * the newest KNOWN_MOST keys and command ids are kept. Older repeats are told by the sequence:
+ * the mailbox delivers in stream order, so what is not above the newest handled is a repeat.
+ */
+import type { StopCommand } from '#protocol/messages/command.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
+import { stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import { targetOf } from '../host/host-state.ts';
+
+export const KNOWN_MOST = 10_000;
+
+/** An attempt's state as stored: the spec stands in its start entry, reported metrics in its report. */
+export type StoredAttempt = Omit<AttemptState, 'spec' | 'metrics'>;
+
+/** An event with its place on its subject: offered to the outbox again after a crash. */
+export interface NumberedEvent {
+  readonly subject: string;
+  /** The run it is about: its events go with it. */
+  readonly run: string;
+  readonly seq: number;
+  readonly name: MessageName;
+  readonly data: MessageData<MessageName>;
+}
+
+export interface AttemptRecord {
+  readonly command: string;
+  readonly sequence: number;
+  readonly afterStop: number;
+  readonly priority: number;
+  readonly spec: AttemptSpec;
+  /** Null until its actor has written. */
+  readonly state: StoredAttempt | null;
+}
+
+export interface StopRecord {
+  readonly command: string;
+  readonly sequence: number;
+  readonly stop: StopCommand;
+  readonly ended: readonly StoppedAttempt[];
+}
+
+interface CommandEntry {
+  readonly id: string;
+  readonly seq: number;
+}
+
+export type LedgerEntry =
+  | { readonly t: 'summary'; readonly ledger: LedgerSummary; readonly ev: readonly NumberedEvent[] }
+  | ({
+      readonly t: 'start';
+      readonly spec: AttemptSpec;
+      readonly afterStop: number;
+      readonly priority: number;
+    } & CommandEntry)
+  | ({ readonly t: 'stop'; readonly stop: StopCommand } & CommandEntry)
+  | ({ readonly t: 'revoke'; readonly ref: AttemptRef } & CommandEntry)
+  | ({ readonly t: 'drain' } & CommandEntry)
+  | ({ readonly t: 'release'; readonly run: string } & CommandEntry)
+  /** A message that was refused: only its sequence matters. */
+  | ({ readonly t: 'rejected' } & CommandEntry)
+  | {
+      readonly t: 'attempt';
+      readonly key: string;
+      readonly state: StoredAttempt;
+      readonly ev: readonly NumberedEvent[];
+      /** Its whole log is stored, or it has none. */
+      readonly isShipped: boolean;
+    }
+  /** The whole log of an ended attempt is stored. */
+  | { readonly t: 'shipped'; readonly key: string }
+  | {
+      readonly t: 'ack';
+      readonly command: string;
+      /** The last answer to it. */
+      readonly isDone: boolean;
+      readonly ev: readonly NumberedEvent[];
+      /** A revoked attempt: gone in the same line that says so. */
+      readonly revoked?: string;
+    }
+  | { readonly t: 'dropped'; readonly run: string };
+
+export interface LedgerSummary {
+  readonly sequence: number;
+  readonly isDraining: boolean;
+  readonly floors: readonly (readonly [string, number])[];
+  readonly known: readonly string[];
+  readonly attempts: readonly AttemptRecord[];
+  readonly stops: readonly StopRecord[];
+  /** Not yet answered, by command. */
+  readonly revokes: readonly (readonly [string, AttemptRef])[];
+  readonly releasing: readonly string[];
+  readonly answered: readonly (readonly [string, readonly string[]])[];
+}
+
+export const EMPTY_SUMMARY: LedgerSummary = {
+  sequence: 0,
+  isDraining: false,
+  floors: [],
+  known: [],
+  attempts: [],
+  stops: [],
+  revokes: [],
+  releasing: [],
+  answered: [],
+};
+
+/** The fold. Changed in place: it is one process's memory of one file. */
+export class LedgerFold {
+  /** Newest command handled. */
+  sequence = 0;
+  isDraining = false;
+  readonly floors = new Map<string, number>();
+  /** Command ids and attempt keys handled, the oldest first. */
+  readonly known = new Set<string>();
+  readonly attempts = new Map<string, AttemptRecord>();
+  readonly stops = new Map<string, StopRecord>();
+  readonly revokes = new Map<string, AttemptRef>();
+  readonly releasing = new Set<string>();
+  /** Commands answered on ack subjects, by run: those subjects go with the run. */
+  readonly answered = new Map<string, readonly string[]>();
+
+  apply(entry: LedgerEntry): void {
+    if ('id' in entry) {
+      this.sequence = Math.max(this.sequence, entry.seq);
+      this.#remember(entry.id);
+    }
+    switch (entry.t) {
+      case 'summary':
+        this.#onSummary(entry.ledger);
+        return;
+      case 'start': {
+        const { id: command, seq: sequence, afterStop, priority, spec } = entry;
+        const key = attemptKey(spec);
+        this.attempts.set(key, { command, sequence, afterStop, priority, spec, state: null });
+        this.#remember(key);
+        return;
+      }
+      case 'stop': {
+        const { id: command, seq: sequence, stop } = entry;
+        const target = targetOf(stop.run, stop.task);
+        this.floors.set(target, Math.max(sequence, this.floors.get(target) ?? 0));
+        this.stops.set(command, { command, sequence, stop, ended: [] });
+        this.#answer(stop.run, command);
+        return;
+      }
+      case 'drain':
+        this.isDraining = true;
+        return;
+      case 'release':
+        this.releasing.add(entry.run);
+        return;
+      case 'attempt':
+        this.#onAttempt(entry);
+        return;
+      case 'shipped':
+        this.attempts.delete(entry.key);
+        return;
+      case 'ack':
+        if (entry.revoked !== undefined) this.attempts.delete(entry.revoked);
+        if (!entry.isDone) return;
+        this.stops.delete(entry.command);
+        this.revokes.delete(entry.command);
+        return;
+      case 'dropped':
+        this.#onDropped(entry.run);
+        return;
+      case 'revoke':
+        this.revokes.set(entry.id, entry.ref);
+        this.#answer(entry.ref.run, entry.id);
+        return;
+      case 'rejected':
+        return;
+    }
+  }
+
+  #answer(run: string, command: string): void {
+    this.answered.set(run, [...(this.answered.get(run) ?? []), command]);
+  }
+
+  /** True for a command that was handled before. */
+  isRepeat(id: string, sequence: number): boolean {
+    return sequence <= this.sequence || this.known.has(id);
+  }
+
+  summary(): LedgerSummary {
+    return {
+      sequence: this.sequence,
+      isDraining: this.isDraining,
+      floors: [...this.floors],
+      known: [...this.known],
+      attempts: [...this.attempts.values()],
+      stops: [...this.stops.values()],
+      revokes: [...this.revokes],
+      releasing: [...this.releasing],
+      answered: [...this.answered],
+    };
+  }
+
+  #remember(name: string): void {
+    this.known.delete(name);
+    this.known.add(name);
+    if (this.known.size <= KNOWN_MOST) return;
+    for (const oldest of this.known) {
+      this.known.delete(oldest);
+      return;
+    }
+  }
+
+  #onSummary(ledger: LedgerSummary): void {
+    this.sequence = ledger.sequence;
+    this.isDraining = ledger.isDraining;
+    for (const [target, sequence] of ledger.floors) this.floors.set(target, sequence);
+    for (const name of ledger.known) this.known.add(name);
+    for (const attempt of ledger.attempts) this.attempts.set(attemptKey(attempt.spec), attempt);
+    for (const stop of ledger.stops) this.stops.set(stop.command, stop);
+    for (const [command, ref] of ledger.revokes) this.revokes.set(command, ref);
+    for (const run of ledger.releasing) this.releasing.add(run);
+    for (const [run, commands] of ledger.answered) this.answered.set(run, commands);
+  }
+
+  #onAttempt({ key, state, isShipped }: Extract<LedgerEntry, { t: 'attempt' }>): void {
+    const attempt = this.attempts.get(key);
+    if (attempt === undefined) return;
+    this.attempts.set(key, { ...attempt, state });
+    if (state.life.kind !== 'exited') return;
+    if (isShipped) this.attempts.delete(key);
+    for (const command of state.stop?.commands ?? []) {
+      const stop = this.stops.get(command);
+      if (stop === undefined) continue;
+      const ended = [...stop.ended, stoppedAttempt({ ...state, spec: attempt.spec, metrics: [] })];
+      this.stops.set(command, { ...stop, ended });
+    }
+  }
+
+  #onDropped(run: string): void {
+    this.releasing.delete(run);
+    this.answered.delete(run);
+    for (const [key, attempt] of this.attempts)
+      if (attempt.spec.run === run) this.attempts.delete(key);
+    for (const target of [...this.floors.keys()]) {
+      if (target === run || target.startsWith(`${run}/`)) this.floors.delete(target);
+    }
+  }
+}

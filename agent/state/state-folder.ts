@@ -1,0 +1,135 @@
+/**
+ * The state folder of an agent: who it is, and where everything of its attempts lies.
+ *
+ *   <state>/agent.json      id, instance (the identity of this folder), incarnation (starts so far)
+ *   <state>/lock.<n>        held by the agent process that lives
+ *   <state>/journal/        ledger.<n> (this agent's), outbox (protocol/nats)
+ *   <state>/attempts/<run>/<task>/<n>/{spec.json, work/, steps/<step>/, report}
+ *   <state>/agent.log
+ *
+ * Only the holder of the lock writes here; it is free again as soon as its holder is dead.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
+import { newId, type AttemptRef } from '#protocol/messages/ids.ts';
+import { tryLock, type FolderLock } from '#protocol/nats/folder-lock.ts';
+
+const Identity = z.object({
+  id: z.string(),
+  instance: z.string(),
+  incarnation: z.number().int().positive(),
+});
+export type Identity = z.infer<typeof Identity>;
+
+export interface StateFolder {
+  readonly dir: string;
+  readonly identity: Identity;
+  readonly lock: FolderLock;
+}
+
+/**
+ * Takes the folder for this process and counts its incarnation up. Rejects with MeshError
+ * `state_unwritable`, `disk_full`, `agent_locked` (naming the pid) or `config_invalid` (the folder
+ * is another agent's).
+ */
+export async function openStateFolder(path: string, id: string): Promise<StateFolder> {
+  const dir = resolve(path);
+  try {
+    await mkdir(join(dir, 'journal'), { recursive: true });
+    await mkdir(join(dir, 'attempts'), { recursive: true });
+    const attempt = await tryLock(dir, 'lock');
+    if (attempt.kind === 'busy') {
+      throw new MeshError(
+        'agent_locked',
+        `the state folder ${dir} is held by another agent process, pid ${attempt.owner.pid}`,
+      );
+    }
+    try {
+      return { dir, identity: await nextIncarnation(dir, id), lock: attempt.lock };
+    } catch (error) {
+      await attempt.lock.release();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof MeshError) throw error;
+    const code = errnoOf(error) === 'ENOSPC' ? 'disk_full' : 'state_unwritable';
+    throw new MeshError(
+      code,
+      `the state folder ${dir} cannot be used: ${toError(error).message}`,
+      error,
+    );
+  }
+}
+
+async function nextIncarnation(dir: string, id: string): Promise<Identity> {
+  const file = join(dir, 'agent.json');
+  const known = await readIdentity(file);
+  if (known !== null && known.id !== id) {
+    throw new MeshError(
+      'config_invalid',
+      `the state folder ${dir} belongs to agent ${known.id}; give ${id} a folder of its own with --state`,
+    );
+  }
+  const identity = {
+    id,
+    instance: known?.instance ?? newId(),
+    incarnation: (known?.incarnation ?? 0) + 1,
+  };
+  const temporary = `${file}.${process.pid}.tmp`;
+  await writeFile(temporary, `${JSON.stringify(identity)}\n`, { flush: true });
+  await rename(temporary, file);
+  return identity;
+}
+
+async function readIdentity(file: string): Promise<Identity | null> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+  const parsed = Identity.safeParse(safeJson(text));
+  if (parsed.success) return parsed.data;
+  throw new MeshError(
+    'state_unwritable',
+    `${file} is damaged: remove it if this agent is to begin anew`,
+  );
+}
+
+function safeJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Paths of one attempt. */
+export interface AttemptPaths {
+  readonly dir: string;
+  readonly spec: string;
+  readonly work: string;
+  readonly steps: string;
+  readonly report: string;
+  /** Where the latest checkpoint of the task's earlier attempt is put. */
+  readonly checkpoint: string;
+}
+
+export function runDir(stateDir: string, run: string): string {
+  return join(stateDir, 'attempts', run);
+}
+
+export function attemptPaths(stateDir: string, ref: AttemptRef): AttemptPaths {
+  const dir = `${stateDir}/attempts/${ref.run}/${ref.task}/${ref.n}`;
+  return {
+    dir,
+    spec: `${dir}/spec.json`,
+    work: `${dir}/work`,
+    steps: `${dir}/steps`,
+    report: `${dir}/report`,
+    checkpoint: `${dir}/checkpoint`,
+  };
+}
