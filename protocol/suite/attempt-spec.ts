@@ -87,12 +87,15 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
   const cwd = step.cwd === null ? null : compileTemplate(step.cwd);
   const message = step.message === null ? null : compileTemplate(step.message);
   const { dir } = suite;
+  // The text of a `shell:` is no path, whatever it begins with.
+  const isShell = step.argv[0] === '/bin/sh' && step.argv[1] === '-c';
   return (valueOf) => {
     const words = argv(valueOf);
     return {
       step: step.step,
       id: step.id,
-      argv: dir === null ? words : words.map((word, i) => resolveWord(dir, word, i === 0)),
+      argv:
+        dir === null || isShell ? words : words.map((word, i) => resolveWord(dir, word, i === 0)),
       env: Object.fromEntries(env.map(([key, value]) => [key, render(value, valueOf)])),
       cwd: cwd === null ? null : absolute(dir, render(cwd, valueOf)),
       stdio: step.stdio,
@@ -144,7 +147,7 @@ function compileSource(source: MetricSource): Make<MetricSource> | null {
 }
 
 function escapeRegex(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&').replaceAll('-', '\\x2d');
 }
 
 function isFixed(template: Template): template is string {

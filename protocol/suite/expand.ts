@@ -68,6 +68,16 @@ export function expandCells(matrix: Matrix): readonly Cell[] {
   );
 }
 
+export type IncludeEffect = 'added' | 'extended' | 'nothing';
+
+/** What each entry of `include` does, `only` apart; nothing is known of a matrix that is too large. */
+export function includeEffects(matrix: Matrix): IncludeEffect[] {
+  const all = { ...matrix, only: {} };
+  if (matrix.include.length === 0 || productSize(narrowed(all)) > MAX_TASKS) return [];
+  const cells = new Cells(product(narrowed(all), excluder(all.exclude)), Object.keys(all.axes));
+  return all.include.map((entry) => cells.include(entry));
+}
+
 /** Every task in order. Throws as `expandCells` does, and `suite_invalid` where none is left. */
 export function expandTasks(suite: Matrix): readonly PlannedTask[] {
   const cells = expandCells(suite);
@@ -105,7 +115,7 @@ export function tooLarge(count: number, what: string): MeshError {
 }
 
 /** True when a cell has every value of the entry that concerns an axis. */
-export function matcher(entry: Values): (axes: Values) => boolean {
+function matcher(entry: Values): (axes: Values) => boolean {
   const wanted = Object.entries(entry).map(([name, value]) => [name, String(value)] as const);
   return (axes) =>
     wanted.every(([name, text]) => Object.hasOwn(axes, name) && String(axes[name]) === text);
@@ -151,7 +161,7 @@ function excluder(entries: readonly Values[]): (axes: Values) => boolean {
 }
 
 /** The values of the named axes as one text. */
-export function keyOf(axes: Values, names: readonly string[]): string {
+function keyOf(axes: Values, names: readonly string[]): string {
   let key = '';
   for (const name of names) {
     const text = String(axes[name]);
@@ -161,10 +171,7 @@ export function keyOf(axes: Values, names: readonly string[]): string {
 }
 
 /** The part of an include entry that names axes, and the part that names vars. */
-export function splitEntry(
-  entry: Values,
-  axisNames: readonly string[],
-): { axes: Values; vars: Values } {
+function splitEntry(entry: Values, axisNames: readonly string[]): { axes: Values; vars: Values } {
   const axes: Record<string, AxisValue> = {};
   const vars: Record<string, AxisValue> = {};
   for (const [name, value] of Object.entries(entry))
@@ -184,30 +191,31 @@ class Cells {
     list.forEach((cell, i) => this.#index.set(keyOf(cell.axes, names), i));
   }
 
-  include(entry: Values): void {
+  include(entry: Values): IncludeEffect {
     const { axes, vars } = splitEntry(entry, this.#names);
-    if (this.#names.every((name) => Object.hasOwn(axes, name))) this.#extendOrAdd(axes, vars);
-    else {
-      const matches = matcher(axes);
-      this.list.forEach((cell, i) => {
-        if (matches(cell.axes)) this.#extend(i, vars);
-      });
-    }
+    if (this.#names.every((name) => Object.hasOwn(axes, name)))
+      return this.#extendOrAdd(axes, vars);
+    const matches = matcher(axes);
+    let effect: IncludeEffect = 'nothing';
+    this.list.forEach((cell, i) => {
+      if (matches(cell.axes)) effect = this.#extend(i, vars);
+    });
+    return effect;
   }
 
-  #extendOrAdd(axes: Values, vars: Values): void {
+  #extendOrAdd(axes: Values, vars: Values): IncludeEffect {
     const key = keyOf(axes, this.#names);
     const found = this.#index.get(key);
-    if (found !== undefined) this.#extend(found, vars);
-    else {
-      this.#index.set(key, this.list.length);
-      const ordered = Object.fromEntries(this.#names.map((name) => [name, axes[name] ?? '']));
-      this.list.push({ axes: ordered, vars: Object.keys(vars).length === 0 ? NO_VARS : vars });
-    }
+    if (found !== undefined) return this.#extend(found, vars);
+    this.#index.set(key, this.list.length);
+    const ordered = Object.fromEntries(this.#names.map((name) => [name, axes[name] ?? '']));
+    this.list.push({ axes: ordered, vars: Object.keys(vars).length === 0 ? NO_VARS : vars });
+    return 'added';
   }
 
-  #extend(i: number, vars: Values): void {
+  #extend(i: number, vars: Values): IncludeEffect {
     const cell = this.list[i];
     if (cell !== undefined) this.list[i] = { axes: cell.axes, vars: { ...cell.vars, ...vars } };
+    return 'extended';
   }
 }

@@ -192,7 +192,11 @@ function given(tree: Tree, path: Path): string {
 function knownKeys(schema: Schema, path: Path): string[] {
   const found = schemaAt(schema, path);
   const objects = found === null ? [] : [found, ...unionOptions(found)];
-  for (const object of objects) if (object instanceof z.ZodObject) return Object.keys(object.shape);
+  for (const object of objects) {
+    if (object instanceof z.ZodObject) return Object.keys(object.shape);
+    if (object instanceof z.ZodRecord && object.keyType instanceof z.ZodEnum)
+      return object.keyType.options.map(String);
+  }
   return [];
 }
 

@@ -136,8 +136,12 @@ const Metric = z
   .superRefine(checkMetric)
   .meta({ id: 'metric' });
 
+const TEMPLATES = /\{\{[^}]*\}\}/g;
+
 function isJsonPath(value: string | undefined): boolean {
-  return value === undefined || parseJsonPath(value) !== null;
+  if (value === undefined) return true;
+  // A template may stand for an index or for a key.
+  return ['0', 'x'].some((part) => parseJsonPath(value.replace(TEMPLATES, part)) !== null);
 }
 
 interface MetricKeys {
@@ -163,7 +167,7 @@ function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
   let groups = '';
   if (metric.regex !== undefined) {
     try {
-      new RegExp(metric.regex.replace(/\{\{[^}]*\}\}/g, 'x'), metric.flags ?? '');
+      new RegExp(metric.regex.replace(TEMPLATES, 'x'), metric.flags ?? '');
       groups = metric.regex;
       if (!groups.includes('(?<value>'))
         say(['regex'], 'has no group (?<value>...) around the number');

@@ -9,7 +9,7 @@ import { MeshError } from '../messages/errors.ts';
 import type { SuiteSpec } from '../messages/suite-spec.ts';
 import { axisNamesOf, checkTree } from './check.ts';
 import { explainIssues } from './explain.ts';
-import { countCells, EMPTY, MAX_TASKS, tooLarge } from './expand.ts';
+import { countCells, EMPTY, includeEffects, MAX_TASKS, tooLarge } from './expand.ts';
 import { SuiteForm } from './form.ts';
 import { lower } from './lower.ts';
 import { readOnly, withProfile, withSets } from './overrides.ts';
@@ -70,7 +70,7 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     only: only.only,
   });
   const matrix = checkMatrix(suite, tree);
-  if (matrix !== null) return invalid([matrix]);
+  if (matrix.length > 0) return invalid(matrix);
   const said = placeFindings([...warnings, ...warn(suite, tree)], source.file, position);
   return { kind: 'ok', suite, warnings: said };
 }
@@ -91,19 +91,33 @@ function checkForm(tree: Tree): { value: SuiteForm | null; findings: Finding[] }
   return { value: null, findings: explainIssues(result.error, SuiteForm, tree) };
 }
 
-function checkMatrix(suite: SuiteSpec, tree: Tree): Finding | null {
-  const path = ['axes'];
-  const say = (error: MeshError): Finding => ({
-    at: originOf(tree, path),
-    path,
-    message: error.message,
-    code: error.code === 'suite_too_large' ? error.code : 'suite_invalid',
-  });
+function checkMatrix(suite: SuiteSpec, tree: Tree): Finding[] {
   const cells = countCells(suite);
-  if (cells > MAX_TASKS) return say(tooLarge(cells, 'cells before exclude'));
-  if (cells === 0) return say(new MeshError('suite_invalid', EMPTY));
-  if (cells * suite.repeats > MAX_TASKS) return say(tooLarge(cells * suite.repeats, 'tasks'));
-  return null;
+  if (cells > MAX_TASKS) return [atAxes(tree, tooLarge(cells, 'cells before exclude'))];
+  if (cells === 0) return [atAxes(tree, new MeshError('suite_invalid', EMPTY))];
+  if (cells * suite.repeats > MAX_TASKS)
+    return [atAxes(tree, tooLarge(cells * suite.repeats, 'tasks'))];
+  return repeatedCells(suite, tree);
+}
+
+function atAxes(tree: Tree, error: MeshError): Finding {
+  const path = ['axes'];
+  const code = error.code === 'suite_too_large' ? error.code : 'suite_invalid';
+  return { at: originOf(tree, path), path, message: error.message, code };
+}
+
+/** Entries of `include` that name a cell, set nothing in it, and find that it is there. */
+function repeatedCells(suite: SuiteSpec, tree: Tree): Finding[] {
+  const message = 'this cell is in the matrix already; remove the entry';
+  return includeEffects(suite).flatMap((effect, i) => {
+    const setsNothing = Object.keys(suite.include[i] ?? {}).every((name) =>
+      Object.hasOwn(suite.axes, name),
+    );
+    const path = ['include', i];
+    return effect === 'extended' && setsNothing
+      ? [{ at: originOf(tree, path), path, message }]
+      : [];
+  });
 }
 
 /** `bench/my suite.yaml` as `my-suite`. */

@@ -3,6 +3,7 @@
  * resolved here; a key written twice, an unknown alias and an alias to itself are findings.
  */
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -66,6 +67,7 @@ class Reader {
   readonly findings: Finding[] = [];
   readonly #document: Document.Parsed;
   readonly #option: string | undefined;
+  readonly #targets = new Map<Alias, Node | undefined>();
   #values = 0;
 
   constructor(document: Document.Parsed, option: string | undefined) {
@@ -88,7 +90,7 @@ class Reader {
       return { kind: 'scalar', at, value: null, source: '' };
     }
     if (isAlias(node)) {
-      const target = node.resolve(this.#document);
+      const target = this.#target(node);
       if (target === undefined) this.#find(at, path, `no anchor &${node.source} before this alias`);
       else if (open.includes(target)) this.#find(at, path, `*${node.source} contains itself`);
       else return this.read(target, path, open);
@@ -108,6 +110,12 @@ class Reader {
     const value = typeof node.value === 'bigint' ? Number(node.value) : (node.value as Scalar);
     const isPlain = node.type === 'PLAIN' && node.source !== undefined;
     return { kind: 'scalar', at, value, source: isPlain ? (node.source ?? '') : String(value) };
+  }
+
+  /** Resolving walks the document, so it is done once for each alias. */
+  #target(alias: Alias): Node | undefined {
+    if (!this.#targets.has(alias)) this.#targets.set(alias, alias.resolve(this.#document));
+    return this.#targets.get(alias);
   }
 
   #readMap(node: YAMLMap<Node, Node | null>, path: Path, open: readonly Node[]): MapTree {

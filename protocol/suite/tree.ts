@@ -100,9 +100,9 @@ export function withValue(tree: Tree, path: Path, value: Tree): Tree | null {
   const inner: Tree = existing ?? { kind: 'map', at: value.at, entries: new Map() };
   const next = withValue(inner, rest, value);
   if (next === null) return null;
-  if (tree.kind === 'map') {
-    const keyAt = tree.entries.get(String(key))?.keyAt ?? value.at;
-    return { ...tree, entries: new Map(tree.entries).set(String(key), { keyAt, value: next }) };
+  if (tree.kind === 'map' && typeof key === 'string') {
+    const keyAt = tree.entries.get(key)?.keyAt ?? value.at;
+    return { ...tree, entries: new Map(tree.entries).set(key, { keyAt, value: next }) };
   }
   if (tree.kind === 'list' && typeof key === 'number' && existing !== null)
     return { ...tree, items: tree.items.map((item, i) => (i === key ? next : item)) };

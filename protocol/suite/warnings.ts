@@ -2,7 +2,7 @@
 import { STEPS } from '../messages/attempt-spec.ts';
 import type { SuiteSpec } from '../messages/suite-spec.ts';
 import { axisVariable } from './check.ts';
-import { matcher, splitEntry, expandCells } from './expand.ts';
+import { includeEffects } from './expand.ts';
 import type { Finding, Path } from './problem.ts';
 import { parseTemplate } from './template.ts';
 import { child, items, originOf, type Tree } from './tree.ts';
@@ -96,27 +96,18 @@ function valuesOf(suite: SuiteSpec, name: string): string[] {
 
 /** Entries of include and exclude that match no cell; under a profile that is usual. */
 function idle(suite: SuiteSpec, tree: Tree): Finding[] {
-  if (suite.profile !== null || Object.keys(suite.only).length > 0) return [];
+  if (suite.profile !== null) return [];
   const findings: Finding[] = [];
-  const names = Object.keys(suite.axes);
   const say = (path: Path, message: string) =>
     findings.push({ at: originOf(tree, path), path, message });
-  const everything = { ...suite, include: [], exclude: [], only: {} };
-  suite.exclude.slice(0, 100).forEach((entry, i) => {
-    const possible = Object.entries(entry).every(([name, value]) =>
-      (everything.axes[name] ?? []).some((known) => String(known) === String(value)),
+  suite.exclude.forEach((entry, i) => {
+    const isPossible = Object.entries(entry).every(([name, value]) =>
+      (suite.axes[name] ?? []).some((known) => String(known) === String(value)),
     );
-    if (!possible) say(['exclude', i], 'excludes nothing: no cell has these values');
+    if (!isPossible) say(['exclude', i], 'excludes nothing: no cell has these values');
   });
-  const partial = suite.include
-    .map((entry, i) => ({ i, ...splitEntry(entry, names) }))
-    .filter(({ axes }) => Object.keys(axes).length < names.length);
-  if (partial.length === 0) return findings;
-  const cells = expandCells(suite);
-  for (const { i, axes } of partial.slice(0, 100)) {
-    const matches = matcher(axes);
-    if (!cells.some((cell) => matches(cell.axes)))
-      say(['include', i], 'matches no cell: it sets nothing');
-  }
+  includeEffects(suite).forEach((effect, i) => {
+    if (effect === 'nothing') say(['include', i], 'matches no cell: it sets nothing');
+  });
   return findings;
 }

@@ -137,7 +137,12 @@ class Found {
       this.#reason = text.reason;
       return;
     }
-    const value = valueAt(text.value, parseJsonPath(path) ?? []);
+    const parts = parseJsonPath(path);
+    if (parts === null) {
+      this.#reason = `${path} is not a path`;
+      return;
+    }
+    const value = valueAt(text.value, parts);
     if (value === undefined) this.#reason = `there is nothing at ${path}`;
     for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) {
       if (item === undefined) continue;

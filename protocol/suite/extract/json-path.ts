@@ -4,7 +4,7 @@
  */
 export type JsonPath = readonly (string | number)[];
 
-const PART = /(?:^|\.)([A-Za-z_$@][\w$@-]*)|\[(-?\d+)\]|\[("(?:[^"\\]|\\.)*")\]/y;
+const PART = /(?:^|(?<=.)\.)([A-Za-z_$@][\w$@-]*)|\[(-?\d+)\]|\[("(?:[^"\\]|\\.)*")\]/y;
 
 /** The parts of a path, or null for what is none. */
 export function parseJsonPath(text: string): JsonPath | null {
@@ -40,8 +40,8 @@ export function valueAt(root: unknown, path: JsonPath): unknown {
       if (!Array.isArray(value)) return undefined;
       value = (value as unknown[]).at(part);
     } else {
-      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part))
-        return undefined;
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+      if (!Object.hasOwn(value, part)) return undefined;
       value = (value as Record<string, unknown>)[part];
     }
   }

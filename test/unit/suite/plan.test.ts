@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { planRun, type RunPlan } from '#protocol/suite/plan.ts';
+import { suiteOf } from './suite-of.ts';
+
+const SUITE = 'run: [x]\naxes: { a: [1, 2, 3, 4, 5] }\nrepeats: 2\n';
+const host = (hostId: string, slots: number, cpus = slots) => ({ hostId, slots, cpus });
+
+describe('a plan', () => {
+  it.each<[string, string, ReturnType<typeof host>[], Partial<RunPlan>]>([
+    [
+      'exclusive, one host',
+      '',
+      [host('h', 4)],
+      {
+        tasks: 10,
+        cells: 5,
+        repeats: 2,
+        parallelism: 1,
+        why: '1 at a time on 1 host: tasks are exclusive (the default), one per host; set needs.exclusive: false to let them share one',
+        warnings: [
+          '3 of 4 slots will idle by design: exclusive tasks are measured in peace; needs.exclusive: false uses them',
+        ],
+      },
+    ],
+    [
+      'exclusive, two agents on one host and one on another',
+      '',
+      [host('h', 1), host('h', 1), host('i', 1)],
+      {
+        parallelism: 2,
+        warnings: [
+          '1 of 3 slots will idle by design: exclusive tasks are measured in peace; needs.exclusive: false uses them',
+        ],
+      },
+    ],
+    [
+      'shared',
+      'needs: { exclusive: false }',
+      [host('h', 2), host('i', 4)],
+      { parallelism: 6, why: '6 at a time on 2 hosts: each task takes 1 slot', warnings: [] },
+    ],
+    [
+      'shared, with slots left over',
+      'needs: { exclusive: false, slots: 3 }',
+      [host('h', 4), host('i', 2)],
+      {
+        parallelism: 1,
+        why: '1 at a time on 1 host: each task takes 3 slots',
+        warnings: ['1 of 4 slots will idle: they do not hold another task (3 slots each)'],
+      },
+    ],
+    [
+      'shared, bound by CPUs',
+      'needs: { exclusive: false, cpus: 2 }',
+      [host('h', 4, 4)],
+      {
+        parallelism: 2,
+        why: '2 at a time on 1 host: each task takes 1 slot and 2 CPUs',
+        warnings: [
+          '2 of 4 slots will idle: they do not hold another task (1 slot and 2 CPUs each)',
+        ],
+      },
+    ],
+    [
+      'maxParallel',
+      'needs: { exclusive: false }\nmaxParallel: 2',
+      [host('h', 4)],
+      {
+        parallelism: 2,
+        why: '2 at a time on 1 host: maxParallel is 2 (the hosts have room for 4)',
+        warnings: ['2 of 4 slots will idle: maxParallel is 2'],
+      },
+    ],
+    [
+      'fewer tasks than places',
+      'needs: { exclusive: false }',
+      [host('h', 16)],
+      {
+        parallelism: 10,
+        why: '10 at a time on 1 host: there are no more tasks (the hosts have room for 16)',
+        warnings: ['6 of 16 slots will idle: there are only 10 tasks'],
+      },
+    ],
+    [
+      'more slots than any agent has',
+      'needs: { slots: 8 }',
+      [host('h', 4), host('i', 2)],
+      {
+        parallelism: 0,
+        why: 'nothing can run: needs.slots is 8 and the largest agent has 4',
+        warnings: [
+          'no task can ever be placed: needs.slots is 8 and the largest agent has 4; lower needs, or start an agent with more slots',
+        ],
+      },
+    ],
+    [
+      'slots on one agent and CPUs on another',
+      'needs: { slots: 4, cpus: 4 }',
+      [host('h', 4, 2), host('i', 2, 4)],
+      { parallelism: 0, why: 'nothing can run: no agent has both the slots and the CPUs' },
+    ],
+    [
+      'no agent',
+      '',
+      [],
+      {
+        parallelism: 0,
+        why: 'nothing can run: no agent is there',
+        warnings: ['no agent is there: tasks wait until one joins'],
+      },
+    ],
+  ])('%s', (_, more, hosts, plan) => {
+    expect(planRun(suiteOf(SUITE + more), hosts)).toMatchObject(plan);
+  });
+});
