@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseSuite } from '#protocol/suite/parse-suite.ts';
 import { problemsOf } from './suite-of.ts';
@@ -45,5 +47,47 @@ describe('a suite that is too large', () => {
     );
     const problems = problemsOf(`l0: &l0 [x]\n${levels.join('\n')}\n`);
     expect(problems.some((line) => line.includes('more than 200000 values'))).toBe(true);
+  });
+});
+
+describe('a damaged suite', () => {
+  const whole = readFileSync(new URL('../../../examples/node-sort.yaml', import.meta.url), 'utf8');
+  const scraps = fc.constantFrom(
+    '',
+    ':',
+    '- ',
+    '[',
+    '}',
+    '{{',
+    '&a ',
+    '*a',
+    '<<: ',
+    '"',
+    '\n',
+    '\t',
+    '~',
+    '3',
+    '\0',
+    '|',
+    '!!x ',
+  );
+
+  it('is parsed or refused at a place in it, and never throws', () => {
+    fc.assert(
+      fc.property(fc.nat(whole.length), fc.nat(30), scraps, (at, length, scrap) => {
+        const text = whole.slice(0, at) + scrap + whole.slice(at + length);
+        const parsed = parseSuite({ text, file: 'f', dir: '/s' });
+        const said = parsed.kind === 'ok' ? parsed.warnings : parsed.problems;
+        expect(parsed.kind === 'ok' || said.length > 0).toBe(true);
+        const lines = text.split('\n').length;
+        for (const { line, column, message } of said) {
+          expect(line).toBeGreaterThanOrEqual(1);
+          expect(line).toBeLessThanOrEqual(lines);
+          expect(column).toBeGreaterThanOrEqual(1);
+          expect(message).not.toMatch(/\n/);
+        }
+      }),
+      { numRuns: 1000 },
+    );
   });
 });
