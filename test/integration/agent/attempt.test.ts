@@ -1,6 +1,23 @@
 /** One attempt after another through a real agent: commands in, events, logs and files out. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { attemptSpec, startTestMesh, step, type TestMesh } from './support/agent-process.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { MessageOf } from '#protocol/messages/envelope.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { publishEvent } from '#protocol/nats/publisher.ts';
+import { lastMessage } from '#protocol/nats/stream-read.ts';
+import { until } from '#test/support/until.ts';
+import {
+  AGENT,
+  attemptSpec,
+  RUN,
+  startTestMesh,
+  step,
+  type TestMesh,
+} from './support/agent-process.ts';
 
 let mesh: TestMesh;
 
@@ -13,29 +30,259 @@ afterAll(async () => {
   await mesh.close();
 });
 
+async function run(spec: AttemptSpec): Promise<MessageOf<'attempt.exited'>> {
+  await mesh.startAttempt(spec);
+  return mesh.exited(spec);
+}
+
 test('a trivial attempt is three events: accepted, step_started, exited', async () => {
   const spec = attemptSpec([step('true')]);
-  const { id } = await mesh.startAttempt(spec);
-  const accepted = await mesh.wait('attempt.accepted', (data) => data.command === id);
-  expect(accepted.seq).toBe(1);
-  const exited = await mesh.wait('attempt.exited', (_data, { subject }) =>
-    subject.includes(spec.task),
-  );
+  const exited = await run(spec);
   expect(exited.data).toMatchObject({ outcome: 'passed', reason: null, logBytes: 0, proven: true });
-  expect(
-    mesh.events
-      .filter(({ subject }) => subject.includes(`.${spec.task}.`))
-      .map(({ message }) => message.name),
-  ).toEqual(['attempt.accepted', 'attempt.step_started', 'attempt.exited']);
+  expect(mesh.namesOf(spec)).toEqual([
+    'attempt.accepted',
+    'attempt.step_started',
+    'attempt.exited',
+  ]);
+  expect(exited.seq).toBe(3);
 });
 
 test('output is stored before exited, with both streams told apart', async () => {
-  const spec = attemptSpec([step('printf out; printf err >&2')]);
-  await mesh.startAttempt(spec);
-  const exited = await mesh.wait('attempt.exited', (_data, { subject }) =>
-    subject.includes(spec.task),
-  );
-  expect(exited.data.logBytes).toBe(6);
+  const spec = attemptSpec([
+    step('printf one', { step: 'setup' }),
+    step('printf out; printf err >&2'),
+    step('printf two', { step: 'teardown' }),
+  ]);
+  const exited = await run(spec);
+  expect(exited.data.logBytes).toBe(12);
   const log = await mesh.log(spec);
-  expect([log.stdout.toString(), log.stderr.toString()]).toEqual(['out', 'err']);
+  expect([log.stdout.toString(), log.stderr.toString()]).toEqual(['oneouttwo', 'err']);
+});
+
+test('20 MB of random bytes on both streams arrive byte for byte', async () => {
+  const script = `
+    head -c 10000000 /dev/urandom > a; head -c 10000000 /dev/urandom > b
+    cat a & cat b >&2 & wait`;
+  const spec = attemptSpec([step(script)]);
+  const exited = await run(spec);
+  expect(exited.data).toMatchObject({ outcome: 'passed', logBytes: 20_000_000, logGaps: [] });
+  await until(async () => (await mesh.log(spec)).both.length === 20_000_000, 'the whole log');
+  const log = await mesh.log(spec);
+  const work = join(mesh.state, 'attempts', spec.run, spec.task, '1', 'work');
+  const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+  expect(log.gaps).toBe(0);
+  expect(sha(log.stdout)).toBe(sha(await readFile(join(work, 'a'))));
+  expect(sha(log.stderr)).toBe(sha(await readFile(join(work, 'b'))));
+});
+
+test.each([
+  ['exit', 'echo no such thing >&2; exit 3', 'exit', 'run: exit status 3: no such thing'],
+  ['signal', 'kill -SEGV $$', 'signal', 'run: killed by SIGSEGV'],
+])('a failure has stage, class and one line: %s', async (_name, script, klass, reason) => {
+  const exited = await run(attemptSpec([step(script)]));
+  expect(exited.data).toMatchObject({ outcome: 'failed', stage: 'run', class: klass, reason });
+});
+
+test('a program that is not there fails as exec, naming it', async () => {
+  const exited = await run(attemptSpec([step('', { argv: ['no-such-program-x'] })]));
+  expect(exited.data).toMatchObject({ outcome: 'failed', stage: 'run', class: 'exec' });
+  expect(exited.data.reason).toContain('no-such-program-x');
+});
+
+test('a preflight that fails with onFail skip skips with its message, and nothing else runs', async () => {
+  const preflight = {
+    step: 'preflight',
+    onFail: 'skip',
+    message: 'sysbench is not installed',
+  } as const;
+  const spec = attemptSpec([
+    step('', { argv: ['no-such-program-x'], ...preflight }),
+    step('true'),
+    step('true', { step: 'teardown' }),
+  ]);
+  const exited = await run(spec);
+  expect(exited.data).toMatchObject({ outcome: 'skipped', reason: 'sysbench is not installed' });
+  expect(exited.data.steps).toHaveLength(1);
+});
+
+test('the budget ends it as timed_out, the teardown still runs and its failure changes nothing', async () => {
+  const steps = [step('sleep 600'), step('echo oops >&2; exit 9', { step: 'teardown' })];
+  const exited = await run(attemptSpec(steps, { budgetMs: 300 }));
+  expect(exited.data).toMatchObject({
+    outcome: 'timed_out',
+    stage: 'run',
+    class: 'timeout',
+    teardownFailure: 'teardown: exit status 9: oops',
+    proven: true,
+    survivors: [],
+  });
+});
+
+test('the environment says what the attempt is and nothing of the mesh', async () => {
+  const spec = attemptSpec([step('env; echo dir=$PWD', { env: { MINE: '1' } })], {
+    axes: { block_size: 64, 'cc-flags': '-O2' },
+    suiteDir: '/tmp',
+    budgetMs: 60_000,
+  });
+  await run(spec);
+  const lines = (await mesh.log(spec)).stdout.toString().split('\n');
+  const dir = join(mesh.state, 'attempts', spec.run, spec.task, '1');
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      `BENCHMESH_RUN=${RUN}`,
+      `BENCHMESH_TASK=${spec.task}`,
+      'BENCHMESH_ATTEMPT=1',
+      'BENCHMESH_SUITE_DIR=/tmp',
+      'BENCHMESH_AXIS_BLOCK_SIZE=64',
+      'BENCHMESH_AXIS_CC_FLAGS=-O2',
+      'PYTHONUNBUFFERED=1',
+      'MINE=1',
+      `BENCHMESH_REPORT=${dir}/report`,
+      `dir=${dir}/work`,
+    ]),
+  );
+  expect(lines.some((line) => /^BENCHMESH_(CHECKPOINT|SERVER|HOME)=/.test(line))).toBe(false);
+});
+
+test('the report channel: phases forward only, progress, metrics, one malformed line said once', async () => {
+  const script = `
+    r=$BENCHMESH_REPORT
+    echo 'phase prepare' >> $r; echo 'progress 0.5' >> $r
+    echo '{"phase":"measure","metric":"tps","value":812.5,"unit":"tok/s"}' >> $r
+    echo 'phase prepare' >> $r; echo 'nonsense' >> $r; echo 'phase unknown' >> $r
+    printf 'metric late 3 ms' >> $r`;
+  const spec = attemptSpec([step(script)], { phases: ['prepare', 'measure'] });
+  const exited = await run(spec);
+  expect(mesh.of(spec, 'attempt.phase').map(({ data }) => data.phase)).toEqual([
+    'prepare',
+    'measure',
+  ]);
+  expect(mesh.of(spec, 'attempt.report_malformed')).toHaveLength(1);
+  expect(exited.data.metrics).toEqual([
+    { name: 'tps', value: 812.5, unit: 'tok/s', direction: 'none' },
+    { name: 'late', value: 3, unit: 'ms', direction: 'none' },
+  ]);
+});
+
+test('metrics come from output and files; a missing required one fails stage collect', async () => {
+  const metric = { unit: 's', direction: 'lower', required: true } as const;
+  const regex = {
+    kind: 'regex',
+    pattern: 'took (?<value>[0-9.]+)',
+    flags: '',
+    stream: 'stdout',
+  } as const;
+  const metrics = [
+    { ...metric, name: 'time', from: regex },
+    {
+      ...metric,
+      name: 'rate',
+      from: { kind: 'json_file', file: 'out.json', path: 'a[0].rate' } as const,
+    },
+  ];
+  const script = `echo took 1.5; echo '{"a":[{"rate":7}]}' > out.json`;
+  const good = await run(attemptSpec([step(script)], { metrics }));
+  expect(good.data).toMatchObject({ outcome: 'passed' });
+  expect(good.data.metrics.map(({ name, value }) => [name, value])).toEqual([
+    ['time', 1.5],
+    ['rate', 7],
+  ]);
+  const bad = await run(attemptSpec([step('echo nothing')], { metrics }));
+  expect(bad.data).toMatchObject({ outcome: 'failed', stage: 'collect', class: 'result' });
+});
+
+test('checkpoints and results are stored by hash; the next attempt begins with the checkpoint', async () => {
+  const files = { checkpoints: ['ck/*.bin'], files: ['*.txt'] };
+  const write = 'mkdir ck; head -c 600000 /dev/zero > ck/a.bin; echo hi > r.txt; exit 1';
+  const first = attemptSpec([step(write)], files);
+  await run(first);
+  const stored = mesh.of(first, 'attempt.file_stored').map(({ data }) => data.file);
+  expect(stored.map(({ kind, path, chunks }) => [kind, path, chunks])).toEqual([
+    ['checkpoint', 'ck/a.bin', 3],
+    ['result', 'r.txt', 1],
+  ]);
+  const sha = stored[1]?.sha256 ?? '';
+  const chunk = await lastMessage(mesh.connection, 'BM_FILES', subjects.file(AGENT, sha, 0));
+  expect(chunk.kind === 'found' && Buffer.from(chunk.message.data).toString()).toBe('hi\n');
+  const again = attemptSpec([step('test -s ck/a.bin && echo $BENCHMESH_CHECKPOINT')], {
+    ...files,
+    task: first.task,
+    n: 2,
+  });
+  await run(again);
+  expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\/2\/work\/ck\/a\.bin$/);
+});
+
+test('queued attempts start by priority, then arrival, on the slots there are', async () => {
+  const hold = [step('sleep 600'), step('sleep 600')].map((each) => attemptSpec([each]));
+  for (const spec of hold) await mesh.startAttempt(spec);
+  for (const spec of hold) await mesh.began(spec);
+  const low = attemptSpec([step('true')], { needs: { slots: 2, cpus: 0, exclusive: false } });
+  const high = attemptSpec([step('true')], { needs: { slots: 2, cpus: 0, exclusive: false } });
+  await mesh.startAttempt(low);
+  await mesh.startAttempt(high, { priority: 5 });
+  await mesh.wait('attempt.accepted', (_data, { subject }) => subject.includes(`.${high.task}.`));
+  for (const spec of hold) await mesh.stop(spec.run, spec.task, { now: true });
+  await Promise.all([low, high].map((spec) => mesh.exited(spec)));
+  const order = mesh.events
+    .filter(({ message }) => message.name === 'attempt.step_started')
+    .map(({ subject }) => subject.split('.')[6]);
+  expect(order.indexOf(high.task)).toBeLessThan(order.indexOf(low.task));
+});
+
+test('a repeated start is one attempt, a revoke of a queued one is its last word', async () => {
+  const hold = attemptSpec([step('sleep 600')], { needs: { slots: 2, cpus: 0, exclusive: false } });
+  await mesh.startAttempt(hold);
+  await mesh.startAttempt(hold);
+  await mesh.began(hold);
+  const queued = attemptSpec([step('true')]);
+  await mesh.startAttempt(queued);
+  const answers = [];
+  for (const task of [queued.task, hold.task, 'never-seen']) {
+    const data = { run: RUN, task, n: 1 };
+    const { id } = await mesh.command(
+      subjects.command(AGENT, 'revoke', RUN),
+      'command.revoke',
+      data,
+    );
+    const answer = await mesh.wait('command.revoke_answered', (_data, { subject }) =>
+      subject.endsWith(id),
+    );
+    answers.push(answer.data.answer);
+  }
+  expect(answers).toEqual(['revoked', 'started', 'unknown']);
+  await mesh.stop(hold.run, hold.task, { now: true });
+  await mesh.exited(hold);
+  expect(mesh.namesOf(hold).filter((name) => name === 'attempt.accepted')).toHaveLength(1);
+  expect(mesh.namesOf(queued)).toEqual(['attempt.accepted']);
+});
+
+test('a message that cannot be read is answered, and the next one is handled', async () => {
+  const subject = subjects.command(AGENT, 'start', RUN);
+  const type = 'benchmesh.command.v9.start';
+  const unknown = { specversion: '1.0', id: 'x', source: '/test', type, time: '', data: {} };
+  await publishEvent(mesh.connection, subject, Buffer.from(JSON.stringify(unknown)));
+  await publishEvent(mesh.connection, subject, Buffer.from('not json'));
+  const misplaced = subjects.command(AGENT, 'drain', RUN);
+  await mesh.command(misplaced, 'command.release', { run: RUN });
+  await until(() => mesh.find('message.rejected').length === 3, 'three rejections');
+  expect(mesh.find('message.rejected').map(({ data }) => data.type)).toEqual([
+    type,
+    null,
+    'command.release',
+  ]);
+  expect(mesh.find('message.rejected')[0]?.data.reason).toContain('version 9 of command.start');
+  expect((await run(attemptSpec([step('true')]))).data.outcome).toBe('passed');
+});
+
+test('release drops the folders of the run, twice is the same', async () => {
+  const dir = join(mesh.state, 'attempts', RUN);
+  expect(existsSync(dir)).toBe(true);
+  const release = () =>
+    mesh.command(subjects.command(AGENT, 'release', RUN), 'command.release', { run: RUN });
+  await release();
+  await until(() => !existsSync(dir), 'the folder to be gone');
+  await release();
+  const next = attemptSpec([step('true')], { run: '2026-01-02_03-04-05-next' });
+  expect((await run(next)).data.outcome).toBe('passed');
 });

@@ -85,6 +85,13 @@ export interface TestMesh {
     name: N,
     where?: (data: MessageData<N>, seen: Seen) => boolean,
   ): Promise<MessageOf<N>>;
+  /** The events of one attempt, by name. */
+  of<N extends MessageName>(spec: AttemptSpec, name: N): MessageOf<N>[];
+  namesOf(spec: AttemptSpec): MessageName[];
+  began(spec: AttemptSpec): Promise<MessageOf<'attempt.step_started'>>;
+  exited(spec: AttemptSpec): Promise<MessageOf<'attempt.exited'>>;
+  /** What an operator's `stop` publishes. */
+  stop(run: string, task: string | null, how?: { graceMs?: number; now?: boolean }): Promise<Sent>;
   log(spec: AttemptSpec): Promise<{ stdout: Buffer; stderr: Buffer; both: Buffer; gaps: number }>;
   close(): Promise<void>;
 }
@@ -147,9 +154,33 @@ export async function startTestMesh(options: TestServerOptions = {}): Promise<Te
       throw new Error(`command not stored: ${JSON.stringify(outcome)}`);
     return { id, sequence: outcome.sequence };
   };
+  const wait: TestMesh['wait'] = (name, where = () => true) =>
+    until(
+      () => find(name, where)[0],
+      `event ${name}; seen ${events.map(({ message }) => message.name).join(' ')}`,
+    );
+  const isOf =
+    (spec: AttemptSpec) =>
+    (_data: unknown, { subject }: Seen): boolean =>
+      subject === subjects.attemptEvents(AGENT, spec);
   return {
     server,
     connection,
+    wait,
+    of: (spec, name) => find(name, isOf(spec)),
+    namesOf: (spec) =>
+      events.filter((seen) => isOf(spec)(null, seen)).map(({ message }) => message.name),
+    began: (spec) => wait('attempt.step_started', isOf(spec)),
+    exited: (spec) => wait('attempt.exited', isOf(spec)),
+    stop: (run, task, { graceMs, now = false } = {}) =>
+      command(subjects.stop(), 'command.stop', {
+        run,
+        task,
+        graceMs: graceMs ?? null,
+        now,
+        by: 'tester',
+        reason: 'a test',
+      }),
     dir,
     state,
     events,
@@ -177,11 +208,6 @@ export async function startTestMesh(options: TestServerOptions = {}): Promise<Te
         afterStop,
         priority,
       }),
-    wait: (name, where = () => true) =>
-      until(
-        () => find(name, where as never)[0] as never,
-        `event ${name}; seen ${events.map((seen) => seen.message.name).join(' ')}`,
-      ),
     log: (spec) => readLog(connection, spec),
     close: async () => {
       await Promise.all(agents.map(kill));
