@@ -39,7 +39,13 @@ export const MeshFile = z.object({
   bootId: z.string(),
   server: Part.extend({ url: z.string(), credentialFile: z.string() }),
   coordinator: Part.extend({ id: z.string(), resultsDir: z.string() }).nullable(),
-  agent: Part.extend({ id: z.string(), stateDir: z.string() }).nullable(),
+  agent: Part.extend({
+    id: z.string(),
+    stateDir: z.string(),
+    /** As `up` was told; kept when the agent is started again. */
+    slots: z.number().int().positive().nullable(),
+    rung: z.enum(['auto', 'subreaper', 'scan']),
+  }).nullable(),
 });
 export type MeshFile = z.infer<typeof MeshFile>;
 

@@ -1,0 +1,48 @@
+/** Every command, in the order of the help. Loaded only when used, so that start-up stays quick. */
+import type { CommandModule } from '../command.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'run', summary: 'run a suite and show its results', load: () => import('./run.ts') },
+  {
+    name: 'plan',
+    summary: 'show what a suite expands to; runs nothing',
+    load: () => import('./plan.ts'),
+  },
+  { name: 'runs', summary: 'list runs, live and finished', load: () => import('./runs.ts') },
+  { name: 'show', summary: 'show one run', load: () => import('./show.ts') },
+  { name: 'tasks', summary: 'list the tasks of a run', load: () => import('./tasks.ts') },
+  { name: 'watch', summary: 'follow a run until it ends', load: () => import('./watch.ts') },
+  { name: 'logs', summary: 'print what benchmarks wrote', load: () => import('./logs.ts') },
+  {
+    name: 'results',
+    summary: 'print the measurements of a run',
+    load: () => import('./results.ts'),
+  },
+  { name: 'stop', summary: 'stop a run or a task, and prove it', load: () => import('./stop.ts') },
+  {
+    name: 'audit',
+    summary: 'fold the log of a run again and compare',
+    load: () => import('./audit.ts'),
+  },
+  { name: 'events', summary: 'print the event log', load: () => import('./events.ts') },
+  { name: 'agents', summary: 'list agents', load: () => import('./agents.ts') },
+  { name: 'up', summary: 'start a local mesh that stays', load: () => import('./up.ts') },
+  { name: 'down', summary: 'end the local mesh', load: () => import('./down.ts') },
+  {
+    name: 'doctor',
+    summary: 'check the mesh and say what to do',
+    load: () => import('./doctor.ts'),
+  },
+  { name: 'agent', summary: 'run an agent in the foreground', load: () => import('./agent.ts') },
+  {
+    name: 'coordinator',
+    summary: 'run a coordinator in the foreground',
+    load: () => import('./coordinator.ts'),
+  },
+];

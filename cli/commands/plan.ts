@@ -1,0 +1,93 @@
+/** `benchmesh plan FILE`: what a suite expands to, and how wide it will run. Runs nothing. */
+import type { Command } from 'commander';
+import { expandTasks } from '#protocol/suite/expand.ts';
+import { planRun, type PlanHost } from '#protocol/suite/plan.ts';
+import { availableParallelism } from 'node:os';
+import {
+  integerOption,
+  withExamples,
+  withJson,
+  withMesh,
+  type JsonFlag,
+  type MeshFlags,
+} from '../command.ts';
+import { openIfAny } from '../mesh/find-mesh.ts';
+import { axesText, plural } from '../output/format.ts';
+import { table } from '../output/table.ts';
+import { terminal } from '../output/terminal.ts';
+import { readFleet } from '../runs/fleet.ts';
+import { readSuite, type SuiteFlags } from '../runs/read-suite.ts';
+import { withSuite } from './run.ts';
+
+interface PlanFlags extends MeshFlags, JsonFlag, SuiteFlags {
+  readonly limit: number;
+}
+
+export function build(command: Command): void {
+  withMesh(withJson(withSuite(command))).addOption(
+    integerOption('--limit <n>', 'list at most so many tasks', 0).default(50),
+  );
+  withExamples(command, [
+    'benchmesh plan examples/openssl-speed.yaml',
+    'benchmesh plan suite.yaml --only size=1 --json',
+  ]);
+  command.action(async (file: string, flags: PlanFlags) => {
+    const { suite } = await readSuite(file, flags);
+    const { hosts, from } = await hostsOf(flags);
+    const plan = planRun(suite, hosts);
+    const tasks = expandTasks(suite);
+    const listed = tasks.slice(0, flags.limit);
+    if (flags.json === true) {
+      const rows = listed.map(({ id, index, axes, repeat }) => ({ id, index, axes, repeat }));
+      terminal.printJson('plan', { suite: suite.name, ...plan, hosts: from, list: rows });
+      return;
+    }
+    const { style, width } = terminal;
+    terminal.print(
+      `${style.bold(suite.name)}: ${plural(plan.tasks, 'task')}: ${plural(plan.cells, 'cell')} x ${plural(plan.repeats, 'repeat')}`,
+    );
+    terminal.print(`parallel: ${plan.why} (${from})`);
+    for (const warning of plan.warnings) terminal.print(style.warn(`warning: ${warning}`));
+    const columns = [
+      { header: 'id', value: (task: (typeof tasks)[number]) => task.id },
+      {
+        header: 'axes',
+        value: (task: (typeof tasks)[number]) => axesText(task.axes),
+        shrinkTo: 12,
+      },
+      {
+        header: 'repeat',
+        value: (task: (typeof tasks)[number]) => String(task.repeat),
+        align: 'right' as const,
+      },
+    ];
+    if (listed.length > 0)
+      terminal.printLines(table(listed, columns, { width, paintHeader: style.dim }));
+    if (tasks.length > listed.length)
+      terminal.print(`... and ${tasks.length - listed.length} more (--limit)`);
+  });
+}
+
+/** The agents of the mesh, or the one that a local mesh on this host would have. */
+async function hostsOf(flags: PlanFlags): Promise<{ hosts: PlanHost[]; from: string }> {
+  const mesh = await openIfAny(flags, 'plan');
+  if (mesh === null) {
+    const cores = availableParallelism();
+    return {
+      hosts: [{ hostId: 'local', slots: cores, cpus: cores }],
+      from: 'a local mesh on this host',
+    };
+  }
+  try {
+    const fleet = await readFleet(mesh.connection);
+    const hosts = fleet.agents.flatMap((agent) =>
+      agent.registration === null || agent.state !== 'ready' ? [] : [agent.registration],
+    );
+    return {
+      hosts,
+      from: `agents of the mesh: ${hosts.map((host) => host.agent).join(', ') || 'none'}`,
+    };
+  } finally {
+    await mesh.close();
+  }
+}

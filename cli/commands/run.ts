@@ -1,0 +1,152 @@
+/** `benchmesh run FILE`: submits a suite, shows it run, ends with its results. */
+import { Option, type Command } from 'commander';
+import { isRunId } from '#protocol/messages/ids.ts';
+import { EXIT, MeshError } from '#protocol/messages/errors.ts';
+import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
+import { resultRows } from '#protocol/fold/results-fold.ts';
+import { runView, taskViews } from '#protocol/fold/run-view.ts';
+import {
+  collect,
+  exitWith,
+  withExamples,
+  withJson,
+  withMesh,
+  type JsonFlag,
+  type MeshFlags,
+} from '../command.ts';
+import { openMesh, resultsDirOf, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
+import { namedResultsDir, operator } from '../mesh/home.ts';
+import { startLocalMesh } from '../mesh/start-mesh.ts';
+import { deadParts } from '../mesh/supervise.ts';
+import { plural } from '../output/format.ts';
+import { exitOfRun, printEnd } from '../output/run-end.ts';
+import { terminal } from '../output/terminal.ts';
+import { attend } from '../runs/attend-run.ts';
+import { readSuite, type SuiteFlags } from '../runs/read-suite.ts';
+import { submit } from '../runs/submit.ts';
+
+export interface RunFlags extends MeshFlags, JsonFlag, SuiteFlags {
+  readonly detach?: boolean;
+  readonly ifBusy: 'queue' | 'reject';
+  readonly id?: string;
+  readonly label: readonly string[];
+}
+
+export function withSuite(command: Command): Command {
+  return command
+    .argument('<file>', 'the suite; - reads standard input')
+    .option('--set <key=value>', 'set a key or a var of the suite; repeatable', collect, [])
+    .option('--only <axis=value>', 'only cells with this value; repeatable', collect, [])
+    .option('--profile <name>', 'use a profile of the suite');
+}
+
+export function build(command: Command): void {
+  withMesh(withJson(withSuite(command)))
+    .option('--detach', 'print the id of the run and return')
+    .addOption(
+      new Option(
+        '--if-busy <what>',
+        'when other runs are live: wait behind them, or end with status 6',
+      )
+        .choices(['queue', 'reject'])
+        .default('queue'),
+    )
+    .option('--id <run>', 'the id of the run: the same submit repeated is one run')
+    .option('--label <key=value>', 'recorded with the run; repeatable', collect, []);
+  command.addHelpText(
+    'after',
+    `
+Without --server, BENCHMESH_SERVER or a local mesh that is up, starts one, which ends by itself
+after a minute without work. Ctrl-C stops the run and waits for the proof; a second Ctrl-C leaves
+the run to the mesh. Ends with 0 when every task passed, 3 when one failed, 1 when somebody
+stopped the run.`,
+  );
+  withExamples(command, [
+    'benchmesh run examples/openssl-speed.yaml',
+    'benchmesh run suite.yaml --profile quick --only algorithm=sha256 --set repeats=5 --detach',
+  ]);
+  command.action(async (file: string, flags: RunFlags) => {
+    if (flags.id !== undefined && !isRunId(flags.id))
+      throw new MeshError('usage', `--id "${flags.id}" must look like 2026-02-13_14-30-45-k3f9`);
+    const labels = labelsOf(flags.label);
+    const { suite, text, file: suiteFile } = await readSuite(file, flags);
+    const mesh = await ensureMesh(flags);
+    try {
+      const reply = await submit(mesh.connection, {
+        run: flags.id ?? null,
+        suite,
+        suiteText: text,
+        suiteFile,
+        by: operator(),
+        ifBusy: flags.ifBusy,
+        labels,
+      });
+      if (reply.behind.length > 0) terminal.note(`queued behind ${reply.behind.join(', ')}`);
+      if (!reply.created) terminal.note(`run ${reply.run} was submitted before`);
+      if (flags.detach === true) {
+        const { run, created, tasks, behind } = reply;
+        if (flags.json === true) terminal.printJson('submitted', { run, created, tasks, behind });
+        else terminal.print(run);
+        return;
+      }
+      terminal.note(`run ${reply.run}: ${plural(reply.tasks, 'task')}`);
+      await toEnd(mesh, reply.run, flags);
+    } finally {
+      await mesh.close();
+    }
+  });
+}
+
+/** The mesh to use; a local one is started, or completed where parts of it are dead. */
+async function ensureMesh(flags: RunFlags): Promise<OpenMesh> {
+  const target = targetOf(flags);
+  if (target.kind === 'local') {
+    const mesh = await readMeshFile(target.home);
+    if (mesh === null || deadParts(mesh).length > 0) {
+      const resultsDir = namedResultsDir(flags.results);
+      const { started } = await startLocalMesh({
+        home: target.home,
+        stays: false,
+        ...(resultsDir === null ? {} : { resultsDir }),
+      });
+      if (started.length > 0) terminal.note(`local mesh: started ${started.join(', ')}`);
+    }
+  }
+  return openMesh(flags, 'run');
+}
+
+async function toEnd(mesh: OpenMesh, run: string, flags: RunFlags): Promise<void> {
+  const resultsDir = await resultsDirOf(flags);
+  const end = await attend(mesh, { run, resultsDir });
+  if (end.kind === 'detached') {
+    terminal.note(`run ${run} is left to the mesh: benchmesh watch ${run} comes back to it`);
+    process.exitCode = EXIT.interrupted;
+    return;
+  }
+  const { fold, directory } = end;
+  if (flags.json === true) {
+    const tasks = taskViews(fold);
+    const results = resultRows(tasks, { partial: false });
+    terminal.printJson('run_end', {
+      sequence: fold.sequence,
+      run: runView(fold),
+      results,
+      directory,
+    });
+  } else {
+    printEnd(fold, directory);
+  }
+  if (end.kind === 'interrupted') process.exitCode = EXIT.interrupted;
+  else exitWith(exitOfRun(fold));
+}
+
+/** `key=value` each. Pure. */
+export function labelsOf(texts: readonly string[]): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new MeshError('usage', `--label "${text}" must be key=value`);
+    labels[text.slice(0, at)] = text.slice(at + 1);
+  }
+  return labels;
+}

@@ -1,0 +1,59 @@
+/** `benchmesh show RUN`: one run, folded here from its log or its directory. */
+import type { Command } from 'commander';
+import { attemptViews, runView, taskView } from '#protocol/fold/run-view.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
+import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
+import { currentLines, failureLines, runLines } from '../output/run-text.ts';
+import { taskLines } from '../output/task-text.ts';
+import { terminal } from '../output/terminal.ts';
+import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
+import { matchTask, parseTarget } from '../runs/match.ts';
+import { taskViews } from '#protocol/fold/run-view.ts';
+
+interface ShowFlags extends MeshFlags, JsonFlag {}
+
+export function build(command: Command): void {
+  withMesh(withJson(command.argument('<run[/task]>', 'id, a unique part of it, or latest')));
+  command.addHelpText(
+    'after',
+    `
+With --json the value carries the stream sequence it was folded at: at equal sequence everybody
+gets the same bytes.`,
+  );
+  withExamples(command, ['benchmesh show latest', 'benchmesh show k3f9/d2xq --json']);
+  command.action(async (text: string, flags: ShowFlags) => {
+    const target = parseTarget(text);
+    await withRun(flags, target.run, async (found) => {
+      const fold = await readRun(found);
+      if (target.task !== null) showTask(fold, matchTask(target.task, fold.tasks.keys()), flags);
+      else showRun(fold, found, flags);
+    });
+  });
+}
+
+function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
+  const run = runView(fold);
+  if (run === null) throw new MeshError('not_found', `there is no run ${fold.run}`);
+  if (flags.json === true) {
+    terminal.printJson('run', { sequence: fold.sequence, run });
+    return;
+  }
+  const { style, width } = terminal;
+  const directory = found.kind === 'archived' ? found.directory : null;
+  terminal.printLines(runLines(run, { style, directory }));
+  terminal.printLines(currentLines(run, { style, width }));
+  terminal.printLines(failureLines(run.id, taskViews(fold), { style, limit: 10 }));
+}
+
+function showTask(fold: RunFold, id: string, flags: ShowFlags): void {
+  const task = fold.tasks.get(id);
+  if (task === undefined) throw new MeshError('not_found', `there is no task ${id}`);
+  const view = taskView(fold, task);
+  const attempts = attemptViews(task);
+  if (flags.json === true) {
+    terminal.printJson('task', { sequence: fold.sequence, task: view, attempts });
+    return;
+  }
+  terminal.printLines(taskLines(fold.run, { task: view, attempts }, terminal.style));
+}

@@ -1,0 +1,84 @@
+/** `benchmesh tasks RUN`: every task, in the order of the matrix. */
+import { Option, type Command } from 'commander';
+import { taskViews, type TaskView } from '#protocol/fold/run-view.ts';
+import { TASK_OUTCOMES, TaskState } from '#protocol/messages/outcome.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
+import {
+  integerOption,
+  withExamples,
+  withJson,
+  withMesh,
+  type JsonFlag,
+  type MeshFlags,
+} from '../command.ts';
+import { taskColumns } from '../output/run-text.ts';
+import { table } from '../output/table.ts';
+import { terminal } from '../output/terminal.ts';
+import { readRun, withRun } from '../runs/find-run.ts';
+import { matchTask } from '../runs/match.ts';
+
+interface TasksFlags extends MeshFlags, JsonFlag {
+  readonly status?: string;
+  readonly limit: number;
+  readonly after?: string;
+}
+
+const STATUSES = [...TaskState.options, ...TASK_OUTCOMES, 'unreachable'];
+
+export function build(command: Command): void {
+  withMesh(withJson(command.argument('<run>', 'id, a unique part of it, or latest')))
+    .addOption(
+      new Option('--status <status>', 'only these: a state or an outcome').choices(STATUSES),
+    )
+    .addOption(integerOption('--limit <n>', 'at most so many', 1).default(100))
+    .option('--after <task>', 'go on after this task');
+  withExamples(command, [
+    'benchmesh tasks latest --status failed',
+    'benchmesh tasks k3f9 --limit 20 --after d2xq',
+  ]);
+  command.action(async (text: string, flags: TasksFlags) => {
+    await withRun(flags, text, async (found) => {
+      const fold = await readRun(found);
+      const page = pageOf(taskViews(fold), flags);
+      if (flags.json === true) {
+        terminal.printJson('tasks', {
+          sequence: fold.sequence,
+          run: fold.run,
+          tasks: page.tasks,
+          more: page.left > 0,
+        });
+        return;
+      }
+      const { style, width } = terminal;
+      terminal.printLines(table(page.tasks, taskColumns(style), { width, paintHeader: style.dim }));
+      const last = page.tasks.at(-1);
+      if (page.left > 0 && last !== undefined) {
+        terminal.note(`${page.left} more: benchmesh tasks ${fold.run} --after ${last.id}`);
+      }
+    });
+  });
+}
+
+/** The tasks asked for, and how many of them come after. Pure. */
+export function pageOf(
+  all: readonly TaskView[],
+  flags: Pick<TasksFlags, 'status' | 'limit' | 'after'>,
+): { tasks: TaskView[]; left: number } {
+  let from = 0;
+  if (flags.after !== undefined) {
+    const id = matchTask(
+      flags.after,
+      all.map((task) => task.id),
+    );
+    from = all.findIndex((task) => task.id === id) + 1;
+    if (from === 0) throw new MeshError('not_found', `there is no task ${flags.after}`);
+  }
+  const wanted = all.slice(from).filter((task) => hasStatus(task, flags.status));
+  return { tasks: wanted.slice(0, flags.limit), left: Math.max(0, wanted.length - flags.limit) };
+}
+
+function hasStatus(task: TaskView, status: string | undefined): boolean {
+  if (status === undefined) return true;
+  if (status === 'unreachable') return task.unreachable;
+  return task.outcome === status || task.state === status;
+}

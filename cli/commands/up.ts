@@ -1,0 +1,94 @@
+/** `benchmesh up`: a local mesh that stays. Starts what is missing, so it also heals. */
+import { Option, type Command } from 'commander';
+import {
+  durationOption,
+  integerOption,
+  withExamples,
+  withJson,
+  type JsonFlag,
+} from '../command.ts';
+import { homeDir, namedResultsDir } from '../mesh/home.ts';
+import { startLocalMesh, type StartedMesh, type StartOptions } from '../mesh/start-mesh.ts';
+import { terminal } from '../output/terminal.ts';
+
+interface UpFlags extends JsonFlag {
+  readonly detach?: boolean;
+  readonly slots?: number;
+  readonly rung?: 'auto' | 'subreaper' | 'scan';
+  readonly port?: number;
+  readonly results?: string;
+  readonly ready: number;
+}
+
+export function build(command: Command): void {
+  withJson(command)
+    .option('--detach', 'return when the mesh is up; benchmesh down ends it')
+    .addOption(integerOption('--slots <n>', 'slots of the agent; default one per core', 1))
+    .addOption(
+      new Option('--rung <rung>', 'how processes are supervised')
+        .choices(['auto', 'subreaper', 'scan'])
+        .default(undefined, 'auto, or as before'),
+    )
+    .addOption(integerOption('--port <n>', 'port of the server; default a free one, then kept', 1))
+    .option(
+      '--results <dir>',
+      'where finished runs go; else BENCHMESH_RESULTS, else $BENCHMESH_HOME/results',
+    )
+    .addOption(
+      durationOption('--ready <duration>', 'how long the parts may take to answer').default(
+        60_000,
+        '60s',
+      ),
+    );
+  command.addHelpText(
+    'after',
+    `
+Starts nats-server, coordinator and one agent, whichever is missing, and keeps them. Without
+--detach it stays in the foreground, starts parts again that die, and ends the mesh on Ctrl-C:
+runs that are live are stopped first; a second Ctrl-C leaves everything running.`,
+  );
+  withExamples(command, ['benchmesh up --detach', 'benchmesh up --slots 4']);
+  command.action(async (flags: UpFlags) => {
+    const options = optionsOf(flags);
+    const started = await startLocalMesh(options);
+    if (flags.detach === true || flags.json === true) {
+      report(started, flags);
+      return;
+    }
+    report(started, flags);
+    const { superviseUntilEnd } = await import('../mesh/supervise.ts');
+    await superviseUntilEnd(options);
+  });
+}
+
+function optionsOf(flags: UpFlags): StartOptions {
+  const resultsDir = namedResultsDir(flags.results);
+  return {
+    home: homeDir(),
+    stays: true,
+    readyMs: flags.ready,
+    ...(resultsDir === null ? {} : { resultsDir }),
+    ...(flags.slots === undefined ? {} : { slots: flags.slots }),
+    ...(flags.rung === undefined ? {} : { rung: flags.rung }),
+    ...(flags.port === undefined ? {} : { port: flags.port }),
+  };
+}
+
+function report({ mesh, started }: StartedMesh, flags: UpFlags): void {
+  const home = homeDir();
+  if (flags.json === true) {
+    terminal.printJson('mesh', { home, started, mesh });
+    return;
+  }
+  const { style } = terminal;
+  const parts = [
+    ['server', mesh.server.pid, `${mesh.server.url}, log ${mesh.server.logFile}`],
+    ['coordinator', mesh.coordinator?.pid, `results in ${mesh.coordinator?.resultsDir ?? '-'}`],
+    ['agent', mesh.agent?.pid, `${mesh.agent?.id ?? '-'}, state in ${mesh.agent?.stateDir ?? '-'}`],
+  ] as const;
+  terminal.print(`${style.bold('mesh is up')} in ${home}`);
+  for (const [name, pid, about] of parts) {
+    const how = started.includes(name) ? style.good('started') : 'running';
+    terminal.print(`  ${name.padEnd(11)}  ${how}  pid ${pid ?? '-'}  ${about}`);
+  }
+}

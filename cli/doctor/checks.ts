@@ -1,0 +1,175 @@
+/** What `doctor` looks at. Each check never rejects: what goes wrong is its finding. */
+import { constants } from 'node:fs';
+import { access, mkdir, statfs } from 'node:fs/promises';
+import { InfoReply } from '#protocol/messages/api.ts';
+import { toError } from '#protocol/messages/errors.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { readSettings, serverPaths } from '#protocol/nats/server-files.ts';
+import { call } from '#protocol/nats/rpc.ts';
+import { streamState } from '#protocol/nats/stream-read.ts';
+import { compareStreams, STREAMS, streamConfigs } from '#protocol/nats/streams.ts';
+import type { MeshFile } from '#protocol/runtime/local-mesh.ts';
+import { deadParts } from '../mesh/supervise.ts';
+import { bytes, duration, plural } from '../output/format.ts';
+import { readFleet } from '../runs/fleet.ts';
+
+export interface Check {
+  readonly name: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  /** What was found. */
+  readonly detail: string;
+  /** What to do about it; null where nothing is. */
+  readonly advice: string | null;
+}
+
+const GIB = 1_024 ** 3;
+
+const ok = (name: string, detail: string): Check => ({ name, status: 'ok', detail, advice: null });
+const bad = (
+  status: 'warn' | 'fail',
+  name: string,
+  { detail, advice }: { detail: string; advice: string },
+): Check => ({ name, status, detail, advice });
+
+/** Runs checks; one that fails to look is itself a failed check. */
+export async function guardedCheck(name: string, look: () => Promise<Check[]>): Promise<Check[]> {
+  try {
+    return await look();
+  } catch (error) {
+    return [
+      bad('fail', name, { detail: toError(error).message, advice: 'see the log of the server' }),
+    ];
+  }
+}
+
+export function checkServer(connection: MeshConnection): Check {
+  return ok('server', `nats-server ${connection.serverVersion} at ${connection.url}`);
+}
+
+export async function checkStreams(
+  connection: MeshConnection,
+  home: string | null,
+): Promise<Check[]> {
+  const settings = home === null ? null : await readSettings(serverPaths(home));
+  const limits = { totalBytes: settings?.maxStoreBytes ?? 4 * GIB };
+  const found = await compareStreams(connection, limits);
+  const broken = found.filter((difference) => difference.breaks);
+  const asked = streamConfigs(limits);
+  if (broken.length === 0) {
+    return [ok('streams', `${asked.length} as asked`), ...(await checkFill(connection, limits))];
+  }
+  return broken.map(({ stream, field, asked: want, got }) =>
+    bad('fail', 'streams', {
+      detail: `${stream}: ${field} is ${JSON.stringify(got)}, asked was ${JSON.stringify(want)}`,
+      advice: 'mend it with the nats tool, or let benchmesh up make the streams on a new server',
+    }),
+  );
+}
+
+async function checkFill(
+  connection: MeshConnection,
+  limits: { totalBytes: number },
+): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const { name, max_bytes: most = -1 } of streamConfigs(limits)) {
+    const { bytes: used } = await streamState(connection, name);
+    if (most <= 0 || used < most * 0.8) continue;
+    checks.push(
+      bad(used < most * 0.95 ? 'warn' : 'fail', 'stream space', {
+        detail: `${name} holds ${bytes(used)} of ${bytes(most)}`,
+        advice: 'let runs end and be archived: their events and logs are then dropped',
+      }),
+    );
+  }
+  return checks;
+}
+
+/** The server's clock against this host's, at the middle of the question. */
+export async function checkClock(connection: MeshConnection): Promise<Check[]> {
+  const before = Date.now();
+  const { serverMs } = await streamState(connection, STREAMS.events);
+  const skewMs = serverMs - (before + Date.now()) / 2;
+  const detail = `the server is ${duration(Math.abs(skewMs))} ${skewMs < 0 ? 'behind' : 'ahead of'} this host`;
+  if (Math.abs(skewMs) < 2_000) return [ok('clock', detail)];
+  return [
+    bad('warn', 'clock', { detail, advice: "set both by NTP: dates shown are the server's" }),
+  ];
+}
+
+export async function checkCoordinator(connection: MeshConnection): Promise<Check[]> {
+  const reply = await call(connection, 'info', {}, 3_000).catch((error: unknown) => toError(error));
+  if (reply instanceof Error) {
+    return [
+      bad('fail', 'coordinator', {
+        detail: reply.message,
+        advice: 'benchmesh up starts one; runs wait meanwhile, stops work without it',
+      }),
+    ];
+  }
+  const info = InfoReply.parse(reply);
+  const work = `${plural(info.liveRuns.length, 'live run')}, ${info.assigned} assigned, ${info.pending} pending`;
+  const detail = `${info.coordinator} leads, epoch ${info.epoch}, pid ${info.pid} on ${info.host}: ${work}`;
+  const notices = (info.notices ?? []).map((notice) =>
+    bad('warn', 'coordinator', { detail: notice, advice: 'see its log' }),
+  );
+  return [ok('coordinator', detail), ok('log', `coordinator: ${info.logFile}`), ...notices];
+}
+
+export async function checkAgents(connection: MeshConnection): Promise<Check[]> {
+  const { agents } = await readFleet(connection);
+  if (agents.length === 0) {
+    return [
+      bad('fail', 'agents', { detail: 'no agent has joined', advice: 'benchmesh up starts one' }),
+    ];
+  }
+  return agents.flatMap((agent) => {
+    const name = `agent ${agent.agent}`;
+    const at = agent.registration;
+    if (agent.state === 'stopped') {
+      return [bad('warn', name, { detail: 'has ended', advice: 'start it again' })];
+    }
+    if (agent.unreachable) {
+      return [
+        bad('fail', name, {
+          detail: 'is unreachable: it has been silent past its lease',
+          advice: 'look at its host and its log; benchmesh up starts a local one again',
+        }),
+      ];
+    }
+    if (at === null) return [];
+    const what = `${plural(at.slots, 'slot')}, ${plural(at.cpus, 'CPU')}, supervision rung ${at.rung}`;
+    const rung =
+      at.rung === 'scan' || at.degraded !== null
+        ? bad('warn', name, {
+            detail: `${what}${at.degraded === null ? '' : `: ${at.degraded}`}`,
+            advice: 'stops on this host end as unproven on the scan rung',
+          })
+        : ok(name, what);
+    return [rung, ok('log', `agent ${agent.agent}: ${at.logFile}`)];
+  });
+}
+
+export async function checkDisk(name: string, dir: string): Promise<Check[]> {
+  await mkdir(dir, { recursive: true });
+  await access(dir, constants.W_OK);
+  const { bavail, bsize } = await statfs(dir);
+  const free = bavail * bsize;
+  const detail = `${dir}: ${bytes(free)} free`;
+  if (free >= GIB) return [ok(name, detail)];
+  const status = free < GIB / 10 ? 'fail' : 'warn';
+  return [bad(status, name, { detail, advice: 'free some space' })];
+}
+
+export function checkParts(mesh: MeshFile): Check[] {
+  const dead = deadParts(mesh);
+  const parts = [mesh.server, mesh.coordinator, mesh.agent].filter((part) => part !== null);
+  const pids = parts.map((part) => part.pid).join(', ');
+  if (dead.length === 0)
+    return [ok('local mesh', `server, coordinator and agent run (pid ${pids})`)];
+  return [
+    bad('fail', 'local mesh', {
+      detail: `${dead.join(', ')} not running`,
+      advice: 'benchmesh up starts what is missing',
+    }),
+  ];
+}

@@ -1,0 +1,91 @@
+/** What is to be said of logs beside their bytes: pending, silent, unreachable, ended. Pure. */
+import type { RunFold } from '#protocol/fold/run-fold.ts';
+import type { TaskFold } from '#protocol/fold/task-fold.ts';
+import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
+import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
+import { plural } from '../output/format.ts';
+
+export interface LogTarget {
+  readonly run: string;
+  /** Null for all tasks. */
+  readonly task: string | null;
+  /** Null for all attempts. */
+  readonly n: number | null;
+}
+
+export interface TargetAttempt {
+  readonly ref: AttemptRef;
+  readonly fold: AttemptFold;
+}
+
+/** Attempts of the target so far, in the order they were accepted. */
+export function attemptsOf(fold: RunFold, target: LogTarget): TargetAttempt[] {
+  const found: TargetAttempt[] = [];
+  for (const task of tasksOf(fold, target)) {
+    for (const attempt of task.attempts) {
+      if (attempt === undefined || (target.n !== null && attempt.n !== target.n)) continue;
+      found.push({ ref: { run: fold.run, task: task.id, n: attempt.n }, fold: attempt });
+    }
+  }
+  return found.sort((a, b) => a.fold.acceptedMs - b.fold.acceptedMs);
+}
+
+function tasksOf(fold: RunFold, target: LogTarget): Iterable<TaskFold> {
+  if (target.task === null) return fold.tasks.values();
+  const task = fold.tasks.get(target.task);
+  return task === undefined ? [] : [task];
+}
+
+/** True when nothing of the target will write any more. */
+export function hasEnded(fold: RunFold, target: LogTarget): boolean {
+  if (fold.state === 'ended') return true;
+  if (target.task === null) return false;
+  const task = fold.tasks.get(target.task);
+  if (task?.state === 'ended') return true;
+  return target.n !== null && task?.attempts[target.n - 1]?.state === 'exited';
+}
+
+/** Why there is nothing (more) to see, or null where bytes come. */
+export function statusText(fold: RunFold, target: LogTarget, bytes: number): string | null {
+  const attempts = attemptsOf(fold, target);
+  const live = attempts.filter(({ fold: attempt }) => attempt.state !== 'exited');
+  const lost = live.filter(({ fold: attempt }) => fold.unreachable.has(attempt.agent));
+  const first = lost[0];
+  if (first !== undefined && lost.length === live.length) {
+    return `agent ${first.fold.agent} is unreachable: ${attemptKey(first.ref)} may go on there, its log comes when it returns`;
+  }
+  if (hasEnded(fold, target)) return bytes === 0 ? 'nothing was written' : null;
+  if (bytes > 0) return null;
+  const one = live[0];
+  if (one === undefined) return `${nameOf(target)} is pending: nothing of it has started`;
+  const more = live.length > 1 ? ` and ${plural(live.length - 1, 'other')}` : '';
+  return `${attemptKey(one.ref)}${more} started on ${one.fold.agent}, 0 bytes so far`;
+}
+
+/** How it ended and, if it was stopped, by whom; null before the end. */
+export function outcomeText(fold: RunFold, target: LogTarget): string | null {
+  if (!hasEnded(fold, target)) return null;
+  if (target.task === null) {
+    const stop = fold.stops.findLast((one) => one.task === null);
+    return `run ${fold.run} ${fold.outcome ?? 'ended'}${stop === undefined ? '' : stopped(stop)}`;
+  }
+  const task = fold.tasks.get(target.task);
+  const attempt = target.n === null ? undefined : task?.attempts[target.n - 1];
+  const end = attempt?.exited ?? task ?? null;
+  const own = attempt?.exited?.stop ?? task?.attempts.at(-1)?.exited?.stop ?? null;
+  const stop = own ?? fold.stops.findLast((one) => one.task === null || one.task === target.task);
+  const isStopped = end?.outcome === 'stopped';
+  const why =
+    !isStopped && end?.reason !== null && end?.reason !== undefined ? `: ${end.reason}` : '';
+  const by = isStopped && stop !== undefined ? stopped(stop) : '';
+  return `${nameOf(target)} ${end?.outcome ?? 'ended'}${why}${by}`;
+}
+
+function stopped(stop: { readonly by: string; readonly reason: string | null }): string {
+  return `, stopped by ${stop.by}${stop.reason === null ? '' : `: ${stop.reason}`}`;
+}
+
+function nameOf({ run, task, n }: LogTarget): string {
+  if (task === null) return `run ${run}`;
+  return n === null ? `task ${run}/${task}` : `attempt ${attemptKey({ run, task, n })}`;
+}

@@ -1,0 +1,80 @@
+/**
+ * `down`: ends the local mesh, verified. What runs or waits is not left behind by accident: with
+ * live runs it refuses, unless told to stop them first or to leave them.
+ */
+import { MeshError } from '#protocol/messages/errors.ts';
+import { commandLineOf, isAlive, pidsByCommandLine } from '#protocol/nats/process-identity.ts';
+import { stopServer } from '#protocol/nats/embedded-server.ts';
+import { tryLock } from '#protocol/nats/folder-lock.ts';
+import {
+  endLocalMesh,
+  meshPaths,
+  readMeshFile,
+  type EndResult,
+} from '#protocol/runtime/local-mesh.ts';
+import { silentLog } from '#protocol/runtime/log.ts';
+import { liveRuns, type LiveRun } from '../runs/live-runs.ts';
+import { openIfAny } from './find-mesh.ts';
+import { lockMesh } from './start-mesh.ts';
+
+const LOCK_MS = 30_000;
+
+/** Ends every part whatever runs. Attempts go on; the next `up` adopts them (I8). */
+export async function endMesh(home: string, graceMs?: number): Promise<EndResult> {
+  const lock = await lockMesh(home, LOCK_MS);
+  try {
+    const result = await endLocalMesh(home, {
+      parts: { isAlive, tryLock, stopServer },
+      log: silentLog,
+      reason: 'down',
+      locked: true,
+      ...(graceMs === undefined ? {} : { graceMs }),
+    });
+    // mesh.json may be lost while its server runs.
+    if (result.kind === 'absent' && (await stopServer(home)) !== 'absent') {
+      return { kind: 'ended', killed: [] };
+    }
+    return result;
+  } finally {
+    await lock.release();
+  }
+}
+
+export interface Unfinished {
+  readonly runs: readonly LiveRun[];
+  /** Supervised steps on this host, found without asking anybody. */
+  readonly steps: number;
+}
+
+/** What `down` would leave behind. Works with any part dead. */
+export async function unfinished(home: string): Promise<Unfinished> {
+  const mesh = await readMeshFile(home);
+  const steps = supervisedSteps(home);
+  if (mesh === null) return { runs: [], steps };
+  const open = await openIfAny({}, 'down');
+  try {
+    const runs = open === null ? [] : await liveRuns(open.connection);
+    return { runs: runs.filter((run) => run.view.state !== 'ended'), steps };
+  } finally {
+    await open?.close();
+  }
+}
+
+function supervisedSteps(home: string): number {
+  const { agentState } = meshPaths(home);
+  return pidsByCommandLine('meshrun').filter((pid) => commandLineOf(pid).includes(agentState))
+    .length;
+}
+
+export function refusal({ runs, steps }: Unfinished): MeshError | null {
+  if (runs.length === 0 && steps === 0) return null;
+  const names = runs.map((run) => run.view.id);
+  const what =
+    names.length > 0
+      ? `${names.length === 1 ? 'run' : 'runs'} ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''} ${names.length === 1 ? 'has' : 'have'} not ended`
+      : 'benchmarks still run on this host';
+  return new MeshError(
+    'busy',
+    `${what}: benchmesh down --stop stops them first, --force leaves them to the next benchmesh up`,
+  );
+}

@@ -1,0 +1,81 @@
+/** An event on one line: when, its sequence, what, about whom, and what matters of it. Pure. */
+import type { EventRecord } from '#protocol/fold/record.ts';
+import type { Message } from '#protocol/messages/envelope.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import type { Style } from './style.ts';
+import { oneLine } from './text.ts';
+
+export function eventLine(record: EventRecord, style: Style): string {
+  const { sequence, timeMs, message } = record;
+  const time = new Date(timeMs).toISOString().slice(11, 23);
+  const detail = oneLine(detailOf(message));
+  return [
+    style.dim(`${time} ${String(sequence).padStart(6)}`),
+    style.bold(message.name.padEnd(22)),
+    about(record.subject),
+    detail,
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+function about(subject: string): string {
+  const parsed = parseSubject(subject);
+  switch (parsed?.kind) {
+    case 'attempt':
+      return `${attemptKey(parsed.ref)} on ${parsed.agent}`;
+    case 'run':
+      return parsed.run;
+    case 'task':
+      return `${parsed.run}/${parsed.task}`;
+    case 'host':
+    case 'fleet':
+    case 'ack':
+      return `agent ${parsed.agent}`;
+    default:
+      return '';
+  }
+}
+
+function detailOf(message: Message): string {
+  switch (message.name) {
+    case 'run.submitted':
+      return `${message.data.suite.name}, ${message.data.tasks} tasks, by ${message.data.by}`;
+    case 'run.stopping':
+    case 'run.task_stopping':
+    case 'attempt.stopping':
+      return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
+    case 'run.stop_closed':
+      return message.data.result;
+    case 'run.ended':
+    case 'run.tasks_ended':
+    case 'task.ended':
+    case 'attempt.exited':
+      return `${message.data.outcome}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
+    case 'run.archived':
+      return message.data.directory;
+    case 'task.retrying':
+      return `after attempt ${message.data.n}: ${message.data.class}`;
+    case 'attempt.step_started':
+      return message.data.id;
+    case 'attempt.phase':
+      return message.data.phase;
+    case 'attempt.progress':
+      return `${Math.floor(message.data.progress * 100)}%`;
+    case 'attempt.file_stored':
+      return message.data.file.path;
+    case 'attempt.report_malformed':
+    case 'message.rejected':
+    case 'agent.stopping':
+      return message.data.reason;
+    case 'command.received':
+      return `${message.data.kind}, ${message.data.attempts} attempts`;
+    case 'command.stop_done':
+      return `${message.data.attempts.length} attempts`;
+    case 'leader.elected':
+      return `${message.data.coordinator}, epoch ${message.data.epoch}`;
+    default:
+      return '';
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * A run while it runs. On a terminal a few lines that are redrawn; into a pipe one line for each
+ * task that ends, so that a log of it reads well.
+ */
+import type { RunFold } from '#protocol/fold/run-fold.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { runView, taskView, type RunView } from '#protocol/fold/run-view.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import { createLogUpdate } from 'log-update';
+import { axesText, cellText, duration } from './format.ts';
+import { countsText, metricsText, percent, stateText } from './run-text.ts';
+import { paintState, styleFor, wantsColour, type Style } from './style.ts';
+import { guardNotes } from './terminal.ts';
+import { truncate } from './text.ts';
+
+export interface Progress {
+  onChange(fold: RunFold, record: EventRecord | null): void;
+  /** Leaves the screen clean. */
+  close(): void;
+}
+
+/** For stderr: results alone go to stdout. */
+export function startProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
+  const style = styleFor(wantsColour(process.env, stream.isTTY));
+  return stream.isTTY ? new Screen(stream, style) : new Lines(stream, style);
+}
+
+const FRAME_MS = 100;
+const MOST_TASKS = 8;
+
+class Screen implements Progress {
+  readonly #update: ReturnType<typeof createLogUpdate>;
+  readonly #stream: NodeJS.WriteStream;
+  readonly #style: Style;
+  readonly #timer: NodeJS.Timeout;
+  #fold: RunFold | null = null;
+  /** When the fold last changed, this process's monotonic clock: for elapsed times on the screen. */
+  #changedAt = performance.now();
+  #caughtUp = false;
+
+  constructor(stream: NodeJS.WriteStream, style: Style) {
+    this.#stream = stream;
+    this.#style = style;
+    this.#update = createLogUpdate(stream);
+    guardNotes(() => {
+      this.#update.clear();
+    });
+    this.#timer = setInterval(() => {
+      this.#draw();
+    }, FRAME_MS);
+  }
+
+  onChange(fold: RunFold, record: EventRecord | null): void {
+    this.#fold = fold;
+    this.#changedAt = performance.now();
+    if (record === null) this.#caughtUp = true;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    guardNotes(null);
+    this.#update.clear();
+    this.#update.done();
+  }
+
+  #draw(): void {
+    const view = this.#fold === null || !this.#caughtUp ? null : runView(this.#fold);
+    if (view === null) return;
+    const sinceMs = performance.now() - this.#changedAt;
+    const width = Math.max(20, this.#stream.columns - 1);
+    const lines = progressLines(view, { sinceMs, width, style: this.#style });
+    this.#update(lines.join('\n'));
+  }
+}
+
+/** The lines of the screen. Pure; `sinceMs` is the age of the view. */
+export function progressLines(
+  view: RunView,
+  about: { sinceMs: number; width: number; style: Style },
+): string[] {
+  const { sinceMs, width, style } = about;
+  const left = etaMs(view, sinceMs);
+  const eta = left === null ? '' : `, about ${duration(left)} left`;
+  const elapsed = view.state === 'ended' ? view.elapsedMs : view.elapsedMs + sinceMs;
+  const head = `${view.suite} ${stateText(view)}, ${duration(elapsed)}${eta}`;
+  const current = view.current.slice(0, MOST_TASKS).map((task) => {
+    const progress = task.progress === null ? '' : ` ${percent(task.progress)}`;
+    const phase = task.phase === null ? task.state : task.phase;
+    const where = task.unreachable ? `${task.agent} unreachable` : task.agent;
+    const age = duration(task.elapsedMs + sinceMs);
+    return `  ${cellText(task.axes, task.repeat)}  ${where}  ${phase}${progress}  ${age}`;
+  });
+  if (view.current.length > MOST_TASKS)
+    current.push(`  ... and ${view.current.length - MOST_TASKS} more`);
+  return [
+    style.bold(truncate(head, width)),
+    truncate(`  ${countsText(view)}`, width),
+    ...current.map((line) => style.dim(truncate(line, width))),
+  ];
+}
+
+/** Time left at the rate so far; null before two tasks have ended. */
+export function etaMs(view: RunView, sinceMs: number): number | null {
+  const { ended } = view.states;
+  const left = view.tasks - ended;
+  if (view.started === null || ended < 2 || left === 0 || view.state !== 'running') return null;
+  const worked = Date.parse(view.submitted) + view.elapsedMs - Date.parse(view.started) + sinceMs;
+  return (worked / ended) * left;
+}
+
+class Lines implements Progress {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #style: Style;
+  #state = '';
+
+  constructor(stream: NodeJS.WriteStream, style: Style) {
+    this.#stream = stream;
+    this.#style = style;
+  }
+
+  onChange(fold: RunFold, record: EventRecord | null): void {
+    if (record === null) return;
+    if (fold.state !== this.#state) {
+      this.#state = fold.state;
+      this.#print(`run ${fold.run} ${fold.outcome ?? fold.state}`);
+    }
+    for (const id of endedTasks(record)) this.#printEnd(fold, id);
+  }
+
+  close(): void {
+    // Nothing to clean.
+  }
+
+  #printEnd(fold: RunFold, id: string): void {
+    const task = fold.tasks.get(id);
+    if (task?.endedMs === null || task?.endedMs === undefined) return;
+    const view = taskView(fold, task);
+    const { states, tasks } = { states: fold.states, tasks: fold.tasks.size };
+    const why = view.message === null ? '' : `: ${view.message}`;
+    const metrics = metricsText(view.metrics);
+    const outcome = paintState(this.#style, view.outcome ?? '');
+    this.#print(
+      `[${states.ended}/${tasks}] ${outcome} ${axesText(view.axes)} #${view.repeat}, ${duration(view.elapsedMs)}${metrics === '' ? '' : `, ${metrics}`}${why}`,
+    );
+  }
+
+  #print(line: string): void {
+    this.#stream.write(`${line.replace(/\s*\n\s*/g, ' ')}\n`);
+  }
+}
+
+function endedTasks(record: EventRecord): string[] {
+  const subject = parseSubject(record.subject);
+  if (record.message.name === 'task.ended' && subject?.kind === 'task') return [subject.task];
+  return record.message.name === 'run.tasks_ended' ? record.message.data.tasks.slice(0, 1) : [];
+}

@@ -1,0 +1,147 @@
+/** A run in words and tables. Pure: from views to lines. */
+import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import type { AxisValue } from '#protocol/messages/ids.ts';
+import { axesText, dash, date, duration, plural, quantity } from './format.ts';
+import { paintState, type Style } from './style.ts';
+import { table, type Column } from './table.ts';
+
+/** `12/24 tasks: 11 passed, 1 failed, 1 running, 11 pending`. */
+export function countsText(view: Pick<RunView, 'tasks' | 'states' | 'outcomes'>): string {
+  const parts = [
+    ...Object.entries(view.outcomes).map(([outcome, count]) => `${count} ${outcome}`),
+    ...(['running', 'assigned', 'pending'] as const)
+      .filter((state) => view.states[state] > 0)
+      .map((state) => `${view.states[state]} ${state}`),
+  ];
+  return `${view.states.ended}/${plural(view.tasks, 'task')}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}`;
+}
+
+export function stateText(view: Pick<RunView, 'state' | 'outcome'>): string {
+  return view.outcome ?? view.state;
+}
+
+/** The paragraph `show` begins with. */
+export function runLines(
+  view: RunView,
+  about: { style: Style; directory: string | null },
+): string[] {
+  const { style, directory } = about;
+  const state = paintState(style, stateText(view));
+  const profile = view.profile === null ? '' : `, profile ${view.profile}`;
+  const fields: [string, string][] = [
+    ['suite', `${view.suite}${view.suiteFile === null ? '' : ` (${view.suiteFile})`}${profile}`],
+    ['state', `${state}${view.reason === null ? '' : `: ${view.reason}`}`],
+    ['tasks', countsText(view)],
+    ['submitted', `${date(view.submitted)} by ${view.by}`],
+    ['started', date(view.started)],
+    ['ended', date(view.ended)],
+    ['elapsed', duration(view.elapsedMs)],
+    ...view.stops.map((stop): [string, string] => ['stop', stopText(stop)]),
+    ...(directory === null ? [] : [['directory', directory] satisfies [string, string]]),
+  ];
+  return [
+    style.bold(`run ${view.id}`),
+    ...fields.map(([name, value]) => `  ${style.dim(name.padEnd(9))}  ${value}`),
+  ];
+}
+
+function stopText(stop: RunView['stops'][number]): string {
+  const what = stop.task === null ? '' : `task ${stop.task} `;
+  const why = stop.reason === null ? '' : `: ${stop.reason}`;
+  return `${what}by ${stop.by}${why} (${stop.result ?? 'open'})`;
+}
+
+/** What runs now. */
+export function currentLines(
+  view: RunView,
+  about: { style: Style; width: number | null },
+): string[] {
+  if (view.current.length === 0) return [];
+  type Row = RunView['current'][number];
+  const columns: Column<Row>[] = [
+    { header: 'task', value: (row) => row.id, shrinkTo: 6 },
+    { header: 'axes', value: (row) => `${axesText(row.axes)} #${row.repeat}`, shrinkTo: 12 },
+    { header: 'agent', value: (row) => row.agent, shrinkTo: 6 },
+    { header: 'state', value: (row) => (row.unreachable ? 'unreachable' : row.state) },
+    { header: 'phase', value: (row) => dash(row.phase), shrinkTo: 6 },
+    { header: 'progress', value: (row) => percent(row.progress), align: 'right' },
+    { header: 'elapsed', value: (row) => duration(row.elapsedMs), align: 'right' },
+  ];
+  return table(view.current, columns, { width: about.width, paintHeader: about.style.dim });
+}
+
+/** `40%`; '-' for none. */
+export function percent(progress: number | null): string {
+  return progress === null ? '-' : `${Math.floor(progress * 100)}%`;
+}
+
+/** The columns of `tasks`. */
+export function taskColumns(style: Style): Column<TaskView>[] {
+  return [
+    { header: 'id', value: (task) => task.id },
+    { header: 'axes', value: (task) => `${axesText(task.axes)} #${task.repeat}`, shrinkTo: 12 },
+    {
+      header: 'agent',
+      value: (task) => (task.agent === null ? '-' : `${task.agent}@${dash(task.address)}`),
+      shrinkTo: 8,
+    },
+    {
+      header: 'state',
+      value: (task) => (task.unreachable ? 'unreachable' : task.state),
+      paint: (cell) => paintState(style, cell),
+    },
+    {
+      header: 'outcome',
+      value: (task) => dash(task.outcome),
+      paint: (cell) => paintState(style, cell),
+    },
+    { header: 'attempts', value: (task) => String(task.attempts), align: 'right' },
+    { header: 'stage', value: (task) => dash(task.stage) },
+    { header: 'class', value: (task) => dash(task.class) },
+    { header: 'message', value: (task) => dash(task.message), shrinkTo: 16 },
+    { header: 'metrics', value: (task) => dash(metricsText(task.metrics)), shrinkTo: 16 },
+    {
+      header: 'elapsed',
+      value: (task) => duration(task.elapsedMs),
+      align: 'right',
+      optional: true,
+    },
+    { header: 'ended', value: (task) => date(task.ended), optional: true },
+    { header: 'started', value: (task) => date(task.started), optional: true },
+    { header: 'created', value: (task) => date(task.created), optional: true },
+    { header: 'priority', value: (task) => String(task.priority), align: 'right', optional: true },
+  ];
+}
+
+/** `throughput 812.50 MB/s, latency 1.2 ms`. */
+export function metricsText(metrics: TaskView['metrics']): string {
+  return metrics
+    .map(({ name, value, unit }) => `${name} ${quantity(value)}${unit === '' ? '' : ` ${unit}`}`)
+    .join(', ');
+}
+
+/** What failed and how to look at it; at most `limit` of them. */
+export function failureLines(
+  run: string,
+  tasks: readonly TaskView[],
+  about: { style: Style; limit: number },
+): string[] {
+  const failed = tasks.filter(
+    (task) => task.outcome !== null && task.outcome !== 'passed' && task.outcome !== 'stopped',
+  );
+  const lines = failed.slice(0, about.limit).map((task) => {
+    const where = [task.stage, task.class].filter((part) => part !== null).join('/');
+    const why = task.message === null ? '' : `: ${task.message}`;
+    const outcome = paintState(about.style, task.outcome ?? '');
+    return `  ${outcome} ${task.id} ${axesOf(task.axes)}#${task.repeat}${where === '' ? '' : ` (${where})`}${why}`;
+  });
+  if (failed.length > about.limit) lines.push(`  ... and ${failed.length - about.limit} more`);
+  const first = failed[0];
+  if (first !== undefined) lines.push(`  see: benchmesh logs ${run}/${first.id}`);
+  return lines;
+}
+
+const axesOf = (axes: Readonly<Record<string, AxisValue>>): string => {
+  const text = axesText(axes);
+  return text === '' ? '' : `${text} `;
+};

@@ -1,0 +1,49 @@
+/** One task with its attempts and their steps, in words. Pure. */
+import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
+import { axesText, bytes, dash, date, duration, plural } from './format.ts';
+import { metricsText, percent } from './run-text.ts';
+import { paintState, type Style } from './style.ts';
+
+export function taskLines(
+  run: string,
+  of: { task: TaskView; attempts: readonly AttemptView[] },
+  style: Style,
+): string[] {
+  const { task, attempts } = of;
+  const state = task.unreachable ? 'unreachable' : (task.outcome ?? task.state);
+  const failure = [task.stage, task.class, task.message].filter((part) => part !== null).join(', ');
+  const fields: [string, string][] = [
+    ['axes', `${axesText(task.axes)} #${task.repeat}`],
+    ['state', `${paintState(style, state)}${failure === '' ? '' : `: ${failure}`}`],
+    ['started', date(task.started)],
+    ['ended', date(task.ended)],
+    ['elapsed', duration(task.elapsedMs)],
+    ['metrics', dash(metricsText(task.metrics))],
+  ];
+  return [
+    style.bold(`task ${run}/${task.id}`),
+    ...fields.map(([name, value]) => `  ${style.dim(name.padEnd(8))}  ${value}`),
+    ...attempts.flatMap((attempt) => attemptLines(attempt, style)),
+  ];
+}
+
+function attemptLines(attempt: AttemptView, style: Style): string[] {
+  const outcome = paintState(style, attempt.outcome ?? attempt.state);
+  const phase = attempt.phase === null ? '' : `, ${attempt.phase} ${percent(attempt.progress)}`;
+  const why = attempt.reason === null ? '' : `: ${attempt.reason}`;
+  const stop = attempt.stop === null ? '' : `, stopped by ${attempt.stop.by}`;
+  const head = `  attempt ${attempt.n} on ${attempt.agent} (${attempt.host}): ${outcome}${why}${phase}${stop}, ${duration(attempt.elapsedMs)}`;
+  return [
+    head,
+    ...attempt.steps.map((step) => {
+      const end = step.signal ?? (step.code === null ? step.end : `exit ${step.code}`);
+      const proof = `${step.proof}${step.proven ? '' : ' (unproven)'}`;
+      const cpu = `cpu ${duration(step.userMs + step.systemMs)}, ${bytes(step.maxRssKiB * 1_024)} peak`;
+      return `    ${step.id}: ${end}${step.deadline ? ' at its time limit' : ''}, ${duration(step.durationMs)}, ${cpu}, log ${bytes(step.logBytes)}, proof ${proof}`;
+    }),
+    ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
+    ...(attempt.survivors.length === 0
+      ? []
+      : [`    ${plural(attempt.survivors.length, 'survivor')}: ${attempt.survivors.join(', ')}`]),
+  ];
+}

@@ -1,0 +1,55 @@
+/**
+ * Submitting: the id is made here, so that a submit repeated after a time-out is the same run and
+ * never a second one.
+ */
+import { SubmitReply, type SubmitRequest } from '#protocol/messages/api.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
+import { newRunId } from '#protocol/messages/ids.ts';
+import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
+import { call } from '#protocol/nats/rpc.ts';
+
+export interface Submission extends Omit<SubmitRequest, 'run'> {
+  /** Given by the user: then a run of this id is taken for this one. */
+  readonly run: string | null;
+}
+
+const CALL_MS = 10_000;
+const PATIENCE_MS = 30_000;
+
+export async function submit(
+  connection: MeshConnection,
+  submission: Submission,
+): Promise<SubmitReply> {
+  for (;;) {
+    const run = submission.run ?? newRunId(new Date());
+    const { reply, calls } = await untilAnswered(connection, { ...submission, run });
+    // Somebody else drew the same id in the same second: nothing of ours was stored under it.
+    if (!reply.created && submission.run === null && calls === 1) continue;
+    return reply;
+  }
+}
+
+async function untilAnswered(
+  connection: MeshConnection,
+  request: SubmitRequest,
+): Promise<{ reply: SubmitReply; calls: number }> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let calls = 1; ; calls += 1) {
+    try {
+      const answer = SubmitReply.safeParse(await call(connection, 'submit', request, CALL_MS));
+      if (!answer.success)
+        throw new MeshError('protocol', 'the coordinator answered submit with something else');
+      return { reply: answer.data, calls };
+    } catch (error) {
+      if (!isTransient(error) || performance.now() > deadline) throw error;
+      await connection.whenConnected();
+      await pause(250);
+    }
+  }
+}
+
+/** No answer, rather than a refusal. */
+function isTransient(error: unknown): boolean {
+  if (!(error instanceof MeshError)) return false;
+  return ['timed_out', 'mesh_unreachable', 'no_coordinator'].includes(error.code);
+}

@@ -1,0 +1,64 @@
+/** What an operator is told of a stop. Pure. */
+import type { AgentStopView, StopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
+import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
+import { duration, plural } from '../output/format.ts';
+
+/** `agent local-1: 1 attempt, 14 processes, TERM, gone in 31 ms, proof subreaper`. */
+export function ackLine(agent: AgentStopView): string {
+  const { attempts } = agent;
+  if (attempts.length === 0) return `agent ${agent.agent}: nothing to stop`;
+  const sum = (of: (attempt: StoppedAttempt) => number): number =>
+    attempts.reduce((total, attempt) => total + of(attempt), 0);
+  const signals = unique(attempts.map((attempt) => attempt.signal?.replace(/^SIG/, '') ?? null));
+  const survivors = attempts.flatMap((attempt) => attempt.survivors);
+  const parts = [
+    plural(attempts.length, 'attempt'),
+    plural(
+      sum((attempt) => attempt.processes),
+      'process',
+    ),
+    ...(signals.length === 0 ? [] : [signals.join('+')]),
+    survivors.length === 0
+      ? `gone in ${duration(Math.max(...attempts.map((attempt) => attempt.goneMs)))}`
+      : `${plural(survivors.length, 'survivor')} that cannot be killed: ${survivors.slice(0, 5).join(', ')}`,
+    `proof ${unique(attempts.map((attempt) => attempt.proof)).join('+')}`,
+    ...(attempts.every((attempt) => attempt.proven) ? [] : ['unproven']),
+  ];
+  return `agent ${agent.agent}: ${parts.join(', ')}`;
+}
+
+/** `agent local-1: still open, 2 attempts without a proven end, not heard of`. */
+export function openLine(agent: AgentStopView, silent: boolean): string {
+  const parts = [
+    'still open',
+    ...(agent.owed > 0 ? [`${plural(agent.owed, 'attempt')} without a proven end`] : []),
+    agent.received ? 'stop received' : 'stop not received',
+    ...(silent ? ['unreachable: it obeys when it returns'] : []),
+  ];
+  return `agent ${agent.agent}: ${parts.join(', ')}`;
+}
+
+/** 0 only for a proven death. */
+export function exitOf(verdict: StopVerdict): ExitStatus {
+  return verdict === 'dead' ? EXIT.ok : EXIT.stopOpen;
+}
+
+export function verdictLine(view: StopView, target: string): string {
+  switch (view.verdict) {
+    case 'dead':
+      return `${target} is stopped: zero survivors, proven`;
+    case 'unproven':
+      return `${target} is stopped, but its end is unproven: the supervision rung cannot prove that nothing is left`;
+    case 'unkillable':
+      return `${target} is not dead: a process cannot be killed; its slots stay fenced`;
+    case 'open': {
+      const agents = view.agents.filter((agent) => agent.open).length;
+      return `the stop of ${target} is still open on ${plural(agents, 'agent')}: it stays stored and is obeyed`;
+    }
+  }
+}
+
+function unique<T>(values: readonly (T | null)[]): T[] {
+  return [...new Set(values.filter((value) => value !== null))];
+}
