@@ -125,7 +125,7 @@ export class ScanStep implements StepHandle {
 
   /** From the stop or the main process's end to the outcome; runs once, hears later haste. */
   async #finish(): Promise<void> {
-    if (this.#finishing) return;
+    if (this.#finishing || !this.#goesOn()) return;
     this.#finishing = true;
     const { target } = this.#setting;
     const orphansUntil = performance.now() + LINGER_MS;

@@ -77,13 +77,26 @@ describe.each(RUNGS)('a step on the %s rung', (rung) => {
     expect(gone).toMatchObject({ empty: true, survivors: [] });
   });
 
+  const CORRUPT = Buffer.from('\x7fELF\x02\x01\x01', 'latin1');
   it.each([
-    ['not executable', 'plain.txt', 'hello', 0o644, 'EACCES', 'not-executable'],
-    ['a text file without #!', 'text', 'echo hi\n', 0o755, 'ENOEXEC', 'no-interpreter-line'],
-    ['a cut ELF', 'cut', Buffer.from('\x7fELF\x02\x01\x01', 'latin1'), 0o755, 'ENOEXEC', 'corrupt'],
-    ['an empty file', 'empty', '', 0o755, 'ENOEXEC', 'empty'],
-  ])('says that a program is %s', async (_, name, content, mode, errno, reason) => {
-    const path = file(name, content, mode);
+    {
+      what: 'not executable',
+      content: 'hello',
+      mode: 0o644,
+      errno: 'EACCES',
+      reason: 'not-executable',
+    },
+    {
+      what: 'a text file without #!',
+      content: 'echo hi\n',
+      mode: 0o755,
+      errno: 'ENOEXEC',
+      reason: 'no-interpreter-line',
+    },
+    { what: 'a cut ELF', content: CORRUPT, mode: 0o755, errno: 'ENOEXEC', reason: 'corrupt' },
+    { what: 'an empty file', content: '', mode: 0o755, errno: 'ENOEXEC', reason: 'empty' },
+  ])('says that a program is $what', async ({ what, content, mode, errno, reason }) => {
+    const path = file(what.replaceAll(' ', '-').replaceAll('#!', ''), content, mode);
     const { end } = await bench.run([path]);
     expect(end).toMatchObject({ kind: 'exec_failed', errno, reason });
     expect(end).toHaveProperty('message', expect.stringContaining(path));
