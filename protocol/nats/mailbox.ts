@@ -4,8 +4,9 @@
  *
  * 1. One message at a time (`max_ack_pending` 1): more than one reorders on redelivery.
  * 2. A command is acknowledged after the handler has journalled it, at once, whatever it waits for.
- * 3. What was handled and comes again (the ack was lost) is acknowledged again without the handler,
- *    as far as this process remembers; across restarts the handler deduplicates by command id.
+ * 3. What was handled and comes again is acknowledged again without the handler, as far as this
+ *    process remembers: a kill -9 of the server takes back many acks, not only the last. Across
+ *    restarts of the agent the handler deduplicates, by command id.
  * 4. It resumes for ever, also when the consumer is missing: the coordinator may not have made it.
  */
 import {
@@ -145,7 +146,8 @@ class Reader implements Mailbox {
   readonly #ended: Promise<void>;
   #onOpened: () => void = () => undefined;
   #messages: ConsumerMessages | null = null;
-  #last: { readonly sequence: number; readonly decision: MailDecision } | null = null;
+  /** The newest message handled: all before it were too (1). */
+  #handled = { sequence: 0, timeMs: 0 };
 
   constructor(
     connection: MeshConnection,
@@ -205,27 +207,23 @@ class Reader implements Mailbox {
   }
 
   async #onMessage(message: JsMsg): Promise<void> {
-    const { streamSequence, redelivered } = message.info;
-    let decision = this.#last?.sequence === streamSequence ? this.#last.decision : null;
-    if (decision === null) {
-      try {
-        decision = await this.#handler({
-          subject: message.subject,
-          sequence: streamSequence,
-          timeMs: Number(message.timestampNanos / 1_000_000n),
-          data: message.data,
-          redelivered,
-        });
-      } catch (error) {
-        this.#connection.log.error(
-          { err: toError(error), sequence: streamSequence },
-          'a command handler threw',
-        );
-        message.nak(1_000);
-        return;
-      }
+    const { streamSequence: sequence, redelivered } = message.info;
+    const timeMs = Number(message.timestampNanos / 1_000_000n);
+    // By time too: the sequences of a stream that was made anew begin again.
+    if (sequence <= this.#handled.sequence && timeMs <= this.#handled.timeMs) {
+      message.ack();
+      return;
     }
-    this.#last = { sequence: streamSequence, decision };
+    let decision: MailDecision;
+    try {
+      const { subject, data } = message;
+      decision = await this.#handler({ subject, sequence, timeMs, data, redelivered });
+    } catch (error) {
+      this.#connection.log.error({ err: toError(error), sequence }, 'a command handler threw');
+      message.nak(1_000);
+      return;
+    }
+    this.#handled = { sequence, timeMs };
     if (decision === 'ack') message.ack();
     else message.term();
   }
