@@ -49,13 +49,16 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
   }
   const profiled = withProfile(written, source.profile ?? null);
   const set = withSets(profiled.tree, source.set ?? [], Object.keys(SuiteForm.shape));
-  const tree = textify(set.tree);
+  const isOverridden = (source.profile ?? null) !== null || (source.set ?? []).length > 0;
+  const tree = textify(isOverridden ? set.tree : written);
   const only = readOnly(source.only ?? [], tree, axisNamesOf(tree));
   const form = checkForm(tree);
   const all = [
     ...findings,
-    ...checkForm(textify(written)).findings,
-    ...profiles(written).flatMap((each) => check(each, source.dir)),
+    // A mistake in a profile shows before it is used, one in the suite also where a profile hides it.
+    ...[...profilesOf(written), ...(isOverridden ? [written] : [])].flatMap((each) =>
+      check(textify(each), source.dir),
+    ),
     ...profiled.findings,
     ...set.findings,
     ...form.findings,
@@ -75,10 +78,9 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
   return { kind: 'ok', suite, warnings: said };
 }
 
-/** The suite as it stands and under each of its profiles: a mistake in one shows before it is used. */
-function profiles(written: Tree): Tree[] {
-  const names = [null, ...keys(child(written, 'profiles'))];
-  return names.map((name) => textify(withProfile(written, name).tree));
+/** The suite under each of its profiles. */
+function profilesOf(written: Tree): Tree[] {
+  return keys(child(written, 'profiles')).map((name) => withProfile(written, name).tree);
 }
 
 function check(tree: Tree, dir: string | null): Finding[] {

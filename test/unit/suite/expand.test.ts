@@ -38,6 +38,11 @@ describe('cells', () => {
     ['no axes are one cell', {}, ['']],
     ['the first axis varies slowest', { axes }, ['a=1 b=x', 'a=1 b=y', 'a=2 b=x', 'a=2 b=y']],
     ['an axis without values empties it', { axes: { ...axes, c: [] } }, []],
+    [
+      'values are told apart that are the same when run together',
+      { axes: { a: ['x', 'xy'], b: ['yz', 'z'] }, exclude: [{ a: 'x', b: 'yz' }] },
+      ['a=x b=z', 'a=xy b=yz', 'a=xy b=z'],
+    ],
     ['exclude by one axis', { axes, exclude: [{ a: 1 }] }, ['a=2 b=x', 'a=2 b=y']],
     [
       'exclude by all axes, in any order of names',

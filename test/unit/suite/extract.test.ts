@@ -119,6 +119,7 @@ describe('the last JSON line', () => {
 
   it.each([
     ['no such line', 'hello\n', 'stdout has no line that is a JSON object or array'],
+    ['no such line', 'x'.repeat(MAX_LINE + 1), 'stdout has no line that is a JSON object or array'],
     ['nothing there', '{"final":{}}', 'there is nothing at final.loss'],
     ['a boolean', '{"final":{"loss":true}}', '"true" is not a number'],
     ['null', '{"final":{"loss":null}}', '"null" is not a number'],
