@@ -2,7 +2,7 @@
  * Ids are single subject tokens, checked on every way in: an id with a dot, a space, a wildcard or
  * a line break could name somebody else's subject.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 
 const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
@@ -38,7 +38,11 @@ export function newId(random: (bytes: number) => Uint8Array = randomBytes): stri
 }
 
 function randomToken(length: number, random: (bytes: number) => Uint8Array): string {
-  return Array.from(random(length), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+  return Array.from(random(length), letter).join('');
+}
+
+function letter(byte: number): string {
+  return ALPHABET.charAt(byte % ALPHABET.length);
 }
 
 export type AxisValue = string | number | boolean;
@@ -51,10 +55,10 @@ export function taskId(axes: Readonly<Record<string, AxisValue>>, repeat: number
   const sorted = Object.keys(axes)
     .sort()
     .map((name) => [name, axes[name]]);
-  const digest = createHash('sha256')
-    .update(JSON.stringify([sorted, repeat]))
-    .digest();
-  return Array.from(digest.subarray(0, 12), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+  const digest = hash('sha256', JSON.stringify([sorted, repeat]), 'buffer');
+  let id = '';
+  for (let at = 0; at < 12; at += 1) id += letter(digest[at] ?? 0);
+  return id;
 }
 
 /** An attempt as people write it: `run/task#n`. */

@@ -50,7 +50,7 @@ async function meshRate(mesh: TestMesh): Promise<number> {
   const cells = Array.from({ length: TASKS }, (_, index) => index).join(', ');
   const suite = await mesh.file(
     'true.yaml',
-    `name: true\naxes:\n  cell: [${cells}]\nneeds:\n  exclusive: false\nrun: ['true']\n`,
+    `name: trivial\naxes:\n  cell: [${cells}]\nneeds:\n  exclusive: false\nrun: ['true']\n`,
   );
   const run = await mesh.submit(suite);
   await mesh.archived(run, 300_000);
