@@ -17,6 +17,7 @@ import { contendForLease, type LeaseContender, type LeaseHolder } from '#protoco
 import { ensureStreams } from '#protocol/nats/streams.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import type { CoreTiming } from './core/core-state.ts';
 import { beginTerm, type Term } from './term.ts';
 
 export interface CoordinatorOptions {
@@ -32,6 +33,8 @@ export interface CoordinatorOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly leaseTtlMs?: number;
+  /** For tests. */
+  readonly timing?: CoreTiming;
   readonly onStandby?: (holder: LeaseHolder) => void;
   /** A defect: the process should end. */
   readonly onBug: (error: unknown) => void;

@@ -30,6 +30,7 @@ import {
   createCore,
   type CoreMessage,
   type CoreState,
+  type CoreTiming,
   type Effect,
   type PublishEffect,
 } from './core/core-state.ts';
@@ -52,6 +53,8 @@ export interface TermOptions {
   readonly version: string;
   readonly resultsDir: string;
   readonly logFile: string;
+  /** For tests. */
+  readonly timing?: CoreTiming;
   /** The term is over; called once. */
   readonly onEnded: (reason: string) => void;
   /** A defect: the process ends. */
@@ -98,7 +101,7 @@ class LeaderTerm implements Term {
       onDeposed: (reason) => void this.end(`deposed: ${reason}`),
     });
     this.#actor = startActor<CoreState, CoreMessage, Effect>({
-      initial: createCore({ epoch: claim.epoch, sequence: claim.events.sequence }),
+      initial: createCore({ epoch: claim.epoch, sequence: claim.events.sequence }, options.timing),
       update,
       perform: (effect) => {
         this.#perform(effect);

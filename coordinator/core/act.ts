@@ -24,8 +24,6 @@ import { log, publish, type Context, type CoreState } from './core-state.ts';
 /** Starts live below 7 days; then they are as if never given. */
 const START_TTL_SECONDS = 6 * 24 * 3_600;
 const TASKS_PER_EVENT = 500;
-/** Watchers finish reading before the run's subjects are purged. */
-const PURGE_AFTER_MS = 12_000;
 
 export function stopsOf(state: CoreState, run: string): RunStops {
   const known = state.stops.get(run);
@@ -156,17 +154,20 @@ export function closeStops(context: Context, run: RunEntry): void {
   }
 }
 
-/** Ends the run with its last task, then has it archived once its stops are closed. */
+/**
+ * Ends the run with its last task, once its stops are closed (what comes after the end is no part
+ * of the view), then has it archived.
+ */
 export function finishRun(context: Context, run: RunEntry): void {
   const { state } = context;
-  if (!state.acting) return;
+  const stops = stopsOf(state, run.id);
+  if (!state.acting || hasOpenStop(stops)) return;
   if (run.ended === 'no' && run.endedTasks === run.listed.length) {
     run.ended = 'asked';
     const data = { outcome: runOutcome(run), counts: { ...run.counts }, reason: null };
     publish(context, { subject: subjects.run(run.id), name: 'run.ended', data });
   }
-  const stops = stopsOf(state, run.id);
-  if (run.ended !== 'stored' || run.archived !== 'no' || hasOpenStop(stops)) return;
+  if (run.ended !== 'stored' || run.archived !== 'no') return;
   run.archived = 'asked';
   context.effects.push({
     kind: 'archive',
@@ -183,7 +184,7 @@ export function finishRun(context: Context, run: RunEntry): void {
 }
 
 export function schedulePurge(context: Context, run: RunEntry): void {
-  run.purgeAtMs ??= context.now.monotonicMs + PURGE_AFTER_MS;
+  run.purgeAtMs ??= context.now.monotonicMs + context.state.timing.purgeAfterMs;
 }
 
 /** Everything that is due by time alone. */
@@ -238,12 +239,10 @@ function filesOf(run: RunEntry): Map<string, { agent: string; sha256: string }> 
   return files;
 }
 
-const STRAY_AFTER_MS = 10_000;
-
 function dropStrayStops(context: Context): void {
   const { state, now } = context;
   if (state.strayStops.length === 0) return;
-  const isOld = (sinceMs: number): boolean => now.monotonicMs - sinceMs > STRAY_AFTER_MS;
+  const isOld = (sinceMs: number): boolean => now.monotonicMs - sinceMs > state.timing.strayAfterMs;
   for (const stop of state.strayStops.filter(({ sinceMs }) => isOld(sinceMs))) {
     log(
       context,

@@ -106,7 +106,18 @@ export interface StrayStop {
   readonly sinceMs: number;
 }
 
+/** Waits that tests shorten. */
+export interface CoreTiming {
+  /** Watchers finish reading before an archived run's subjects are purged. */
+  readonly purgeAfterMs: number;
+  /** A stop of a run nobody knows is removed after this. */
+  readonly strayAfterMs: number;
+}
+
+export const CORE_TIMING: CoreTiming = { purgeAfterMs: 12_000, strayAfterMs: 10_000 };
+
 export interface CoreState {
+  readonly timing: CoreTiming;
   readonly epoch: number;
   /** Sequence of the claim on BM_EVENTS: what is older is history. */
   readonly claimSequence: number;
@@ -126,8 +137,12 @@ export interface CoreState {
   lastTickMs: number;
 }
 
-export function createCore(claim: { epoch: number; sequence: number }): CoreState {
+export function createCore(
+  claim: { epoch: number; sequence: number },
+  timing: CoreTiming = CORE_TIMING,
+): CoreState {
   return {
+    timing,
     epoch: claim.epoch,
     claimSequence: claim.sequence,
     acting: false,

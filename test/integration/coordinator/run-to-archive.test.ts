@@ -1,0 +1,149 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { filters } from '#protocol/messages/subjects.ts';
+import { until } from '#test/support/until.ts';
+import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
+import { FakeAgent } from './fake-agent.ts';
+
+describe('a run, from submit to its directory', () => {
+  let bench: CoordinatorBench;
+  let agent: FakeAgent;
+
+  beforeEach(async () => {
+    bench = await openBench();
+  });
+  afterEach(async () => {
+    await agent.close();
+    await bench.close();
+  });
+
+  const archived = (run: string): Promise<string[]> =>
+    until(async () => {
+      const names = await readdir(bench.resultsDir);
+      return names.includes(run) ? names : null;
+    }, 'the directory of the run');
+
+  it('ends every task once and leaves everything in the directory', async () => {
+    const log = randomBytes(300_000);
+    const metric = { name: 'speed', value: 7.5, unit: 'kB/s', direction: 'higher' as const };
+    await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      play: ({ index }) => (index === 3 ? { log, metrics: [metric] } : {}),
+    }).start();
+    const { run, created, tasks } = await bench.submit(sharedSuite(12));
+    expect({ created, tasks }).toEqual({ created: true, tasks: 12 });
+    expect(await archived(run)).toEqual([run]);
+    const folder = join(bench.resultsDir, run);
+    const text = (name: string): Promise<string> => readFile(join(folder, name), 'utf8');
+    const rows = async (name: string): Promise<unknown[]> =>
+      (await text(name))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line): unknown => JSON.parse(line));
+
+    const header = JSON.parse(await text('run.json')) as { run: unknown; sequence: number };
+    expect(header.run).toMatchObject({
+      state: 'ended',
+      outcome: 'passed',
+      outcomes: { passed: 12 },
+    });
+    expect(JSON.parse(await text('benchmesh.json'))).toMatchObject({
+      complete: true,
+      stopped: false,
+    });
+    expect(await text('suite.yaml')).toBe('name: test\n');
+    expect(await rows('tasks.ndjson')).toHaveLength(12);
+    const [measured] = (await rows('metrics.ndjson')) as [{ task: string }];
+    expect(measured).toMatchObject({ ...metric, axes: { item: 3 }, n: 1, partial: false });
+
+    const stored = await readFile(join(folder, 'logs', measured.task, '1.log'));
+    expect(createHash('sha256').update(stored).digest('hex')).toBe(
+      createHash('sha256').update(log).digest('hex'),
+    );
+    const index = (await rows(`logs/${measured.task}/1.index`)) as {
+      offset: number;
+      length: number;
+    }[];
+    let next = 0;
+    for (const { offset, length } of index) {
+      expect(offset).toBe(next);
+      next += length;
+    }
+    expect(next).toBe(log.length);
+    expect(JSON.parse(await text(`attempts/${measured.task}/1/record.json`))).toMatchObject({
+      outcome: 'passed',
+      registration: { agent: 'a1' },
+    });
+
+    const fold = createRunFold(run);
+    for (const record of (await rows('events.ndjson')) as EventRecord[]) applyToRun(fold, record);
+    expect(canonicalJson(runView(fold))).toBe(canonicalJson(header.run));
+    expect(fold.sequence).toBe(header.sequence);
+  });
+
+  it('retries by class, and never one that was stopped', async () => {
+    await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      play: ({ index, n }) => {
+        if (index === 0) return n < 3 ? { outcome: 'failed', class: 'signal' } : {};
+        if (index === 1) return { outcome: 'failed', class: 'exit' };
+        return { outcome: 'failed', class: 'signal' };
+      },
+    }).start();
+    const { run } = await bench.submit(sharedSuite(3, { retries: { signal: 2 } }));
+    await archived(run);
+    const rows = (await readFile(join(bench.resultsDir, run, 'tasks.ndjson'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map(
+        (line) => JSON.parse(line) as { outcome: string; attempts: number; class: string | null },
+      );
+    expect(
+      rows.map(({ outcome, attempts, class: failure }) => [outcome, attempts, failure]),
+    ).toEqual([
+      ['passed', 3, null],
+      ['failed', 1, 'exit'],
+      ['failed', 3, 'signal'],
+    ]);
+  });
+
+  it('submits once, however often it is asked, also after the run is archived', async () => {
+    await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      play: () => ({ holds: true }),
+    }).start();
+    const first = await bench.submit(sharedSuite(1));
+    const again = await bench.submit(sharedSuite(1), { run: first.run });
+    expect(again).toMatchObject({ created: false, sequence: first.sequence });
+    await expect(bench.submit(sharedSuite(1), { ifBusy: 'reject' })).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringContaining(first.run) as string,
+    });
+    const queued = await bench.submit(sharedSuite(1));
+    expect(queued.behind).toEqual([first.run]);
+    await until(() => agent.held().length === 2, 'both to run');
+    agent.finish();
+    await archived(first.run);
+    expect(await bench.submit(sharedSuite(1), { run: first.run })).toMatchObject({
+      created: false,
+    });
+    await until(async () => (await bench.info()).liveRuns.length === 0, 'no live run');
+  });
+
+  it('releases and purges an archived run, and forgets it', { timeout: 60_000 }, async () => {
+    const { coordinator } = await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent')).start();
+    const { run } = await bench.submit(sharedSuite(2));
+    await archived(run);
+    await until(() => coordinator.term()?.isQuiet(), 'the run to be forgotten');
+    expect(await bench.events(filters.runEvents(run))).toEqual([]);
+    expect(await bench.commands([filters.startsOf(run)])).toEqual([]);
+    await until(() => agent.commands.some(({ name }) => name === 'command.release'), 'the release');
+  });
+});
