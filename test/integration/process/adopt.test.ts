@@ -3,7 +3,7 @@
  * up what it left, and learns how it ended, also while nobody was there.
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -152,6 +152,7 @@ describe('adopting on the subreaper rung', () => {
     const dir = bench.dir();
     writeFileSync(join(dir, 'record.late'), '');
     expect(await bench.adopt(dir)).toEqual({ kind: 'not_started' });
+    expect(readdirSync(dir)).toEqual([]); // so that a late start finds no token
     expect(await bench.adopt(dir)).toEqual({ kind: 'not_started' });
     expect(await bench.start(['true'], {}, dir).ended).toMatchObject({
       end: { kind: 'exited', code: 0 },
