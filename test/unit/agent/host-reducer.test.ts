@@ -1,0 +1,316 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { updateHost } from '#agent/host/host-reducer.ts';
+import {
+  newHost,
+  type HostEffect,
+  type HostMessage,
+  type HostState,
+} from '#agent/host/host-state.ts';
+import type { Needs } from '#protocol/messages/attempt-spec.ts';
+import { specOf } from './attempt-cases.ts';
+
+const RUN = '2026-01-02_03-04-05-aaaa';
+const NOW = { wallMs: 0, monotonicMs: 0 };
+
+const key = (task: string): string => `${RUN}/${task}#1`;
+
+function start(
+  task: string,
+  sequence: number,
+  change: { needs?: Partial<Needs>; afterStop?: number; priority?: number } = {},
+): HostMessage {
+  const needs = { slots: 1, cpus: 0, exclusive: false, ...change.needs };
+  const spec = specOf(['run'], { run: RUN, task, needs });
+  const { afterStop = 0, priority = 0 } = change;
+  return { kind: 'start', command: `c-${task}`, sequence, spec, afterStop, priority };
+}
+
+function stop(command: string, sequence: number, task: string | null = null): HostMessage {
+  const order = { run: RUN, task, graceMs: null, now: false, by: 'x', reason: null };
+  return { kind: 'stop', command, sequence, stop: order };
+}
+
+const ended = (task: string): HostMessage => ({
+  kind: 'ended',
+  key: key(task),
+  end: {
+    commands: [],
+    stopped: {
+      run: RUN,
+      task,
+      n: 1,
+      processes: 0,
+      signal: null,
+      goneMs: 0,
+      proof: 'subreaper',
+      proven: true,
+      survivors: [],
+    },
+  },
+});
+
+function play(
+  messages: readonly HostMessage[],
+  initial = newHost(2, 4),
+): { state: HostState; effects: HostEffect[] } {
+  let state = initial;
+  const all: HostEffect[] = [];
+  for (const message of messages) {
+    const [next, effects] = updateHost(state, message, NOW);
+    state = next;
+    all.push(...effects);
+  }
+  return { state, effects: all };
+}
+
+/** Effects in short: `begin t1`. */
+const short = (effects: readonly HostEffect[]): string[] =>
+  effects.map((effect) => {
+    if ('key' in effect) return `${effect.kind} ${effect.key.slice(RUN.length + 1, -2)}`;
+    return 'command' in effect ? `${effect.kind} ${effect.command}` : effect.kind;
+  });
+
+describe('what starts', () => {
+  test('priority, then arrival; a freed slot is given on in the same turn', () => {
+    const { effects } = play([
+      start('a', 1),
+      start('b', 2),
+      start('c', 3),
+      start('d', 4, { priority: 1 }),
+      { kind: 'freed', key: key('a') },
+      { kind: 'freed', key: key('b') },
+    ]);
+    expect(short(effects).filter((each) => each.startsWith('begin'))).toEqual([
+      'begin a',
+      'begin b',
+      'begin d',
+      'begin c',
+    ]);
+  });
+
+  test('an exclusive one is alone, and is not starved by small ones', () => {
+    const { state, effects } = play([
+      start('a', 1),
+      start('x', 2, { needs: { exclusive: true } }),
+      start('b', 3),
+    ]);
+    expect(short(effects)).not.toContain('begin x');
+    expect(short(effects)).not.toContain('begin b');
+    const { effects: later } = play(
+      [
+        { kind: 'freed', key: key('a') },
+        { kind: 'freed', key: key('x') },
+      ],
+      state,
+    );
+    expect(short(later)).toEqual(['begin x', 'begin b']);
+  });
+
+  test('what can never fit is refused, not queued', () => {
+    expect(
+      short(
+        play([start('a', 1, { needs: { slots: 3 } }), start('b', 2, { needs: { cpus: 5 } })])
+          .effects,
+      ),
+    ).toEqual(['accept a', 'refuse a', 'accept b', 'refuse b']);
+  });
+
+  test('slots are given without overlap, and again', () => {
+    const { effects, state } = play([
+      start('a', 1),
+      start('b', 2),
+      start('c', 3),
+      { kind: 'freed', key: key('b') },
+    ]);
+    const slots = effects.flatMap((effect) => (effect.kind === 'begin' ? [effect.slots] : []));
+    expect(slots).toEqual([[0], [1], [1]]);
+    expect(state.live.get(key('b'))?.stage).toBe('ending');
+  });
+
+  test('draining starts nothing; a full disk refuses', () => {
+    expect(short(play([{ kind: 'drain' }, start('a', 1)]).effects)).toEqual(['accept a']);
+    expect(short(play([{ kind: 'disk', blocked: 'full' }, start('a', 1)]).effects)).toEqual([
+      'accept a',
+      'refuse a',
+    ]);
+  });
+});
+
+describe('stops', () => {
+  test('take in what waits and what runs, and are done when all have ended', () => {
+    const { effects, state } = play([start('a', 1), start('b', 2), start('c', 3), stop('s', 4)]);
+    expect(short(effects).slice(5)).toEqual([
+      'stop_received s',
+      'stop_attempt a',
+      'stop_attempt b',
+      'stop_attempt c',
+    ]);
+    const { effects: later } = play([ended('c'), ended('a'), ended('b')], state);
+    expect(short(later)).toEqual(['stop_done s']);
+    expect(later[0]).toMatchObject({ attempts: [{ task: 'c' }, { task: 'a' }, { task: 'b' }] });
+  });
+
+  test('of one task, of nothing', () => {
+    expect(short(play([start('a', 1), start('b', 2), stop('s', 3, 'b')]).effects)).toContain(
+      'stop_attempt b',
+    );
+    expect(short(play([stop('s', 3, 'b')]).effects)).toEqual(['stop_received s', 'stop_done s']);
+  });
+
+  test.each([
+    ['before the stop was read', 0, ['accept a', 'stop_attempt a']],
+    ['knowing an older stop', 4, ['accept a', 'stop_attempt a']],
+    ['knowing this stop', 5, ['accept a', 'begin a']],
+  ])('a start made %s', (_name, afterStop, expected) => {
+    const { state } = play([stop('s', 5)]);
+    expect(short(play([start('a', 9, { afterStop })], state).effects)).toEqual(expected);
+  });
+
+  test('a resumed attempt is not taken by an older stop that comes again', () => {
+    const { state } = play([stop('s', 5), start('a', 9, { afterStop: 5 })]);
+    const restored = {
+      live: [...state.live.values()],
+      floors: state.floors,
+      openStops: [
+        {
+          command: 's',
+          sequence: 5,
+          stop: { run: RUN, task: null, graceMs: null, now: false, by: 'x', reason: null },
+          ended: [],
+        },
+      ],
+      isDraining: false,
+    };
+    expect(short(play([{ kind: 'restore', restored }]).effects)).toEqual([
+      'stop_received s',
+      'stop_done s',
+    ]);
+  });
+});
+
+test('revokes: queued, running, ended, never seen', () => {
+  const revoke = (task: string, isKnown: boolean): HostMessage => ({
+    kind: 'revoke',
+    command: task,
+    ref: { run: RUN, task, n: 1 },
+    isKnown,
+  });
+  const { effects, state } = play([
+    start('a', 1),
+    start('b', 2),
+    start('c', 3),
+    revoke('c', true),
+    revoke('a', true),
+    revoke('gone', true),
+    revoke('never', false),
+  ]);
+  const answers = effects.flatMap((effect) =>
+    effect.kind === 'revoke_answered' ? [effect.answer] : [],
+  );
+  expect(answers).toEqual(['revoked', 'started', 'started', 'unknown']);
+  expect(state.live.has(key('c'))).toBe(false);
+});
+
+test('a released run is dropped when nothing of it lives, once', () => {
+  const release: HostMessage = { kind: 'release', run: RUN };
+  expect(short(play([start('a', 1), stop('s', 2), release]).effects)).not.toContain('drop_run');
+  const { effects, state } = play([start('a', 1), stop('s', 2), release, ended('a')]);
+  expect(short(effects).filter((each) => each === 'drop_run')).toHaveLength(1);
+  expect([state.floors.size, state.live.size, state.openStops.size]).toEqual([0, 0, 0]);
+});
+
+describe('for any commands in any order', () => {
+  const tasks = ['a', 'b', 'c', 'd', 'e'];
+  const needs = fc.record({
+    slots: fc.integer({ min: 1, max: 3 }),
+    cpus: fc.integer({ min: 0, max: 5 }),
+    exclusive: fc.boolean(),
+  });
+  const step = fc.oneof(
+    fc.record({
+      kind: fc.constant('start' as const),
+      task: fc.constantFrom(...tasks),
+      needs,
+      knows: fc.boolean(),
+      priority: fc.integer({ min: 0, max: 2 }),
+    }),
+    fc.record({ kind: fc.constant('stop' as const), task: fc.constantFrom(null, ...tasks) }),
+    fc.record({
+      kind: fc.constantFrom('freed' as const, 'ended' as const),
+      task: fc.constantFrom(...tasks),
+    }),
+  );
+
+  test('claims never exceed the host; nothing overtaken by a stop begins; every stop is done once (I5, I6)', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let state = newHost(2, 4);
+        let sequence = 0;
+        const newest = new Map<string | null, number>();
+        const knows = new Map<string, number>();
+        const done = new Map<string, number>();
+        const awaited = new Map<string, Set<string>>();
+        const must: string[] = [];
+        const tell = (message: HostMessage): void => {
+          const [next, effects] = updateHost(state, message, NOW);
+          state = next;
+          for (const effect of effects) {
+            if (effect.kind === 'begin') {
+              const task = effect.key.slice(RUN.length + 1, -2);
+              const floor = Math.max(newest.get(null) ?? 0, newest.get(task) ?? 0);
+              expect(knows.get(task) ?? 0).toBeGreaterThanOrEqual(floor);
+            }
+            if (effect.kind === 'stop_attempt' || effect.kind === 'refuse') must.push(effect.key);
+            if (effect.kind === 'stop_done') {
+              done.set(effect.command, (done.get(effect.command) ?? 0) + 1);
+              expect(awaited.get(effect.command)?.size ?? 0).toBe(0);
+            }
+          }
+          const running = [...state.live.values()].filter(({ stage }) => stage === 'running');
+          const slots = running.flatMap((attempt) => attempt.slots);
+          expect(new Set(slots).size).toBe(slots.length);
+          expect(slots.every((slot) => slot >= 0 && slot < 2)).toBe(true);
+          for (const attempt of running) expect(attempt.slots).toHaveLength(attempt.needs.slots);
+          expect(running.reduce((sum, attempt) => sum + attempt.needs.cpus, 0)).toBeLessThanOrEqual(
+            4,
+          );
+          if (running.some((attempt) => attempt.needs.exclusive)) expect(running).toHaveLength(1);
+        };
+        const end = (task: string): void => {
+          for (const waiting of awaited.values()) waiting.delete(key(task));
+          tell(ended(task));
+        };
+        for (const each of steps) {
+          sequence += 1;
+          if (each.kind === 'start') {
+            if (state.live.has(key(each.task))) continue;
+            const floor = Math.max(newest.get(null) ?? 0, newest.get(each.task) ?? 0);
+            const afterStop = each.knows ? floor : 0;
+            knows.set(each.task, afterStop);
+            tell(
+              start(each.task, sequence, { needs: each.needs, afterStop, priority: each.priority }),
+            );
+          } else if (each.kind === 'stop') {
+            newest.set(each.task, sequence);
+            const under = [...state.live.keys()].filter(
+              (live) => each.task === null || live === key(each.task),
+            );
+            awaited.set(`s${sequence}`, new Set(under));
+            tell(stop(`s${sequence}`, sequence, each.task));
+          } else if (each.kind === 'freed') {
+            tell({ kind: 'freed', key: key(each.task) });
+          } else if (
+            state.live.has(key(each.task)) &&
+            state.live.get(key(each.task))?.stage !== 'queued'
+          ) {
+            end(each.task);
+          }
+        }
+        for (const live of [...must, ...state.live.keys()]) end(live.slice(RUN.length + 1, -2));
+        for (const command of awaited.keys()) expect(done.get(command)).toBe(1);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

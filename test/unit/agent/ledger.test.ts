@@ -1,0 +1,141 @@
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JournalFile } from '#agent/state/journal-file.ts';
+import { Ledger } from '#agent/state/ledger.ts';
+import { KNOWN_MOST, LedgerFold, type LedgerEntry } from '#agent/state/ledger-entries.ts';
+import { Script, specOf } from './attempt-cases.ts';
+
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'benchmesh-ledger-'));
+});
+
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const SPEC = specOf(['run']);
+const KEY = `${SPEC.run}/${SPEC.task}#1`;
+const START: LedgerEntry = { t: 'start', id: 'c1', seq: 5, spec: SPEC, afterStop: 0, priority: 0 };
+
+function entryOf(script: Script, isShipped: boolean): LedgerEntry {
+  const { spec: _spec, metrics: _metrics, ...state } = script.state;
+  const ev = [
+    { subject: 's', run: SPEC.run, seq: state.seq, name: 'attempt.exited', data: {} },
+  ] as never;
+  return { t: 'attempt', key: KEY, state, ev, isShipped };
+}
+
+describe('the ledger', () => {
+  test('knows after a crash what it knew, and cuts off a torn last line', async () => {
+    const { ledger } = Ledger.open(dir);
+    expect(ledger.writeCommand(START as never)).toBe(true);
+    const script = new Script(SPEC);
+    script.begin();
+    ledger.write(entryOf(script, false));
+    await ledger.close();
+    appendFileSync(join(dir, 'ledger.1'), '{"t":"attempt","key":"torn');
+    const { ledger: again, events } = Ledger.open(dir);
+    expect(again.fold.attempts.get(KEY)?.state?.life).toEqual({
+      kind: 'stepping',
+      index: 0,
+      announced: false,
+    });
+    expect(events).toHaveLength(1);
+    expect(again.fold.isRepeat('c1', 5)).toBe(true);
+    expect(again.fold.isRepeat('c2', 6)).toBe(false);
+    await again.close();
+    expect(readFileSync(join(dir, 'ledger.1'), 'utf8').endsWith('}\n')).toBe(true);
+  });
+
+  test('every prefix of it can be opened', async () => {
+    const { ledger } = Ledger.open(dir);
+    ledger.writeCommand(START as never);
+    ledger.write(entryOf(new Script(SPEC), false));
+    await ledger.close();
+    const whole = readFileSync(join(dir, 'ledger.1')).length;
+    for (let bytes = whole; bytes >= 0; bytes -= 7) {
+      truncateSync(join(dir, 'ledger.1'), bytes);
+      const { ledger: prefix } = Ledger.open(dir);
+      expect(prefix.fold.attempts.size).toBeLessThanOrEqual(1);
+      await prefix.close();
+    }
+  });
+});
+
+describe('the fold', () => {
+  test('forgets an attempt when it has ended and its log is stored', () => {
+    for (const [isShipped, left] of [
+      [true, 0],
+      [false, 1],
+    ] as const) {
+      const fold = new LedgerFold();
+      fold.apply(START);
+      const script = new Script(SPEC);
+      script.stop();
+      fold.apply(entryOf(script, isShipped));
+      expect(fold.attempts.size).toBe(left);
+      fold.apply({ t: 'shipped', key: KEY });
+      expect(fold.attempts.size).toBe(0);
+    }
+  });
+
+  test('keeps what ended under an open stop until the stop is done', () => {
+    const fold = new LedgerFold();
+    const stop = { run: SPEC.run, task: null, graceMs: null, now: false, by: 'x', reason: null };
+    fold.apply(START);
+    fold.apply({ t: 'stop', id: 's1', seq: 6, stop });
+    const script = new Script(SPEC);
+    script.stop('s1');
+    fold.apply(entryOf(script, true));
+    expect(fold.stops.get('s1')?.ended).toMatchObject([
+      { task: SPEC.task, processes: 0, proven: true },
+    ]);
+    fold.apply({ t: 'ack', command: 's1', isDone: true, ev: [] });
+    expect(fold.stops.size).toBe(0);
+    expect(fold.floors.get(SPEC.run)).toBe(6);
+    fold.apply({ t: 'dropped', run: SPEC.run });
+    expect(fold.floors.size).toBe(0);
+  });
+
+  test('is bounded by what lives, and its summary is the same ledger', () => {
+    const fold = new LedgerFold();
+    for (let seq = 1; seq <= KNOWN_MOST; seq += 1)
+      fold.apply({ t: 'rejected', id: `r${seq}`, seq });
+    fold.apply({ ...START, seq: KNOWN_MOST + 1 } as LedgerEntry);
+    expect(fold.known.size).toBe(KNOWN_MOST);
+    expect(fold.known.has('r1')).toBe(false);
+    const copy = new LedgerFold();
+    copy.apply({
+      t: 'summary',
+      ledger: JSON.parse(JSON.stringify(fold.summary())) as never,
+      ev: [],
+    });
+    expect(copy.summary()).toEqual(fold.summary());
+  });
+});
+
+describe('the file', () => {
+  test('a new generation begins with its summary; the older goes; a torn one is passed over', async () => {
+    const { journal } = JournalFile.open(dir, 'j', { at: 1 });
+    journal.append({ n: 1 });
+    expect(journal.rotate({ at: 2 })).toBe(true);
+    journal.append({ n: 2 });
+    await journal.close();
+    expect(readdirSync(dir).sort()).toEqual(['j.2', 'j.reserve']);
+    appendFileSync(join(dir, 'j.3'), '{"at":3');
+    const { lines, journal: again } = JournalFile.open(dir, 'j', { at: 0 });
+    expect(lines).toEqual([{ at: 2 }, { n: 2 }]);
+    await again.close();
+  });
+});
