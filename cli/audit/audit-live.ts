@@ -3,11 +3,11 @@ import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { ViewReply } from '#protocol/messages/api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
+import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { readAll } from '#protocol/nats/tail.ts';
 import { STREAMS } from '#protocol/nats/streams.ts';
-import { foldFilters } from '../runs/live-run.ts';
 import { recordOf } from '../runs/record.ts';
 import type { AuditReport } from './audit-archive.ts';
 import { differences } from './differences.ts';
@@ -18,7 +18,7 @@ export async function auditLive(connection: MeshConnection, run: string): Promis
     throw new MeshError('protocol', 'the coordinator answered view with something else');
   const { sequence, view } = reply.data;
   const fold = createRunFold(run);
-  const query = { stream: STREAMS.events, filters: foldFilters(run), upToSequence: sequence };
+  const query = { stream: STREAMS.events, filters: filters.runEvents(run), upToSequence: sequence };
   await readAll(connection, query, (message) => {
     const record = recordOf(message);
     if (record !== null) applyToRun(fold, record);

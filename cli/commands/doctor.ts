@@ -1,6 +1,6 @@
 /** `benchmesh doctor`: checks, each ok, warn or fail, with what to do. */
 import type { Command } from 'commander';
-import { EXIT } from '#protocol/messages/errors.ts';
+import { EXIT, toError } from '#protocol/messages/errors.ts';
 import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
 import { findServerBinary } from '#protocol/nats/server-binary.ts';
 import { serverPaths } from '#protocol/nats/server-files.ts';
@@ -77,7 +77,7 @@ async function allChecks(flags: DoctorFlags): Promise<Check[]> {
   try {
     mesh = await openMesh(flags, 'doctor');
   } catch (error) {
-    const checks = await guardedCheck('server', () => Promise.reject(error as Error));
+    const checks = await guardedCheck('server', () => Promise.reject(toError(error)));
     return [...host, ...local, ...checks];
   }
   try {

@@ -54,7 +54,7 @@ async function watch(found: FoundRun, json: boolean): Promise<void> {
       display.onChange(changed, record);
     },
   });
-  display.close();
+  display.close(fold);
   if (interrupted.signal.aborted) {
     terminal.note(`the run goes on: benchmesh watch ${found.run}`);
     process.exitCode = EXIT.interrupted;

@@ -43,7 +43,7 @@ export async function readStoredLog(reading: LogReading): Promise<void> {
 export async function followLog(reading: LogReading, signal: AbortSignal): Promise<RunFold> {
   const { connection, resultsDir, target, cursors, printer, note } = reading;
   let fold = createRunFold(target.run);
-  let caughtUp = false;
+  const state = { caughtUp: false };
   let told: string | null = null;
   let lastMs = performance.now();
   let seen = 0;
@@ -54,8 +54,8 @@ export async function followLog(reading: LogReading, signal: AbortSignal): Promi
   const events = followRun(connection, {
     fold,
     onChange: (_fold, record) => {
-      caughtUp ||= record === null;
-      if (caughtUp) wake();
+      state.caughtUp ||= record === null;
+      if (state.caughtUp) wake();
     },
   });
   signal.addEventListener('abort', () => {
@@ -72,7 +72,7 @@ export async function followLog(reading: LogReading, signal: AbortSignal): Promi
       ({ ref, fold: attempt }) => cursors.next(ref) >= (attempt.exited?.logBytes ?? 0),
     );
   for (;;) {
-    if (caughtUp) tell();
+    if (state.caughtUp) tell();
     if (signal.aborted || isComplete()) break;
     const directory = await archivedDirectory(resultsDir, target.run);
     if (directory !== null) {

@@ -21,8 +21,8 @@ export interface PrintOptions {
 
 export interface LogOutput {
   /** Resolves when more may be written. */
-  write(bytes: Uint8Array): Promise<void>;
-  note(line: string): void;
+  readonly write: (bytes: Uint8Array) => Promise<void>;
+  readonly note: (line: string) => void;
 }
 
 interface OpenLine {

@@ -12,7 +12,7 @@ import {
   readMeshFile,
   type EndResult,
 } from '#protocol/runtime/local-mesh.ts';
-import { silentLog } from '#protocol/runtime/log.ts';
+import { debugLog } from '../debug-log.ts';
 import { liveRuns, type LiveRun } from '../runs/live-runs.ts';
 import { openIfAny } from './find-mesh.ts';
 import { lockMesh } from './start-mesh.ts';
@@ -25,7 +25,7 @@ export async function endMesh(home: string, graceMs?: number): Promise<EndResult
   try {
     const result = await endLocalMesh(home, {
       parts: { isAlive, tryLock, stopServer },
-      log: silentLog,
+      log: debugLog,
       reason: 'down',
       locked: true,
       ...(graceMs === undefined ? {} : { graceMs }),

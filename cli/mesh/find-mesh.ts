@@ -6,7 +6,7 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
 import { meshPaths, readMeshFile, type MeshFile } from '#protocol/runtime/local-mesh.ts';
-import { silentLog } from '#protocol/runtime/log.ts';
+import { debugLog } from '../debug-log.ts';
 import type { MeshFlags } from '../command.ts';
 import { homeDir, namedResultsDir } from './home.ts';
 
@@ -97,7 +97,7 @@ async function open(
     url: to.url,
     credential: to.credentialFile === null ? null : await readCredential(to.credentialFile),
     name: `benchmesh ${to.name}`,
-    log: silentLog,
+    log: debugLog,
     deadlineMs: to.mesh === null ? CONNECT_MS : 2_000,
   });
   return { connection, target, mesh: to.mesh, close: () => connection.close() };

@@ -30,7 +30,7 @@ export async function spawnPart(command: PartCommand): Promise<SpawnedPart> {
   await mkdir(dirname(outputFile), { recursive: true, mode: 0o700 });
   const from = await sizeOf(outputFile);
   const output = await open(outputFile, 'a', 0o600);
-  let end: string | null = null;
+  const state: { end: string | null } = { end: null };
   try {
     const child = spawn(process.execPath, [script, ...args], {
       detached: true,
@@ -38,21 +38,25 @@ export async function spawnPart(command: PartCommand): Promise<SpawnedPart> {
       stdio: ['ignore', output.fd, output.fd],
     });
     child.on('error', (error) => {
-      end = error.message;
+      state.end = error.message;
     });
     child.on('exit', (code, signal) => {
-      end ??= signal === null ? `exit status ${code ?? 'unknown'}` : `signal ${signal}`;
+      state.end ??= signal === null ? `exit status ${code ?? 'unknown'}` : `signal ${signal}`;
     });
     child.unref();
     const { pid } = child;
     if (pid === undefined) {
       await new Promise(setImmediate);
-      throw new MeshError('start_failed', `the ${name} did not start: ${end ?? 'no process'}`);
+      throw new MeshError(
+        'start_failed',
+        `the ${name} did not start: ${state.end ?? 'no process'}`,
+      );
     }
     return {
       pid,
       startTime: identityOf(pid)?.startTime ?? '',
       failure: async () => {
+        const { end } = state;
         if (end === null) return null;
         const words = await lastLine(outputFile, from);
         return words === '' ? `the ${name} ended (${end}); see ${outputFile}` : words;

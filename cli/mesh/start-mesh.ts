@@ -35,7 +35,7 @@ import {
   writeMeshFile,
   type MeshFile,
 } from '#protocol/runtime/local-mesh.ts';
-import { silentLog } from '#protocol/runtime/log.ts';
+import { debugLog } from '../debug-log.ts';
 import { guarded } from '#protocol/nats/server-files.ts';
 import { programFile } from './programs.ts';
 import { spawnPart, type SpawnedPart } from './spawn-part.ts';
@@ -123,7 +123,7 @@ class Starter {
       url: server.url,
       credential: await readCredential(server.credentialFile),
       name: 'benchmesh up',
-      log: silentLog,
+      log: debugLog,
       deadlineMs: 20_000,
     });
     try {
@@ -147,7 +147,7 @@ class Starter {
     const binary = process.env['BENCHMESH_NATS_SERVER'] ?? '';
     const server = await startServer({
       home,
-      log: silentLog,
+      log: debugLog,
       ...(port === undefined ? {} : { port }),
       ...(readyMs === undefined ? {} : { readyMs }),
       ...(binary === '' ? {} : { binary }),

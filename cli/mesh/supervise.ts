@@ -69,7 +69,7 @@ async function endInOrder(home: string): Promise<'ended'> {
 /** True when somebody else took the mesh down, false when interrupted. */
 async function keepAlive(options: StartOptions, signal: AbortSignal): Promise<boolean> {
   let failures = 0;
-  while (!signal.aborted) {
+  for (;;) {
     await pause(LOOK_MS * Math.min(20, 2 ** failures), signal);
     if (signal.aborted) return false;
     const mesh = await readMeshFile(options.home);
@@ -86,5 +86,4 @@ async function keepAlive(options: StartOptions, signal: AbortSignal): Promise<bo
       terminal.note(`${dead.join(', ')} died and did not start again: ${toError(error).message}`);
     }
   }
-  return false;
 }

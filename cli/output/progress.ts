@@ -15,8 +15,8 @@ import { truncate } from './text.ts';
 
 export interface Progress {
   onChange(fold: RunFold, record: EventRecord | null): void;
-  /** Leaves the screen clean. */
-  close(): void;
+  /** Leaves the screen clean; `end` is the run at its end, if it has come. */
+  close(end: RunFold | null): void;
 }
 
 /** For stderr: results alone go to stdout. */
@@ -56,7 +56,7 @@ class Screen implements Progress {
     if (record === null) this.#caughtUp = true;
   }
 
-  close(): void {
+  close(_end: RunFold | null): void {
     clearInterval(this.#timer);
     guardNotes(null);
     this.#update.clear();
@@ -111,6 +111,7 @@ export function etaMs(view: RunView, sinceMs: number): number | null {
 class Lines implements Progress {
   readonly #stream: NodeJS.WriteStream;
   readonly #style: Style;
+  readonly #printed = new Set<string>();
   #state = '';
 
   constructor(stream: NodeJS.WriteStream, style: Style) {
@@ -127,20 +128,22 @@ class Lines implements Progress {
     for (const id of endedTasks(record)) this.#printEnd(fold, id);
   }
 
-  close(): void {
-    // Nothing to clean.
+  /** A short run is over, and out of the log, before anybody could follow it. */
+  close(end: RunFold | null): void {
+    if (end?.state !== 'ended') return;
+    for (const id of end.tasks.keys()) this.#printEnd(end, id);
   }
 
   #printEnd(fold: RunFold, id: string): void {
     const task = fold.tasks.get(id);
-    if (task?.endedMs === null || task?.endedMs === undefined) return;
+    if (task?.state !== 'ended' || this.#printed.has(id)) return;
+    this.#printed.add(id);
     const view = taskView(fold, task);
-    const { states, tasks } = { states: fold.states, tasks: fold.tasks.size };
     const why = view.message === null ? '' : `: ${view.message}`;
     const metrics = metricsText(view.metrics);
     const outcome = paintState(this.#style, view.outcome ?? '');
     this.#print(
-      `[${states.ended}/${tasks}] ${outcome} ${axesText(view.axes)} #${view.repeat}, ${duration(view.elapsedMs)}${metrics === '' ? '' : `, ${metrics}`}${why}`,
+      `[${this.#printed.size}/${fold.tasks.size}] ${outcome} ${axesText(view.axes)} #${view.repeat}, ${duration(view.elapsedMs)}${metrics === '' ? '' : `, ${metrics}`}${why}`,
     );
   }
 
@@ -152,5 +155,5 @@ class Lines implements Progress {
 function endedTasks(record: EventRecord): string[] {
   const subject = parseSubject(record.subject);
   if (record.message.name === 'task.ended' && subject?.kind === 'task') return [subject.task];
-  return record.message.name === 'run.tasks_ended' ? record.message.data.tasks.slice(0, 1) : [];
+  return record.message.name === 'run.tasks_ended' ? [...record.message.data.tasks] : [];
 }

@@ -1,7 +1,8 @@
 /** Text as it takes room on a terminal. */
 import { stripVTControlCharacters } from 'node:util';
 
-const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/gu;
+/** Control characters: they would move the cursor or ring a bell. */
+const CONTROL = /\p{Cc}/gu;
 
 /** What came from a benchmark or a suite, on one line: no escape sequence of it reaches a terminal. */
 export function oneLine(text: string): string {

@@ -12,6 +12,7 @@ import { keepHealthy } from '../mesh/keep-healthy.ts';
 import { startProgress } from '../output/progress.ts';
 import { terminal } from '../output/terminal.ts';
 import { stopAloud } from '../stop/stop-runs.ts';
+import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { followToEnd, type Followed } from './follow-run.ts';
 
 export type AttendedEnd =
@@ -32,6 +33,7 @@ export async function attend(
     mesh.target.kind === 'local' && mesh.mesh?.stays === false
       ? keepHealthy(mesh.target.home)
       : null;
+  let end: RunFold | null = null;
   let interrupts = 0;
   let stopping: Promise<void> | null = null;
   const onInterrupt = (): void => {
@@ -50,11 +52,12 @@ export async function attend(
       },
     });
     if (leave.signal.aborted && leave.signal.reason === 'detached') return { kind: 'detached' };
+    end = followed.fold;
     // Its last words, if the run has ended before they were said.
     await (stopping as Promise<void> | null);
     return { kind: interrupts > 0 ? 'interrupted' : 'ended', ...followed };
   } finally {
-    progress.close();
+    progress.close(end);
     healer?.stop();
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onInterrupt);

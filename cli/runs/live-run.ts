@@ -1,16 +1,11 @@
 /** Runs that are live, folded here and now from BM_EVENTS: no coordinator is asked (I2). */
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
+import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { readAll, tail, type Tail } from '#protocol/nats/tail.ts';
 import { STREAMS } from '#protocol/nats/streams.ts';
 import { recordOf } from './record.ts';
-
-/** What the fold of a run reads: its own events, and the coordinator's word on agents. */
-export function foldFilters(run: string): string[] {
-  return [...filters.runEvents(run), subjects.fleet('*')];
-}
 
 /** The run as it is now; null where the log has none of this id. */
 export async function readLiveRun(
@@ -18,7 +13,7 @@ export async function readLiveRun(
   run: string,
 ): Promise<RunFold | null> {
   const fold = createRunFold(run);
-  const query = { stream: STREAMS.events, filters: foldFilters(run) };
+  const query = { stream: STREAMS.events, filters: filters.runEvents(run) };
   await readAll(connection, query, (message) => {
     const record = recordOf(message);
     if (record !== null) applyToRun(fold, record);
@@ -48,7 +43,7 @@ export function followRun(connection: MeshConnection, follow: Follow): Tail {
   const { fold, onChange } = follow;
   return tail(connection, {
     stream: STREAMS.events,
-    filters: foldFilters(fold.run),
+    filters: filters.runEvents(fold.run),
     onMessage: (message) => {
       const record = recordOf(message);
       if (record === null) return;

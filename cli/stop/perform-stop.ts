@@ -27,7 +27,6 @@ import { publishEvent } from '#protocol/nats/publisher.ts';
 import { STREAMS } from '#protocol/nats/streams.ts';
 import { readAll, tail, type Tail } from '#protocol/nats/tail.ts';
 import { operator } from '../mesh/home.ts';
-import { foldFilters } from '../runs/live-run.ts';
 import { recordOf } from '../runs/record.ts';
 
 export interface StopRequest {
@@ -157,7 +156,7 @@ class Stopping {
     return await new Promise((resolve) => {
       const follow = tail(this.#connection, {
         stream: STREAMS.events,
-        filters: [...foldFilters(run), filters.acksOf(this.#command)],
+        filters: [...filters.runEvents(run), filters.acksOf(this.#command)],
         onMessage: (message) => {
           const record = recordOf(message);
           if (record !== null) this.#onRecord(record);
