@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -135,18 +135,30 @@ describe('outbox on a real server', () => {
       let outbox = await open('one', join(disk, 'journal'));
       const big = (): ReturnType<Outbox['append']> =>
         outbox.append(subject, (seq) => encoder.encode(`${seq}`.padEnd(5_000)));
+      const filler = join(disk, 'filler');
+      await writeFile(filler, new Uint8Array(60 * 1024));
       let recorded = 0;
       let outcome = await big();
       for (; outcome.kind === 'recorded'; outcome = await big()) recorded += 1;
       expect(outcome).toEqual({ kind: 'no_space', errno: 'ENOSPC' });
       expect(recorded).toBeGreaterThan(10);
       expect(await outbox.flush()).toBe('stored');
+      // With room again it goes on where it was, and what it wrote can be read.
+      await rm(filler);
+      for (let more = 0; more < 3; more += 1) {
+        expect(await big()).toMatchObject({ kind: 'recorded', seq: recorded + 1 });
+        recorded += 1;
+      }
       await outbox.close();
       outbox = await open('one', join(disk, 'journal'));
-      expect(outbox.stats().subjects).toBe(1);
+      expect(await outbox.append(subject, (seq) => encoder.encode(String(seq)))).toMatchObject({
+        kind: 'recorded',
+        seq: recorded + 1,
+      });
+      expect(await outbox.flush()).toBe('stored');
       await outbox.close();
       const stored = await storedIn(connection, 'BM_EVENTS', subject);
-      expect(seqsBySubject(stored).get(subject)).toEqual(upTo(recorded));
+      expect(seqsBySubject(stored).get(subject)).toEqual(upTo(recorded + 1));
     } finally {
       execFileSync('umount', [disk]);
     }

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -103,4 +103,22 @@ describe('journal', () => {
       await third.journal.close();
     },
   );
+
+  it('does not bring back a record that stood behind a torn one', async () => {
+    const { journal } = await open(1 << 20);
+    for (const seq of [1, 2, 3]) await journal.append(message(seq));
+    await journal.close();
+    const [name = ''] = await readdir(dir);
+    const bytes = await readFile(join(dir, name));
+    const length = message(2).length;
+    bytes.writeUInt8(bytes.readUInt8(length + 50) ^ 1, length + 50);
+    await writeFile(join(dir, name), bytes);
+    const second = await open(1 << 20);
+    expect(second.seqs).toEqual([1]);
+    await second.journal.append(message(2));
+    await second.journal.close();
+    const third = await open(1 << 20);
+    expect(third.seqs).toEqual([1, 2]);
+    await third.journal.close();
+  });
 });
