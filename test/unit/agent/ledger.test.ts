@@ -53,6 +53,7 @@ describe('the ledger', () => {
     });
     expect(events).toHaveLength(1);
     expect(again.fold.isRepeat('c1', 5)).toBe(true);
+    expect(again.fold.isRepeat('c1', 6)).toBe(true);
     expect(again.fold.isRepeat('c2', 6)).toBe(false);
     await again.close();
     expect(readFileSync(join(dir, 'ledger.1'), 'utf8').endsWith('}\n')).toBe(true);
@@ -60,7 +61,7 @@ describe('the ledger', () => {
 
   test('every prefix of it can be opened', async () => {
     const { ledger } = Ledger.open(dir);
-    ledger.writeCommand(START as never);
+    ledger.writeCommand(START);
     ledger.write(entryOf(new Script(SPEC), false));
     await ledger.close();
     const whole = readFileSync(join(dir, 'ledger.1')).length;
@@ -112,7 +113,7 @@ describe('the fold', () => {
     const fold = new LedgerFold();
     for (let seq = 1; seq <= KNOWN_MOST; seq += 1)
       fold.apply({ t: 'rejected', id: `r${seq}`, seq });
-    fold.apply({ ...START, seq: KNOWN_MOST + 1 } as LedgerEntry);
+    fold.apply({ ...START, seq: KNOWN_MOST + 1 });
     expect(fold.known.size).toBe(KNOWN_MOST);
     expect(fold.known.has('r1')).toBe(false);
     const copy = new LedgerFold();
