@@ -12,7 +12,7 @@ axes:
 needs:
   exclusive: false
 run:
-  shell: echo {{cell}} >> "{{suite.dir}}/started"
+  shell: echo {{cell}} >> "{{suite.dir}}/started"; sleep 0.03
 `;
 
 export async function stopInTheMiddle(mesh: TestMesh, after: number): Promise<void> {
