@@ -8,7 +8,7 @@
  * enforced again only once an agent has adopted it; that agent looks for its end twice a
  * second. What is left at the end is swept, and nothing is ever proven (scan-sweep.ts).
  */
-import { appendFileSync, closeSync, openSync, watch, type FSWatcher } from 'node:fs';
+import { appendFileSync, closeSync, constants, openSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RAW_LOG, rawDropped, rawSize } from './raw-log.ts';
@@ -43,8 +43,10 @@ interface Setting {
   readonly onOver: () => void;
 }
 
+/** From the main process to its drain. */
+export const PIPE = 'pipe';
 const OUTPUT_PACE_MS = 20;
-const LINGER_MS = 100;
+const LINGER_MS = 500;
 const DRAIN_PATIENCE_MS = 1000;
 const LOOK_MS = 500;
 
@@ -104,7 +106,6 @@ export class ScanStep implements StepHandle {
   /** Follows a main process that is not our child, until it is gone. */
   async watchMain(): Promise<void> {
     while (this.#phase === 'running' && isAlive(this.#setting.target)) await sleep(LOOK_MS);
-    this.#drained = true; // by a process that is not ours either: its time is up below
     if (this.#phase !== 'running') return;
     this.#mainEnd = 'unknown';
     await this.#finish();
@@ -136,8 +137,9 @@ export class ScanStep implements StepHandle {
     const swept = await killProcesses(target);
     for (let waited = 0; this.#mainEnd === null && waited < DRAIN_PATIENCE_MS; waited += 10)
       await sleep(10);
-    for (let waited = 0; !this.#drained && waited < DRAIN_PATIENCE_MS; waited += 10)
+    for (let waited = 0; this.#isDraining() && waited < DRAIN_PATIENCE_MS; waited += 10) {
       await sleep(10);
+    }
     if (!this.#goesOn()) return;
     const { stepDir } = this.#setting;
     const gone: Gone = {
@@ -160,7 +162,7 @@ export class ScanStep implements StepHandle {
       droppedStdout: rawDropped(stepDir),
       droppedStderr: 0,
       ...(this.#mainEnd === 'unknown' && {
-        reason: 'it ended while no agent ran, on the scan rung',
+        reason: 'the scan rung does not learn the end of a step it adopted',
       }),
     };
     this.#append(gone);
@@ -169,6 +171,12 @@ export class ScanStep implements StepHandle {
     const outcome = outcomeOf({ ...readRecord(stepDir), gone });
     this.#setting.onOver();
     if (outcome !== null) this.#setting.events.onEnd(outcome);
+  }
+
+  #isDraining(): boolean {
+    const isThere = isDraining(this.#setting.stepDir);
+    // Ours may not have opened the pipe yet; of another agent's no end is heard.
+    return this.#mainEnd === 'unknown' ? isThere : !this.#drained;
   }
 
   #goesOn(): boolean {
@@ -224,6 +232,19 @@ export class ScanStep implements StepHandle {
 
 function isAlive(target: SweepTarget): boolean {
   return readProcess(target.main.pid)?.startTime === target.main.startTime;
+}
+
+/**
+ * Whether the drain still reads. Asking also ends one whose main process never opened the pipe:
+ * it waits for a writer, and this is one that closes at once.
+ */
+export function isDraining(stepDir: string): boolean {
+  try {
+    closeSync(openSync(join(stepDir, PIPE), constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch {
+    return false; // ENXIO, ENOENT
+  }
 }
 
 function touch(path: string): void {

@@ -14,7 +14,7 @@ import { closeLostStep } from './lost-step.ts';
 import { bootId, readProcess } from './proc-table.ts';
 import { checkProgram } from './program-check.ts';
 import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
-import { ScanStep, type ScanPlan } from './scan-step.ts';
+import { PIPE, isDraining, ScanStep, type ScanPlan } from './scan-step.ts';
 import { COOKIE_VARIABLE, signalNumber } from './start-frame.ts';
 import { failureOf, notStartedOutcome, outcomeOf } from './step-outcome.ts';
 import { readRecord, type Started } from './step-record.ts';
@@ -69,6 +69,7 @@ export class ScanSupervisor implements Supervisor {
     const main = readProcess(started.pid);
     const isAlive = started.bootId === bootId() && main?.startTime === started.startTime;
     if (!isAlive || record.exited !== undefined) {
+      isDraining(stepDir);
       const reason = 'it ended while no agent ran, on the scan rung';
       return {
         kind: 'ended',
@@ -101,11 +102,11 @@ export class ScanSupervisor implements Supervisor {
     const cookie = randomBytes(12).toString('hex');
     const { budgetMs, graceMs, stopSignal, stopFile } = spec;
     const plan: ScanPlan = { budgetMs, graceMs, stopSignal, stopFile };
-    const [pipe, raw, dropped] = ['pipe', RAW_LOG, RAW_DROPPED].map((name) => join(stepDir, name));
+    const [pipe, raw, dropped] = [PIPE, RAW_LOG, RAW_DROPPED].map((name) => join(stepDir, name));
     if (pipe === undefined || raw === undefined || dropped === undefined) throw new Error('paths');
     writeFileSync(join(stepDir, 'scan.json'), JSON.stringify(plan));
     writeFileSync(raw, '');
-    const made = spawnSync('mkfifo', [pipe], { env: TOOLS });
+    const made = spawnSync('/bin/sh', ['-c', 'mkfifo "$1"', 'mkfifo', pipe], { env: TOOLS });
     if (made.status !== 0) throw new Error('mkfifo failed');
     const blocks = Math.ceil(spec.logLimitBytes / ULIMIT_BLOCK_BYTES);
     const drain = spawn('/bin/sh', ['-c', DRAIN, 'drain', pipe, String(blocks), raw, dropped], {

@@ -14,11 +14,6 @@ export function signalName(number: number): string {
   return SIGNAL_NAMES.get(number) ?? `SIG${number}`;
 }
 
-/** Whether the record says all there is to say. */
-export function isComplete(record: StepRecord): boolean {
-  return record.gone !== undefined;
-}
-
 /** Null while the step goes on. With survivors it has an outcome before it is complete. */
 export function outcomeOf(record: StepRecord): StepOutcome | null {
   const { gone, survivors } = record;

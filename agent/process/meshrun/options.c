@@ -25,7 +25,7 @@ static bool text_flag_of(const char *arg, const char *flag, const char **out) {
 
 const char *options_parse(struct options *o, int argc, char **argv) {
   int64_t signal_number = 15;
-  *o = (struct options){.cwd = "/", .budget_ms = -1, .grace_ms = 10000, .linger_ms = 100,
+  *o = (struct options){.cwd = "/", .budget_ms = -1, .grace_ms = 10000, .linger_ms = 500,
                         .patience_ms = 5000, .limit_bytes = 64 << 20};
   int i = 0;
   for (; i < argc && strcmp(argv[i], "--") != 0; i++) {

@@ -61,7 +61,8 @@ static void on_output(struct step *s, int which) {
   epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->child.output_fds[which], 0);
 }
 
-/* With nobody left to write, what is in the pipes is all there will ever be. */
+/* With nobody left to write, what is in the pipes is all there will ever be: also what a
+ * process wrote that was reaped along with the one that woke us. */
 static void drain_rest(struct step *s) {
   for (int which = 0; which < 2; which++)
     for (ssize_t n; (n = read(s->child.output_fds[which], buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR);)

@@ -6,6 +6,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSupervisor, type StepSpec } from '#agent/process/supervisor.ts';
 import { outputOf, StepBench } from '#test/support/process-step.ts';
@@ -18,7 +19,8 @@ class Agent {
   #said = '';
 
   constructor(rung = 'subreaper') {
-    const args = ['--import', 'tsx', 'test/support/process-agent.ts', rung];
+    const script = fileURLToPath(new URL('../../support/process-agent.ts', import.meta.url));
+    const args = ['--import', 'tsx', script, rung];
     this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
     this.#child.stdin.on('error', () => undefined);
