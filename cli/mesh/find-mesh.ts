@@ -5,6 +5,7 @@
 import { MeshError } from '#protocol/messages/errors.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
+import { isAlive } from '#protocol/nats/process-identity.ts';
 import { meshPaths, readMeshFile, type MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { debugLog } from '../debug-log.ts';
 import type { MeshFlags } from '../command.ts';
@@ -43,6 +44,8 @@ export interface OpenMesh {
 }
 
 const CONNECT_MS = 5_000;
+/** A local server that is alive answers; on a host busy with benchmarks it may take a while. */
+const LOCAL_CONNECT_MS = 20_000;
 
 /** Rejects with `mesh_unreachable`, naming where it looked. */
 export async function openMesh(flags: MeshFlags, name: string): Promise<OpenMesh> {
@@ -57,16 +60,21 @@ export async function openMesh(flags: MeshFlags, name: string): Promise<OpenMesh
   }
   const mesh = await localMesh(target.home);
   const { url, credentialFile } = mesh.server;
+  if (!isAlive(mesh.server)) throw localIsDown(url);
   try {
     return await open(target, { url, credentialFile, name, mesh });
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== 'mesh_unreachable') throw error;
-    throw new MeshError(
-      'mesh_unreachable',
-      `the local mesh does not answer at ${url}: benchmesh up starts what is missing of it`,
-      error,
-    );
+    throw localIsDown(url, error);
   }
+}
+
+function localIsDown(url: string, cause?: unknown): MeshError {
+  return new MeshError(
+    'mesh_unreachable',
+    `the local mesh does not answer at ${url}: benchmesh up starts what is missing of it`,
+    cause,
+  );
 }
 
 async function localMesh(home: string): Promise<MeshFile> {
@@ -78,15 +86,17 @@ async function localMesh(home: string): Promise<MeshFile> {
   );
 }
 
-/** Null where there is no mesh to ask; rejects only if one was named and does not answer. */
+/**
+ * Null where there is no mesh to ask: no local server is alive. Rejects if one was named or is alive
+ * and does not answer: an answer from the finished runs alone would be half the truth.
+ */
 export async function openIfAny(flags: MeshFlags, name: string): Promise<OpenMesh | null> {
-  try {
-    return await openMesh(flags, name);
-  } catch (error) {
-    const local = targetOf(flags).kind === 'local';
-    if (local && error instanceof MeshError && error.code === 'mesh_unreachable') return null;
-    throw error;
+  const target = targetOf(flags);
+  if (target.kind === 'local') {
+    const mesh = await readMeshFile(target.home);
+    if (mesh === null || !isAlive(mesh.server)) return null;
   }
+  return openMesh(flags, name);
 }
 
 async function open(
@@ -98,7 +108,7 @@ async function open(
     credential: to.credentialFile === null ? null : await readCredential(to.credentialFile),
     name: `benchmesh ${to.name}`,
     log: debugLog,
-    deadlineMs: to.mesh === null ? CONNECT_MS : 2_000,
+    deadlineMs: to.mesh === null ? CONNECT_MS : LOCAL_CONNECT_MS,
   });
   return { connection, target, mesh: to.mesh, close: () => connection.close() };
 }
