@@ -7,7 +7,11 @@ import { duration, plural } from '../output/format.ts';
 /** `agent local-1: 1 attempt, 14 processes, TERM, gone in 31 ms, proof subreaper`. */
 export function ackLine(agent: AgentStopView): string {
   const { attempts } = agent;
-  if (attempts.length === 0) return `agent ${agent.agent}: nothing to stop`;
+  const earlier =
+    agent.unproven.length === 0
+      ? ''
+      : `, ${plural(agent.unproven.length, 'earlier attempt')} ended unproven`;
+  if (attempts.length === 0) return `agent ${agent.agent}: nothing to stop${earlier}`;
   const sum = (of: (attempt: StoppedAttempt) => number): number =>
     attempts.reduce((total, attempt) => total + of(attempt), 0);
   const signals = unique(attempts.map((attempt) => attempt.signal?.replace(/^SIG/, '') ?? null));
@@ -25,7 +29,7 @@ export function ackLine(agent: AgentStopView): string {
     `proof ${unique(attempts.map((attempt) => attempt.proof)).join('+')}`,
     ...(attempts.every((attempt) => attempt.proven) ? [] : ['unproven']),
   ];
-  return `agent ${agent.agent}: ${parts.join(', ')}`;
+  return `agent ${agent.agent}: ${parts.join(', ')}${earlier}`;
 }
 
 /** `agent local-1: still open, 2 attempts without a proven end, not heard of`. */

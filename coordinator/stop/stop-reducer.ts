@@ -86,8 +86,8 @@ function addStart(stop: StopEntry, attempt: OpenAttempt): void {
   const started = attempt.sequence ?? (attempt.exited ? 0 : Infinity);
   if (started < sequence) {
     stop.overtaken.delete(key);
-    const { task, n, agent } = attempt;
-    applyStart(stop.fold, { run: data.run, task, n, agent, sequence: started });
+    const { task, n, agent, exited } = attempt;
+    applyStart(stop.fold, { run: data.run, task, n, agent, sequence: started, exited });
   } else if (attempt.afterStop < sequence) stop.overtaken.add(key);
   else stop.overtaken.delete(key);
 }

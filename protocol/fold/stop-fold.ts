@@ -6,7 +6,8 @@
  * ends and acknowledgements from BM_EVENTS, by the operator's CLI and by the coordinator alike.
  *
  * An agent that has acknowledged receipt with attempts in hand is waited for until it says `done`:
- * its proof counts, not the end of the attempts as seen from outside.
+ * its proof counts, not the end of the attempts as seen from outside. An attempt that has ended
+ * unproven and is not in that proof leaves the stop unproven, however long ago it ended.
  */
 import type { StoppedAttempt } from '../messages/host.ts';
 import { attemptKey, type AttemptRef } from '../messages/ids.ts';
@@ -16,6 +17,8 @@ import type { EventRecord } from './record.ts';
 interface AgentUnderStop {
   /** Attempts started before the stop, by key; true once their end is proven. */
   readonly starts: Map<string, boolean>;
+  /** Attempts that have exited without a proven end. */
+  readonly unproven: Set<string>;
   received: number | null;
   done: readonly StoppedAttempt[] | null;
   unreachable: boolean;
@@ -43,6 +46,8 @@ export interface AgentStopView {
   /** Attempts it had a start of without a proven end. */
   readonly owed: number;
   readonly attempts: readonly StoppedAttempt[];
+  /** Attempts that ended unproven and that its acknowledgement does not answer for. */
+  readonly unproven: readonly string[];
 }
 
 export interface StopView {
@@ -65,13 +70,15 @@ export function createStopFold(stop: {
 /** A start read from BM_COMMANDS; one after the stop is none of its business. */
 export function applyStart(
   fold: StopFold,
-  start: AttemptRef & { agent: string; sequence: number },
+  /** `exited`: it has ended, unproven, and its exit is not among the records applied. */
+  start: AttemptRef & { agent: string; sequence: number; exited?: boolean },
 ): void {
   if (start.run !== fold.run || start.sequence >= fold.sequence) return;
   if (fold.task !== null && start.task !== fold.task) return;
   const agent = agentOf(fold, start.agent);
   const key = attemptKey(start);
   if (!agent.starts.has(key)) agent.starts.set(key, false);
+  if (start.exited === true) agent.unproven.add(key);
 }
 
 /** A record of BM_EVENTS: ends of attempts, acknowledgements, reachability. */
@@ -86,8 +93,9 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
   ) {
     const { proven, survivors } = message.data;
     if (fold.task !== null && subject.ref.task !== fold.task) return;
-    if (proven && survivors.length === 0)
-      agentOf(fold, subject.agent).starts.set(attemptKey(subject.ref), true);
+    const agent = agentOf(fold, subject.agent);
+    if (proven && survivors.length === 0) agent.starts.set(attemptKey(subject.ref), true);
+    else agent.unproven.add(attemptKey(subject.ref));
   } else if (subject.kind === 'ack' && subject.command === fold.command) {
     const agent = agentOf(fold, subject.agent);
     if (message.name === 'command.received') agent.received = message.data.attempts;
@@ -100,7 +108,7 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
 
 export function stopView(fold: StopFold): StopView {
   const agents = Array.from(fold.agents, ([id, agent]) => agentView(id, agent))
-    .filter((agent) => agent.open || agent.received || agent.done)
+    .filter((agent) => agent.open || agent.received || agent.done || agent.unproven.length > 0)
     .sort((a, b) => (a.agent < b.agent ? -1 : 1));
   return {
     command: fold.command,
@@ -116,11 +124,13 @@ function verdictOf(agents: readonly AgentStopView[]): StopVerdict {
   const attempts = agents.flatMap((agent) => agent.attempts);
   if (attempts.some((attempt) => attempt.survivors.length > 0)) return 'unkillable';
   if (attempts.some((attempt) => !attempt.proven)) return 'unproven';
+  if (agents.some((agent) => agent.unproven.length > 0)) return 'unproven';
   return 'dead';
 }
 
 function agentView(id: string, agent: AgentUnderStop): AgentStopView {
   const owed = [...agent.starts.values()].filter((ended) => !ended).length;
+  const answered = new Set(agent.done?.map(attemptKey));
   const working = agent.received !== null && agent.received > 0;
   return {
     agent: id,
@@ -130,6 +140,7 @@ function agentView(id: string, agent: AgentUnderStop): AgentStopView {
     unreachable: agent.unreachable,
     owed,
     attempts: agent.done ?? [],
+    unproven: [...agent.unproven].filter((key) => agent.starts.has(key) && !answered.has(key)),
   };
 }
 
@@ -138,6 +149,7 @@ function agentOf(fold: StopFold, id: string): AgentUnderStop {
   if (known !== undefined) return known;
   const fresh: AgentUnderStop = {
     starts: new Map(),
+    unproven: new Set(),
     received: null,
     done: null,
     unreachable: false,

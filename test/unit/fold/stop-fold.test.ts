@@ -82,6 +82,24 @@ describe('a stop (I5)', () => {
     expect(stopView(fold).verdict).toBe('open');
   });
 
+  it('an end without proof stays unproven when the agent has nothing to say of it', () => {
+    const silent = stopOf();
+    exited(silent, false);
+    ack(silent, 'done', []);
+    expect(stopView(silent)).toMatchObject({
+      verdict: 'unproven',
+      agents: [{ open: false, unproven: [`${RUN}/t1#1`] }],
+    });
+    const answered = stopOf();
+    exited(answered, false);
+    ack(answered, 'done');
+    expect(stopView(answered).verdict).toBe('dead');
+    const known = createStopFold({ command: 's1', run: RUN, task: null, sequence: 100 });
+    applyStart(known, { agent: 'a1', run: RUN, task: 't1', n: 1, sequence: 5, exited: true });
+    ack(known, 'done', []);
+    expect(stopView(known).verdict).toBe('unproven');
+  });
+
   it('an agent that has received it with attempts in hand is waited for', () => {
     const fold = stopOf();
     ack(fold, 'received');
