@@ -9,6 +9,9 @@
  */
 import { decode, encode, type Writer } from '#protocol/messages/envelope.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import { HEADERS } from '#protocol/nats/headers.ts';
 import { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import {
@@ -35,12 +38,17 @@ import {
   type PublishEffect,
 } from './core/core-state.ts';
 import { update } from './core/core-reducer.ts';
+import { attemptOfStart } from './core/act.ts';
 import { isArchived } from './results/archive.ts';
 import { createArchivist, type Archivist } from './results/archivist.ts';
 import { releaseRun } from './results/release.ts';
 
 const TICK_MS = 1_000;
 const RETRY_MS = 1_000;
+/** Below what an agent's queue of started tasks covers. */
+const BATCH_MS = 4;
+/** The envelope's first members, its id among them. */
+const HEAD_BYTES = 200;
 
 export interface TermOptions {
   readonly connection: MeshConnection;
@@ -86,6 +94,8 @@ class LeaderTerm implements Term {
   readonly #abort = new AbortController();
   readonly #tails: Tail[] = [];
   readonly #stops: (() => void)[] = [];
+  #outgoing: PublishEffect[] = [];
+  #lastFlushMs = 0;
   #api: Api | null = null;
   #tick: Timer | null = null;
   #lastRequestMs: number;
@@ -229,7 +239,13 @@ class LeaderTerm implements Term {
     });
   }
 
-  #onStored(kind: 'event' | 'command', { subject, sequence, timeMs, data }: TailMessage): void {
+  #onStored(kind: 'event' | 'command', message: TailMessage): void {
+    const { subject, sequence, timeMs, data } = message;
+    const own = kind === 'command' ? this.#ownStart(message) : null;
+    if (own !== null) {
+      this.#actor.post({ kind: 'own_start', sequence, ...own });
+      return;
+    }
     const decoded = decode(data);
     if (decoded.kind === 'ok') {
       this.#actor.post({ kind, record: { subject, sequence, timeMs, message: decoded.message } });
@@ -237,6 +253,16 @@ class LeaderTerm implements Term {
     }
     const { type, reason } = decoded;
     this.#actor.post({ kind: 'unreadable', subject, sequence, type, reason });
+  }
+
+  /** The attempt, if this is a start of this term: what is in it need not be read back. */
+  #ownStart(message: TailMessage): AttemptRef | null {
+    if (message.header(HEADERS.instance) !== this.#options.claim.instance) return null;
+    const subject = parseSubject(message.subject);
+    if (subject?.kind !== 'command' || subject.command !== 'start') return null;
+    const head = new TextDecoder().decode(message.data.subarray(0, HEAD_BYTES));
+    const id = /^\{"specversion":"1\.0","id":"([\w-]+)"/.exec(head)?.[1];
+    return id === undefined ? null : attemptOfStart(id, subject.run);
   }
 
   #onHeartbeat(body: Uint8Array): void {
@@ -266,7 +292,7 @@ class LeaderTerm implements Term {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'publish':
-        void this.#publish(effect);
+        this.#publishSoon(effect);
         return;
       case 'reply':
         this.#api?.answer(effect.token, effect.reply);
@@ -298,13 +324,35 @@ class LeaderTerm implements Term {
     }
   }
 
+  /**
+   * After a pause a message goes out at once; those that follow within the window go together, in
+   * one write to the socket: most of a trivial task's cost is writes and wake-ups.
+   */
+  #publishSoon(effect: PublishEffect): void {
+    this.#outgoing.push(effect);
+    if (this.#outgoing.length > 1) return;
+    const sinceMs = this.#options.clock.now().monotonicMs - this.#lastFlushMs;
+    if (sinceMs >= BATCH_MS) setImmediate(this.#flush);
+    else this.#options.clock.after(BATCH_MS - sinceMs, this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    const batch = this.#outgoing;
+    this.#outgoing = [];
+    this.#lastFlushMs = this.#options.clock.now().monotonicMs;
+    if (!this.#isOver()) for (const one of batch) void this.#publish(one);
+  };
+
   async #publish(effect: PublishEffect): Promise<void> {
     const { name, data, id } = effect;
     const timeMs = this.#options.clock.now().wallMs;
     const payload = encode({ name, data, id, timeMs, writer: this.#writer });
-    const { ttl } = effect;
+    const { ttl, unordered } = effect;
     try {
-      await this.#publisher.publish(effect.subject, payload, ttl === undefined ? {} : { ttl });
+      await this.#publisher.publish(effect.subject, payload, {
+        ...(ttl === undefined ? {} : { ttl }),
+        ...(unordered === undefined ? {} : { unordered }),
+      });
     } catch (error) {
       if (error instanceof MeshError && error.code === 'deposed') return; // the term ends by it
       this.#actor.post({ kind: 'unstorable', effect, reason: toError(error).message });

@@ -3,6 +3,7 @@
  * happens before both streams are replayed, and each thing is asked for once per term.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { observe, withoutMailbox, availableAgents } from '../fleet/fleet-reducer.ts';
 import { decide } from '../runs/retry-policy.ts';
@@ -66,12 +67,22 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
     },
     id: startId(id, task.id, n),
     ttl: START_TTL_SECONDS,
+    // One in flight at a time would hold slots up; a repeat is recognised by its id.
+    unordered: true,
   });
 }
 
 /** The id of the only start an attempt ever has: a repeat is recognised by it. */
 export function startId(run: string, task: string, n: number): string {
   return `${run}_${task}_${n}`;
+}
+
+/** The attempt whose start has this id; `run` from the subject, since ids may hold the separator. */
+export function attemptOfStart(id: string, run: string): AttemptRef | null {
+  const rest = id.startsWith(`${run}_`) ? id.slice(run.length + 1) : '';
+  const at = rest.lastIndexOf('_');
+  const n = Number(rest.slice(at + 1));
+  return at > 0 && Number.isSafeInteger(n) ? { run, task: rest.slice(0, at), n } : null;
 }
 
 /** What follows an ended attempt: a retry, or the end of its task. */

@@ -19,6 +19,7 @@ import {
   onHeard,
   onMailbox,
   onRegistered,
+  onTermBegun,
 } from '../fleet/fleet-reducer.ts';
 import { seat } from '../scheduler/scheduler-reducer.ts';
 import { actOnTime, fillAgents, resume } from './act.ts';
@@ -31,12 +32,14 @@ import {
   type CoreState,
   type Effect,
 } from './core-state.ts';
-import { onCommand } from './on-command.ts';
+import { onCommand, onOwnStart } from './on-command.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
 const STANDSTILL_MS = 5_000;
+/** Two heartbeats: an agent that stored something this long before the term is there. */
+const RECENT_MS = 4_000;
 /** The coordinator's own subject among the fleet's: what it could not read. */
 export const COORDINATOR_FLEET_ID = 'coordinator';
 
@@ -56,11 +59,14 @@ function onMessage(context: Context, message: CoreMessage): void {
     case 'command':
       onCommand(context, message.record);
       return;
+    case 'own_start':
+      onOwnStart(context, message);
+      return;
     case 'unreadable':
       onUnreadable(context, message);
       return;
     case 'replayed':
-      listenFrom(state.fleet, now.monotonicMs);
+      onTermBegun(state.fleet, state.claimMs - RECENT_MS, now.monotonicMs);
       state.lastTickMs = now.monotonicMs;
       resume(context);
       markDirty(state, 'all');
@@ -88,7 +94,7 @@ function onMessage(context: Context, message: CoreMessage): void {
       return;
     case 'tick':
       if (now.monotonicMs - state.lastTickMs > STANDSTILL_MS)
-        listenFrom(state.fleet, now.monotonicMs);
+        onTermBegun(state.fleet, state.claimMs - RECENT_MS, now.monotonicMs);
       state.lastTickMs = now.monotonicMs;
       actOnTime(context);
       return;

@@ -11,6 +11,7 @@ import type { SubmitReply, SubmitRequest } from '#protocol/messages/api.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
 import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
@@ -23,6 +24,8 @@ export type CoreMessage =
   | { readonly kind: 'event'; readonly record: EventRecord }
   /** Stored in BM_COMMANDS. */
   | { readonly kind: 'command'; readonly record: EventRecord }
+  /** A start of this leader's own, now stored. */
+  | ({ readonly kind: 'own_start' } & OwnStart)
   /** A stored message that cannot be read. */
   | ({ readonly kind: 'unreadable' } & MessageData<'message.rejected'>)
   /** Both streams have been read up to this leader's claims: from now on it acts. */
@@ -39,6 +42,11 @@ export type CoreMessage =
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
   | { readonly kind: 'purged'; readonly run: string };
+
+export interface OwnStart extends AttemptRef {
+  /** In BM_COMMANDS. */
+  readonly sequence: number;
+}
 
 export interface Submit {
   readonly kind: 'submit';
@@ -58,6 +66,8 @@ export type PublishEffect = {
     readonly data: MessageData<N>;
     readonly id: string;
     readonly ttl?: number | 'never';
+    /** Its order on the subject does not matter. */
+    readonly unordered?: boolean;
   };
 }[MessageName];
 
@@ -121,6 +131,8 @@ export interface CoreState {
   readonly epoch: number;
   /** Sequence of the claim on BM_EVENTS: what is older is history. */
   readonly claimSequence: number;
+  /** Stream time of the claim. */
+  claimMs: number;
   acting: boolean;
   /** Of the ids this leader makes. */
   counter: number;
@@ -145,6 +157,7 @@ export function createCore(
     timing,
     epoch: claim.epoch,
     claimSequence: claim.sequence,
+    claimMs: Infinity,
     acting: false,
     counter: 0,
     runs: new Map(),
@@ -168,7 +181,14 @@ export interface Context {
 /** Asks for a message to be stored; it is folded when it comes back through the tail. */
 export function publish<N extends MessageName>(
   context: Context,
-  message: { subject: string; name: N; data: MessageData<N>; id?: string; ttl?: number | 'never' },
+  message: {
+    subject: string;
+    name: N;
+    data: MessageData<N>;
+    id?: string;
+    ttl?: number | 'never';
+    unordered?: boolean;
+  },
 ): void {
   const { state, effects } = context;
   state.counter += 1;

@@ -7,7 +7,7 @@ import { openKey, type RunEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
 import { announceStop, closeStops, stopsOf } from './act.ts';
-import type { Context } from './core-state.ts';
+import type { Context, OwnStart } from './core-state.ts';
 import { hold } from './on-event.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
@@ -38,6 +38,17 @@ function onStart(
   const attempt = run.open.get(openKey(task, n));
   if (attempt === undefined) return;
   noteStart(stopsOf(state, run.id), attempt);
+  closeStops(context, run);
+}
+
+/** What was sent is known; what is new is where it stands in the stream. */
+export function onOwnStart(context: Context, { run: id, task, n, sequence }: OwnStart): void {
+  const { state } = context;
+  const run = state.runs.get(id);
+  const attempt = run?.open.get(openKey(task, n));
+  if (run === undefined || attempt === undefined) return;
+  attempt.sequence ??= sequence;
+  noteStart(stopsOf(state, id), attempt);
   closeStops(context, run);
 }
 

@@ -3,7 +3,13 @@ import { applyToRun } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { parseSubject, type ParsedSubject } from '#protocol/messages/subjects.ts';
-import { onAgentStarted, onAgentStopping, onHeard, onObserved } from '../fleet/fleet-reducer.ts';
+import {
+  onAgentStarted,
+  onAgentStopping,
+  onHeard,
+  onObserved,
+  onStored,
+} from '../fleet/fleet-reducer.ts';
 import { beginAttempt, endAttempt, endTask, isStopped, retryTask } from '../runs/run-reducer.ts';
 import { createRun, openKey, type RunEntry } from '../runs/run-state.ts';
 import {
@@ -33,7 +39,11 @@ export function onEvent(context: Context, record: EventRecord): void {
       if (run !== undefined) onTaskEvent(context, run, { task: subject.task, record });
       return;
     }
+    case 'event_epoch':
+      if (record.sequence === context.state.claimSequence) context.state.claimMs = record.timeMs;
+      return;
     case 'attempt': {
+      onStored(context.state.fleet, subject.agent, record.timeMs);
       const run = context.state.runs.get(subject.ref.run);
       if (run !== undefined) onAttemptEvent(context, run, { subject, record });
       return;
@@ -243,6 +253,7 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
   if (message.name === 'agent.stopping') onAgentStopping(state.fleet, agent, incarnation);
   if (message.name !== 'agent.started') return;
   onAgentStarted(state.fleet, agent, message.data.registration.incarnation);
+  onStored(state.fleet, agent, record.timeMs);
   if (record.sequence < state.claimSequence) return;
   const beat = { agent, incarnation: message.data.registration.incarnation };
   onHeard(state.fleet, beat, now.monotonicMs);

@@ -7,7 +7,8 @@
  * 1. `unreachable` is a flag: it changes by the stored event alone, and only keeps new starts away.
  * 2. Silence counts only while we listened: after a new term, a broken link or a standstill of this
  *    process it is counted from zero.
- * 3. An agent is available once it was heard in this term: a registration may be years old.
+ * 3. An agent is available once it was heard: by a heartbeat, or by an event stored shortly before
+ *    this term or in it. A registration may be years old.
  */
 import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-reducer.ts';
@@ -20,6 +21,8 @@ export interface AgentEntry {
   mailbox: 'none' | 'asked' | 'ready';
   /** Monotonic time of the last sign of life in this term; null before the first. */
   heardMs: number | null;
+  /** Stream time of its last stored event; 0 for none. */
+  storedMs: number;
   incarnation: number;
   /** As stored. */
   unreachable: boolean;
@@ -81,6 +84,20 @@ export function onHeard(
     agent.stopping = false;
   }
   return !before && isAvailable(agent);
+}
+
+/** The agent has stored an event. */
+export function onStored(state: FleetState, id: string, timeMs: number): void {
+  const agent = state.agents.get(id);
+  if (agent !== undefined) agent.storedMs = Math.max(agent.storedMs, timeMs);
+}
+
+/** The term begins: whoever has stored something since `sinceMs` (stream time) has been heard. */
+export function onTermBegun(state: FleetState, sinceMs: number, nowMs: number): void {
+  state.listeningSinceMs = nowMs;
+  for (const agent of state.agents.values()) {
+    if (agent.storedMs >= sinceMs) agent.heardMs ??= nowMs;
+  }
 }
 
 /** The agent process began anew: whatever it had said before about ending is over. */
@@ -173,6 +190,7 @@ function entryOf(state: FleetState, id: string): AgentEntry {
     registration: null,
     mailbox: 'none',
     heardMs: null,
+    storedMs: 0,
     incarnation: 0,
     unreachable: false,
     asked: null,

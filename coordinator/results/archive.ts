@@ -89,7 +89,8 @@ export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Prom
     if (env.signal.aborted) throw new Error('not leading any more');
     await publishFolder(partial, directory);
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
+    // What cannot be removed now is removed by the next try; the first failure is what counts.
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
     throw error;
   }
   return directory;

@@ -4,7 +4,7 @@
  */
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf } from '#protocol/messages/errors.ts';
+import { errnoOf, toError } from '#protocol/messages/errors.ts';
 
 /** Writes a file whole and syncs it; makes its folder. */
 export async function writeDurable(path: string, content: string | Uint8Array): Promise<void> {
@@ -18,19 +18,29 @@ export async function writeDurable(path: string, content: string | Uint8Array): 
   }
 }
 
-/** Runs `work` over items, at most `width` at a time; the first failure ends it. */
+/**
+ * Runs `work` over items, at most `width` at a time. The first failure ends it, when what had begun
+ * has settled: nothing of it goes on afterwards.
+ */
 export async function eachOf<T>(
   items: Iterable<T>,
   width: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   const iterator = items[Symbol.iterator]();
+  const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
     for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
-      await work(next.value);
+      if (failures.length > 0) return;
+      try {
+        await work(next.value);
+      } catch (error) {
+        failures.push(error);
+      }
     }
   };
   await Promise.all(Array.from({ length: width }, worker));
+  if (failures.length > 0) throw toError(failures[0]);
 }
 
 /** Syncs a folder and every folder below: the names in them are then on the disk. */

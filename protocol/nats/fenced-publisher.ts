@@ -4,7 +4,8 @@
  *
  * 1. One in flight per subject, so that no repeat can change the order on a subject (facts 3.2);
  *    up to `window` subjects in flight together. Nothing is promised across subjects: who needs
- *    that awaits the first before the second.
+ *    that awaits the first before the second. An `unordered` message goes beside its subject's
+ *    queue: for those whose order does not matter and whose repeat is recognised by the reader.
  * 2. A doubt (time-out, broken link) is repeated identically, for ever. The expectation does not
  *    recognise a repeat, so each message has an id the server drops repeats by, and on doubt the
  *    subject's last message is asked for first: it shows whether this one is stored, however long
@@ -33,7 +34,7 @@ export interface Claim {
 export interface FencedPublisher {
   /**
    * Stores one message. Resolves with its sequence once stored. Rejects with MeshError `deposed`,
-   * or `internal` for a message that no stream takes (too large, not permitted). Calls for one
+   * `mesh_unreachable` (the connection was closed: stored or not), or `internal` for a message that no stream takes (too large, not permitted). Calls for one
    * subject are stored in the order of the calls.
    */
   publish(subject: string, payload: Uint8Array, options?: FencedOptions): Promise<number>;
@@ -50,6 +51,8 @@ export interface FencedOptions {
   readonly headers?: HeaderFields;
   /** Seconds the message lives, or `never`. BM_COMMANDS only. */
   readonly ttl?: number | 'never';
+  /** Not queued behind others of its subject; may be stored twice (a doubt older than 120 s). */
+  readonly unordered?: boolean;
 }
 
 export interface FencedPublisherOptions {
@@ -63,6 +66,8 @@ export interface FencedPublisherOptions {
 
 interface Job {
   readonly subject: string;
+  /** What it is queued under: its subject, or itself alone. */
+  readonly lane: string;
   readonly payload: Uint8Array;
   readonly options: FencedOptions;
   readonly number: number;
@@ -82,9 +87,9 @@ class Publisher implements FencedPublisher {
   readonly #claim: Claim;
   readonly #onDeposed: (reason: string) => void;
   readonly #window: number;
-  /** Jobs by subject; a subject in the map is in flight or in `#ready`. */
+  /** Jobs by lane; a lane in the map is in flight or in `#ready`. */
   readonly #lanes = new Map<string, Job[]>();
-  /** Subjects with a job and none in flight, in the order they became so. */
+  /** Lanes with a job and none in flight, in the order they became so. */
   #ready: string[] = [];
   #inFlight = 0;
   #count = 0;
@@ -103,15 +108,17 @@ class Publisher implements FencedPublisher {
     if (this.#deposed !== null) return Promise.reject(deposed(this.#deposed));
     return new Promise((resolve, reject) => {
       this.#number += 1;
-      const job: Job = { subject, payload, options, number: this.#number, resolve, reject };
+      const number = this.#number;
+      const lane = options.unordered === true ? `${subject} ${number}` : subject;
       this.#count += 1;
-      const lane = this.#lanes.get(subject);
-      if (lane === undefined) {
-        this.#lanes.set(subject, [job]);
-        this.#ready.push(subject);
+      const jobs = this.#lanes.get(lane);
+      const job: Job = { subject, lane, payload, options, number, resolve, reject };
+      if (jobs === undefined) {
+        this.#lanes.set(lane, [job]);
+        this.#ready.push(lane);
         this.#pump();
       } else {
-        lane.push(job);
+        jobs.push(job);
       }
     });
   }
@@ -144,13 +151,13 @@ class Publisher implements FencedPublisher {
   #pump(): void {
     while (this.#inFlight < this.#window && this.#ready.length > 0) {
       const batch = this.#ready.splice(0, this.#window - this.#inFlight);
-      for (const subject of batch) {
-        const job = this.#lanes.get(subject)?.[0];
+      for (const lane of batch) {
+        const job = this.#lanes.get(lane)?.[0];
         if (job === undefined) continue;
         this.#inFlight += 1;
         void this.#store(job).then((settle) => {
           this.#inFlight -= 1;
-          this.#advance(subject);
+          this.#advance(lane);
           settle();
           this.#pump();
           if (this.#count === 0) this.#wakeIdle();
@@ -159,13 +166,13 @@ class Publisher implements FencedPublisher {
     }
   }
 
-  #advance(subject: string): void {
-    const lane = this.#lanes.get(subject);
-    if (lane === undefined) return; // refused meanwhile
-    lane.shift();
+  #advance(lane: string): void {
+    const jobs = this.#lanes.get(lane);
+    if (jobs === undefined) return; // refused meanwhile
+    jobs.shift();
     this.#count -= 1;
-    if (lane.length === 0) this.#lanes.delete(subject);
-    else this.#ready.push(subject);
+    if (jobs.length === 0) this.#lanes.delete(lane);
+    else this.#ready.push(lane);
   }
 
   /** Repeats one job until it is settled; resolves with what tells its caller. */
@@ -173,7 +180,16 @@ class Publisher implements FencedPublisher {
     for (let attempt = 0; ; attempt += 1) {
       if (this.#deposed !== null) return refusal(job, this.#deposed);
       await this.#connection.whenConnected();
-      if (this.#connection.isClosed()) return refusal(job, 'the connection was closed');
+      if (this.#connection.isClosed()) {
+        return () => {
+          job.reject(
+            new MeshError(
+              'mesh_unreachable',
+              'the connection was closed before the write was stored',
+            ),
+          );
+        };
+      }
       if (attempt > 0) {
         const stored = await this.#storedAlready(job);
         if (stored === 'unknown') {
