@@ -75,7 +75,6 @@ function handle(turn: Turn, message: AttemptMessage): void {
 
 function onAccept(turn: Turn, message: Of<'accept'>): void {
   if (turn.state.life.kind !== 'new') return;
-  turn.set({ originMs: turn.now.monotonicMs });
   turn.emit('attempt.accepted', {
     elapsedMs: 0,
     command: turn.state.command,
@@ -87,7 +86,7 @@ function onAccept(turn: Turn, message: Of<'accept'>): void {
 
 function onBegin(turn: Turn, message: Of<'begin'>): void {
   if (turn.state.life.kind !== 'queued') return;
-  turn.keep({ slots: message.slots, beganMs: turn.elapsedMs() });
+  turn.keep({ slots: message.slots, originMs: turn.now.monotonicMs });
   startStep(turn, 0);
 }
 
@@ -349,9 +348,10 @@ function onFileStored(turn: Turn, { file }: Of<'file_stored'>): void {
 }
 
 function onResume(turn: Turn, message: Of<'resume'>): void {
-  const { life, spec, bootId, elapsedMs } = turn.state;
+  const { life, spec, bootId, originMs, elapsedMs } = turn.state;
   if (bootId !== message.bootId) {
-    turn.keep({ bootId: message.bootId, originMs: turn.now.monotonicMs - elapsedMs });
+    const moved = originMs === null ? null : turn.now.monotonicMs - elapsedMs;
+    turn.keep({ bootId: message.bootId, originMs: moved });
   }
   switch (life.kind) {
     case 'new':

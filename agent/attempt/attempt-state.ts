@@ -59,8 +59,8 @@ export interface AttemptState {
   /** Id of the start command. */
   readonly command: string;
   readonly life: Life;
-  /** Monotonic clock of `bootId` when it was accepted; moved when the boot changes. */
-  readonly originMs: number;
+  /** Monotonic clock of `bootId` when it got its slots, null before; moved when the boot changes. */
+  readonly originMs: number | null;
   readonly bootId: string;
   /** Of the last event; elapsed never goes back, whatever becomes of the clock (I3). */
   readonly elapsedMs: number;
@@ -68,8 +68,6 @@ export interface AttemptState {
   readonly seq: number;
   /** The slots it holds; the first is its $BENCHMESH_SLOT. */
   readonly slots: readonly number[];
-  /** Elapsed when its first step began: where its budget counts from. */
-  readonly beganMs: number;
   readonly verdict: Verdict | null;
   readonly stop: ReachedStop | null;
   readonly steps: readonly StepResult[];
@@ -178,11 +176,10 @@ export function newAttempt(input: NewAttempt): AttemptState {
   return {
     ...input,
     life: { kind: 'new' },
-    originMs: 0,
+    originMs: null,
     elapsedMs: 0,
     seq: 0,
     slots: [],
-    beganMs: 0,
     verdict: null,
     stop: null,
     steps: [],

@@ -166,7 +166,7 @@ export class Attempt {
     const isFirst = steps.length === 0;
     try {
       if (isFirst) makeAttemptFolder(this.#paths, spec);
-      makeFolder(this.#stepDir(effect.step), false);
+      makeFolder(this.#stepDir(effect.step));
     } catch (error) {
       this.#log.error({ err: error }, 'the attempt cannot be prepared');
       queueMicrotask(() => {

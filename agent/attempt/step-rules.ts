@@ -12,8 +12,8 @@ const TEARDOWN_LEAST_MS = 10_000;
  * A teardown is not cut by the attempt's budget; after a stop it has no more than the grace.
  */
 export function budgetOf(state: AttemptState, step: StepSpec, elapsedMs: number): number | null {
-  const { spec, beganMs, stop } = state;
-  const left = spec.budgetMs === null ? null : spec.budgetMs - (elapsedMs - beganMs);
+  const { spec, stop } = state;
+  const left = spec.budgetMs === null ? null : spec.budgetMs - elapsedMs;
   if (step.step === 'teardown') {
     const least = Math.max(TEARDOWN_LEAST_MS, spec.graceMs);
     const bounded =

@@ -31,10 +31,11 @@ export class Turn {
     this.#durable = true;
   }
 
-  /** Since accepted, never going back (I2, I3). */
+  /** Since it got its slots, 0 before, never going back (I2, I3). */
   elapsedMs(): number {
-    const elapsed = Math.round((this.now.monotonicMs - this.state.originMs) * 1000) / 1000;
-    return Math.max(this.state.elapsedMs, elapsed);
+    const { originMs, elapsedMs } = this.state;
+    if (originMs === null) return elapsedMs;
+    return Math.max(elapsedMs, Math.round((this.now.monotonicMs - originMs) * 1000) / 1000);
   }
 
   emit<N extends MessageName>(name: N, data: MessageData<N>): void {

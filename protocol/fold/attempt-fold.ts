@@ -17,7 +17,7 @@ export interface AttemptFold {
   state: AttemptState;
   startedMs: number | null;
   exitedMs: number | null;
-  /** The owner's monotonic clock since `accepted`, at its last event. */
+  /** The owner's monotonic clock since it got its slots, at its last event. */
   elapsedMs: number;
   phase: string | null;
   phaseIndex: number;

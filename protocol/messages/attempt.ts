@@ -4,8 +4,8 @@
  *   accepted -> step_started (once per step) -> exited
  *                 phase, progress, checkpoint, adopted, stopping   in between
  *
- * `elapsedMs` is the owner's monotonic clock since `accepted`: the one definition of an attempt's
- * elapsed time (I2).
+ * `elapsedMs` is the owner's monotonic clock since the attempt got its slots on the host, 0 while it
+ * waits for them: the one definition of an attempt's elapsed time (I2).
  */
 import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';

@@ -48,6 +48,13 @@ describe('steps', () => {
     expect(script.state.teardownFailure === null).toBe(failing !== 'teardown');
   });
 
+  test('time in the host’s queue is no time of the attempt, nor of its budget', () => {
+    const script = new Script(specOf(['run'], { budgetMs: 1000 }));
+    const begun = script.say({ kind: 'begin', slots: [0] }, 5000);
+    expect(begun).toContainEqual(expect.objectContaining({ kind: 'start_step', budgetMs: 1000 }));
+    expect(script.state.elapsedMs).toBe(0);
+  });
+
   test('a step is in the journal before it is started', () => {
     const script = new Script(specOf(['run']));
     expect(script.begin().map(({ kind }) => kind)).toEqual(['record', 'start_step']);
