@@ -245,7 +245,7 @@ export class JournaledOutbox implements Outbox {
 
   async #write(bytes: Uint8Array): Promise<WriteOutcome> {
     if (this.#journal.bytes() + bytes.length > this.#options.maxBytes) {
-      await this.#compaction.run();
+      await this.#compaction.run(bytes.length);
       if (this.#journal.bytes() + bytes.length > this.#options.maxBytes) {
         return { kind: 'no_space', errno: 'limit' };
       }

@@ -42,13 +42,16 @@ export class Compaction {
     this.#idle = false;
   }
 
-  /** One pass at most over the segments there are. Never rejects. */
-  async run(): Promise<void> {
-    if (this.#idle) return;
+  /**
+   * One pass at most over the segments there are, to tidy up, or to make room for `bytes` more.
+   * Never rejects.
+   */
+  async run(bytes = 0): Promise<void> {
+    if (this.#idle && bytes === 0) return;
     const { journal, log } = this.#options;
     try {
       for (let left = journal.segments().length; left > 0; left -= 1) {
-        const need = this.#need();
+        const need = this.#need(bytes);
         if (need === null) return;
         const oldest = journal.oldest();
         if (oldest === null || !(await this.#compact(oldest, need === 'space'))) break;
@@ -59,11 +62,12 @@ export class Compaction {
     this.#idle = true;
   }
 
-  #need(): 'space' | 'tidy' | null {
+  #need(bytes: number): 'space' | 'tidy' | null {
     const { journal, lanes, maxBytes, segmentBytes } = this.#options;
     const total = journal.bytes();
     const { journalBytes: live, unstoredBytes } = lanes.counts();
-    if (total + segmentBytes > maxBytes && total - unstoredBytes > total / 8) return 'space';
+    const tight = total + Math.max(segmentBytes, bytes) > maxBytes;
+    if (tight && total - unstoredBytes > total / 8) return 'space';
     return total > 2 * live + 2 * segmentBytes ? 'tidy' : null;
   }
 
