@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { fencedPublisher } from '#protocol/nats/fenced-publisher.ts';
+import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
 import { claimEpoch } from '#protocol/nats/leader-claim.ts';
 import { contendForLease, leaseHolder, type LeaseContender } from '#protocol/nats/lease.ts';
 import { seqsBySubject, storedIn, upTo } from '#test/support/nats-messages.ts';
@@ -131,6 +132,51 @@ describe('the leader', () => {
     for (const list of numbers) expect(list).toEqual([...list].sort((a, b) => a - b));
     expect(numbers.flat().sort((a, b) => a - b)).toEqual(upTo(total));
   });
+
+  it.each([
+    ['in', true],
+    ['out of', false],
+  ])(
+    'stores each write once when acks are lost, %s the window of the server',
+    async (_, inWindow) => {
+      let sent = 0;
+      const lossy: MeshConnection = {
+        nats: connection.nats,
+        url: connection.url,
+        serverVersion: connection.serverVersion,
+        log: connection.log,
+        isConnected: () => connection.isConnected(),
+        isClosed: () => connection.isClosed(),
+        whenConnected: () => connection.whenConnected(),
+        onStatus: (listener) => connection.onStatus(listener),
+        close: () => connection.close(),
+        request: async (subject, data, options) => {
+          const { [SERVER_HEADERS.messageId]: id, ...others } = options.headers ?? {};
+          const headers =
+            id !== undefined && inWindow ? { ...others, [SERVER_HEADERS.messageId]: id } : others;
+          const outcome = await connection.request(subject, data, { ...options, headers });
+          if (!subject.includes('.lossy')) return outcome;
+          sent += 1;
+          return sent % 3 === 0 ? { kind: 'timeout' } : outcome;
+        },
+      };
+      const name = inWindow ? 'lossy-in' : 'lossy-out';
+      const publisher = fencedPublisher({
+        connection: lossy,
+        claim: await claim(),
+        onDeposed: () => undefined,
+      });
+      const texts = upTo(30).map(String);
+      const writes = texts.map((text) =>
+        publisher.publish(`bm.v1.evt.run.${name}`, encoder.encode(text)),
+      );
+      const sequences = await Promise.all(writes);
+      const stored = await storedIn(connection, 'BM_EVENTS', `bm.v1.evt.run.${name}`);
+      expect(stored.map(({ text }) => text)).toEqual(texts);
+      expect(stored.map(({ sequence }) => sequence)).toEqual(sequences);
+      expect(sent).toBeGreaterThan(30);
+    },
+  );
 
   it('stopped past its lease and continued, is refused; the standby leads', async () => {
     const first = startChild(server, 'leader', 'first');
