@@ -1,0 +1,86 @@
+/** `logs` tells pending, started with nothing written, unreachable and ended apart. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  attemptsOf,
+  hasEnded,
+  outcomeText,
+  statusText,
+  type LogTarget,
+} from '#cli/logs/log-status.ts';
+import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { goldenMessages } from '#test/support/golden-messages.ts';
+import { RecordLog, RUN } from '#test/support/records.ts';
+
+describe('log status', () => {
+  let log: RecordLog;
+  let task: string;
+  beforeEach(() => {
+    log = new RecordLog();
+    log.submitted();
+    task = [...folded().tasks.keys()][0] ?? '';
+  });
+  const folded = (): RunFold => {
+    const fold = createRunFold(RUN);
+    for (const record of log.records) applyToRun(fold, record);
+    return fold;
+  };
+  const target = (): LogTarget => ({ run: RUN, task, n: null });
+  const start = (): void => {
+    log.attempt({ task, n: 1 }, 'attempt.accepted', goldenMessages['attempt.accepted']);
+    log.attempt({ task, n: 1 }, 'attempt.step_started', goldenMessages['attempt.step_started']);
+  };
+
+  it('pending', () => {
+    expect(statusText(folded(), target(), 0)).toBe(
+      `task ${RUN}/${task} is pending: nothing of it has started`,
+    );
+    expect(outcomeText(folded(), target())).toBeNull();
+  });
+
+  it('started, 0 bytes; then nothing to say', () => {
+    start();
+    expect(statusText(folded(), target(), 0)).toBe(
+      `${RUN}/${task}#1 started on a1, 0 bytes so far`,
+    );
+    expect(statusText(folded(), target(), 10)).toBeNull();
+    expect(hasEnded(folded(), target())).toBe(false);
+  });
+
+  it('unreachable, whatever came before', () => {
+    start();
+    log.add(subjects.fleet('a1'), 'agent.unreachable', { silentMs: 9_000 });
+    expect(statusText(folded(), target(), 10)).toMatch(/agent a1 is unreachable/);
+  });
+
+  it('ended: with its outcome and, if stopped, by whom', () => {
+    start();
+    const stop = { command: 's1', by: 'ann@desk', reason: 'enough' };
+    log.attempt({ task, n: 1 }, 'attempt.exited', {
+      ...goldenMessages['attempt.exited'],
+      outcome: 'stopped',
+      stop,
+    });
+    log.task(task, 'task.ended', {
+      outcome: 'stopped',
+      n: 1,
+      stage: null,
+      class: null,
+      reason: null,
+    });
+    expect(hasEnded(folded(), target())).toBe(true);
+    expect(outcomeText(folded(), target())).toBe(
+      `task ${RUN}/${task} stopped, stopped by ann@desk: enough`,
+    );
+    expect(statusText(folded(), target(), 0)).toBe('nothing was written');
+    expect(attemptsOf(folded(), target())).toHaveLength(1);
+  });
+
+  it('a run that was stopped names who stopped it', () => {
+    log.run('run.stopping', { command: 's1', stopSequence: 3, by: 'ann@desk', reason: null });
+    log.run('run.ended', { outcome: 'stopped', counts: {}, reason: null });
+    expect(outcomeText(folded(), { run: RUN, task: null, n: null })).toBe(
+      `run ${RUN} stopped, stopped by ann@desk`,
+    );
+  });
+});

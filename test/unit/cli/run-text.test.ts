@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { duration, plural, quantity, bytes } from '#cli/output/format.ts';
+import { etaMs, progressLines } from '#cli/output/progress.ts';
+import { resultsTable } from '#cli/output/results-table.ts';
+import { exitOfRun } from '#cli/output/run-end.ts';
+import { countsText } from '#cli/output/run-text.ts';
+import { styleFor, wantsColour } from '#cli/output/style.ts';
+import { widthOf } from '#cli/output/text.ts';
+import { pageOf } from '#cli/commands/tasks.ts';
+import { labelsOf } from '#cli/commands/run.ts';
+import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
+import { runView, taskViews, type RunView, type TaskView } from '#protocol/fold/run-view.ts';
+import { RecordLog, RUN } from '#test/support/records.ts';
+
+const style = styleFor(false);
+
+function fresh(): { view: RunView; tasks: TaskView[] } {
+  const log = new RecordLog();
+  log.submitted();
+  const fold = createRunFold(RUN);
+  for (const record of log.records) applyToRun(fold, record);
+  const view = runView(fold);
+  if (view === null) throw new Error('no view');
+  return { view, tasks: taskViews(fold) };
+}
+
+describe('values', () => {
+  it.each([
+    [0, '0 ms'],
+    [812, '812 ms'],
+    [1_234, '1.2 s'],
+    [185_000, '3 m 05 s'],
+    [59_980, '1 m 00 s'],
+    [7_380_000, '2 h 03 m'],
+    [371_000_000, '4 d 07 h'],
+  ])('%d ms is %s', (ms, text) => {
+    expect(duration(ms)).toBe(text);
+  });
+
+  it.each([
+    [812.5, '812.50'],
+    [0.0012345, '0.0012345'],
+    [750060180.65, '750060181'],
+    [3, '3'],
+    [0, '0'],
+    [-12.5, '-12.500'],
+    [1e20, '1.000e+20'],
+    [NaN, 'NaN'],
+  ])('%d is %s', (value, text) => {
+    expect(quantity(value)).toBe(text);
+  });
+
+  it('counts and sizes', () => {
+    expect([plural(1, 'process'), plural(2, 'process'), plural(0, 'task')]).toEqual([
+      '1 process',
+      '2 processes',
+      '0 tasks',
+    ]);
+    expect([bytes(12), bytes(1_536), bytes(5 * 1024 ** 3)]).toEqual(['12 B', '1.5 KiB', '5.0 GiB']);
+  });
+});
+
+describe('a run while it runs', () => {
+  it('fits the terminal', () => {
+    const { view } = fresh();
+    const [first] = fresh().tasks;
+    const task = {
+      id: 't',
+      axes: first?.axes ?? {},
+      repeat: 1,
+      n: 1,
+      agent: 'an-agent-with-a-long-name',
+      state: 'run' as const,
+      phase: 'measure',
+      progress: 0.426,
+      elapsedMs: 1_000,
+      unreachable: false,
+    };
+    const current = Array.from({ length: 12 }, () => task);
+    const lines = progressLines(
+      { ...view, state: 'running', current },
+      { sinceMs: 500, width: 50, style },
+    );
+    for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(50);
+    expect(lines.join('\n')).toContain('and 4 more');
+    const wide = progressLines({ ...view, current: [task] }, { sinceMs: 500, width: 200, style });
+    expect(wide.at(-1)).toContain('an-agent-with-a-long-name  measure 42%  1.5 s');
+  });
+
+  it('guesses the time left only from what has ended', () => {
+    const { view } = fresh();
+    const running: RunView = {
+      ...view,
+      state: 'running',
+      started: view.submitted,
+      elapsedMs: 10_000,
+      tasks: 10,
+      states: { pending: 5, assigned: 0, running: 0, ended: 5 },
+    };
+    expect(etaMs(running, 0)).toBe(10_000);
+    expect(etaMs({ ...running, states: { ...running.states, ended: 1 } }, 0)).toBeNull();
+    expect(etaMs({ ...running, started: null }, 0)).toBeNull();
+  });
+
+  it('counts', () => {
+    const { view } = fresh();
+    expect(
+      countsText({
+        ...view,
+        tasks: 4,
+        states: { pending: 1, assigned: 0, running: 1, ended: 2 },
+        outcomes: { failed: 1, passed: 1 },
+      }),
+    ).toBe('2/4 tasks: 1 failed, 1 passed, 1 running, 1 pending');
+  });
+});
+
+describe('its end', () => {
+  it.each([
+    ['passed', 0],
+    ['failed', 3],
+    ['stopped', 1],
+  ] as const)('%s ends with %i', (outcome, exit) => {
+    expect(exitOfRun({ state: 'ended', outcome })).toBe(exit);
+  });
+
+  it('results: median and spread with unit and direction, one row per cell', () => {
+    const { tasks } = fresh();
+    const [task] = tasks;
+    if (task === undefined) throw new Error('no task');
+    const measured = [10, 12, 11].map((value, index): TaskView => ({
+      ...task,
+      axes: { size: 4 },
+      id: `t${index}`,
+      outcome: 'passed',
+      metrics: [{ name: 'rate', value, unit: 'op/s', direction: 'higher' }],
+    }));
+    const failed: TaskView = {
+      ...task,
+      axes: { size: 4 },
+      outcome: 'failed',
+      metrics: measured[0]?.metrics ?? [],
+    };
+    expect(resultsTable([...measured, failed], { style, width: null, partial: false })).toEqual([
+      'size  metric  median  unit    min .. max  spread  n',
+      '   4  rate        11  op/s ↑    10 .. 12   18.2%  3',
+    ]);
+    expect(resultsTable([], { style, width: null, partial: false })).toEqual([]);
+  });
+});
+
+describe('flags', () => {
+  it('tasks are paged after one of them', () => {
+    const { tasks } = fresh();
+    const ids = tasks.map((task) => task.id);
+    const first = pageOf(tasks, { limit: 1 });
+    expect(first.tasks.map((task) => task.id)).toEqual(ids.slice(0, 1));
+    expect(first.left).toBe(ids.length - 1);
+    const after = ids[0] ?? '';
+    expect(pageOf(tasks, { limit: 100, after }).tasks.map((task) => task.id)).toEqual(ids.slice(1));
+    expect(pageOf(tasks, { limit: 100, status: 'failed' }).tasks).toEqual([]);
+    expect(pageOf(tasks, { limit: 100, status: 'pending' }).tasks).toHaveLength(ids.length);
+  });
+
+  it('labels are key=value', () => {
+    expect(labelsOf(['a=1', 'b=x=y'])).toEqual({ a: '1', b: 'x=y' });
+    expect(() => labelsOf(['nothing'])).toThrow(expect.objectContaining({ code: 'usage' }));
+  });
+
+  it.each([
+    [{}, true, true],
+    [{}, false, false],
+    [{ NO_COLOR: '1' }, true, false],
+    [{ NO_COLOR: '' }, true, true],
+    [{ FORCE_COLOR: '1' }, false, true],
+    [{ NO_COLOR: '1', FORCE_COLOR: '1' }, true, false],
+    [{ TERM: 'dumb' }, true, false],
+  ])('colour with %j on a terminal: %s', (env, isTerminal, colour) => {
+    expect(wantsColour(env, isTerminal)).toBe(colour);
+  });
+});

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { ackLine, exitOf, openLine, verdictLine } from '#cli/stop/stop-text.ts';
+import type { AgentStopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
+import type { StoppedAttempt } from '#protocol/messages/host.ts';
+
+const attempt: StoppedAttempt = {
+  run: 'r',
+  task: 't1',
+  n: 1,
+  processes: 14,
+  signal: 'SIGTERM',
+  goneMs: 31,
+  proof: 'subreaper',
+  proven: true,
+  survivors: [],
+};
+const agent: AgentStopView = {
+  agent: 'local-1',
+  open: false,
+  received: true,
+  done: true,
+  unreachable: false,
+  owed: 0,
+  attempts: [attempt],
+  unproven: [],
+};
+
+describe('what an operator is told of a stop', () => {
+  it.each<[Partial<AgentStopView>, string]>([
+    [{}, 'agent local-1: 1 attempt, 14 processes, TERM, gone in 31 ms, proof subreaper'],
+    [
+      { attempts: [attempt, { ...attempt, signal: 'SIGKILL', goneMs: 1_200, processes: 1 }] },
+      'agent local-1: 2 attempts, 15 processes, TERM+KILL, gone in 1.2 s, proof subreaper',
+    ],
+    [
+      { attempts: [{ ...attempt, proof: 'scan', proven: false }] },
+      'agent local-1: 1 attempt, 14 processes, TERM, gone in 31 ms, proof scan, unproven',
+    ],
+    [
+      { attempts: [{ ...attempt, signal: null, processes: 0, goneMs: 0 }] },
+      'agent local-1: 1 attempt, 0 processes, gone in 0 ms, proof subreaper',
+    ],
+    [
+      { attempts: [{ ...attempt, survivors: [7, 8] }] },
+      'agent local-1: 1 attempt, 14 processes, TERM, 2 survivors that cannot be killed: 7, 8, proof subreaper',
+    ],
+    [{ attempts: [] }, 'agent local-1: nothing to stop'],
+    [
+      { attempts: [], unproven: ['r/t1#1'] },
+      'agent local-1: nothing to stop, 1 earlier attempt ended unproven',
+    ],
+  ])('%j', (over, line) => {
+    expect(ackLine({ ...agent, ...over })).toBe(line);
+  });
+
+  it('names what is open, and who cannot be heard', () => {
+    const open = { ...agent, open: true, done: false, received: false, owed: 2 };
+    expect(openLine(open, true)).toBe(
+      'agent local-1: still open, 2 attempts without a proven end, stop not received, unreachable: it obeys when it returns',
+    );
+    expect(openLine({ ...open, received: true }, false)).toBe(
+      'agent local-1: still open, 2 attempts without a proven end, stop received',
+    );
+  });
+
+  it.each<[StopVerdict, number, RegExp]>([
+    ['dead', 0, /zero survivors, proven/],
+    ['unproven', 8, /unproven/],
+    ['unkillable', 8, /cannot be killed/],
+    ['open', 8, /still open on 1 agent/],
+  ])('%s ends with %i', (verdict, exit, line) => {
+    expect(exitOf(verdict)).toBe(exit);
+    const view = {
+      command: 's',
+      run: 'r',
+      task: null,
+      verdict,
+      agents: [{ ...agent, open: true }],
+    };
+    expect(verdictLine(view, 'run r')).toMatch(line);
+  });
+});
