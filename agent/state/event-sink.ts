@@ -5,10 +5,8 @@
  *    number the outbox would give it tells whether it has it already (I4, I8).
  * 2. While the disk refuses, events wait here in their order (design section 6).
  */
-import { randomBytes } from 'node:crypto';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { encode, type Writer } from '#protocol/messages/envelope.ts';
-import { newId } from '#protocol/messages/ids.ts';
 import type { Outbox } from '#protocol/nats/outbox.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
@@ -27,10 +25,18 @@ export interface SinkOptions {
 class AlreadyRecorded extends Error {}
 
 const RETRY_MS = 1_000;
+/** `bm.v1.evt.agent.<agent>` and `bm.v1.evt.ack.<agent>`: the source says it already. */
+const AREA_OWNER = 5;
 
 interface Waiting {
   readonly event: Omit<NumberedEvent, 'seq'> & { readonly seq: number | null };
   readonly timeMs: number;
+}
+
+/** Unique for its source, and the same when the event is encoded again after a crash. */
+function idOf(subject: string, seq: number): string {
+  const owned = subject.split('.').slice(AREA_OWNER);
+  return `${owned.join('.')}.${seq}`;
 }
 
 export class EventSink {
@@ -102,9 +108,9 @@ export class EventSink {
 
   #encode({ event, timeMs }: Waiting, seq: number): Uint8Array {
     if (event.seq !== null && event.seq < seq) throw new AlreadyRecorded();
-    const { name, data } = event;
+    const { name, data, subject } = event;
     const { writer } = this.#options;
-    return encode({ name, data, id: newId(randomBytes), timeMs, writer, seq });
+    return encode({ name, data, id: idOf(subject, seq), timeMs, writer, seq });
   }
 
   /** The disk is full: this one and all that follow wait, and are tried in order. */

@@ -23,6 +23,7 @@ import { join } from 'node:path';
 import { errnoOf } from '#protocol/messages/errors.ts';
 
 const RESERVE_BYTES = 1024 * 1024;
+const SYNC_WITHIN_MS = 1_000;
 
 export interface OpenedJournal {
   readonly journal: JournalFile;
@@ -39,7 +40,7 @@ export class JournalFile {
   #waiting: string[] = [];
   #hasReserve = false;
   #syncing = false;
-  #isDirty = false;
+  #timer: NodeJS.Timeout | null = null;
 
   private constructor(
     dir: string,
@@ -109,7 +110,6 @@ export class JournalFile {
         let done = 0;
         while (done < bytes.length) done += writeSync(this.#fd, bytes, done);
         this.#bytes += bytes.length;
-        this.#isDirty = true;
         return true;
       } catch (error) {
         ftruncateSync(this.#fd, this.#bytes);
@@ -143,15 +143,18 @@ export class JournalFile {
     return join(this.#dir, `${this.#name}.reserve`);
   }
 
-  /** Asks the disk to keep what was written: one sync at a time, however often it is called. */
+  /**
+   * Asks the disk to keep what was written, within SYNC_WITHIN_MS and once for all that is written
+   * until then: a write waits for a sync of its file, so there must be few.
+   */
   sync(): void {
-    if (this.#syncing || !this.#isDirty) return;
-    this.#syncing = true;
-    this.#isDirty = false;
-    fdatasync(this.#fd, () => {
-      this.#syncing = false;
-      if (this.#isDirty) this.sync();
-    });
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#syncing = true;
+      fdatasync(this.#fd, () => {
+        this.#syncing = false;
+      });
+    }, SYNC_WITHIN_MS).unref();
   }
 
   /** Begins the next generation with `summary` and removes the older ones. False on a full disk. */
@@ -179,6 +182,7 @@ export class JournalFile {
   /** For the process's end: syncs and closes. */
   close(): Promise<void> {
     this.flush();
+    if (this.#timer !== null) clearTimeout(this.#timer);
     return new Promise((resolve) => {
       fdatasync(this.#fd, () => {
         closeSync(this.#fd);

@@ -147,7 +147,7 @@ test.skipIf(!isRoot)(
     const full = await startTestMesh();
     await mkdir(full.state, { recursive: true });
     try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', full.state]);
+      execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', full.state]);
     } catch (error) {
       await full.close();
       process.stderr.write(`skipped: no tmpfs can be mounted here (${String(error)})\n`);
@@ -190,7 +190,7 @@ test.skipIf(!isRoot)(
       }, 'attempts to pass again');
     } finally {
       await full.close().catch(() => undefined);
-      execFileSync('umount', ['-l', full.state], { stdio: 'ignore' });
+      execFileSync('/usr/bin/umount', ['-l', full.state], { stdio: 'ignore' });
       execFileSync('rm', ['-rf', full.dir]);
     }
   },
