@@ -2,6 +2,7 @@
  * A real nats-server for a test file, in its own folder on its own port, that can be killed and
  * started again. `close` ends it by pid and fails if it, or a file of it, is still there.
  */
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +42,7 @@ export interface TestServerOptions {
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const home = await mkdtemp(join(tmpdir(), 'benchmesh-test-'));
   const maxStoreBytes = options.maxStoreBytes ?? 2 * 1024 ** 3;
+  const endGuard = guard(home);
   const connections: MeshConnection[] = [];
   const launch = (): Promise<RunningServer> => startServer({ home, log: silentLog, maxStoreBytes });
   let server = await launch();
@@ -72,6 +74,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     await stopServer(home);
     const left = pidsByCommandLine(home);
     await rm(home, { recursive: true, force: true });
+    endGuard();
     if (left.length > 0) throw new Error(`processes left of ${home}: ${left.join(', ')}`);
   };
 
@@ -101,5 +104,25 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       process.kill(server.pid, name);
     },
     close,
+  };
+}
+
+/**
+ * Ends the server and removes its folder when this process dies without `close`, killed by a
+ * runner's time-out for one: the guard reads a pipe that only we hold open.
+ */
+function guard(home: string): () => void {
+  const script =
+    'read -r line; pid=$(cat "$GUARDED/server/server.pid") || exit 0; ' +
+    'grep -q "$GUARDED" "/proc/$pid/cmdline" && kill -9 "$pid"; rm -rf "$GUARDED"';
+  const child = spawn('sh', ['-c', script], {
+    // Not an argument: the check for left processes looks at command lines.
+    env: { ...process.env, GUARDED: home },
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  child.unref();
+  return () => {
+    child.stdin.destroy();
   };
 }
