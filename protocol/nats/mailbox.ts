@@ -95,21 +95,6 @@ export async function ensureMailbox(connection: MeshConnection, agent: string): 
   }
 }
 
-/** Removes the mailbox of a forgotten agent. Idempotent; rejects with `mesh_unreachable`. */
-export async function deleteMailbox(connection: MeshConnection, agent: string): Promise<void> {
-  try {
-    const manager = await jetstreamManager(connection.nats, { checkAPI: false });
-    await manager.consumers.delete(STREAMS.commands, mailboxName(agent));
-  } catch (error) {
-    if (error instanceof JetStreamApiError && error.status === 404) return;
-    throw new MeshError(
-      'mesh_unreachable',
-      `the mailbox of ${agent} could not be removed: ${toError(error).message}`,
-      error,
-    );
-  }
-}
-
 function checkMailbox(asked: Partial<ConsumerConfig>, got: ConsumerConfig): void {
   const returned = new Map<string, unknown>(Object.entries(got));
   for (const [field, want] of Object.entries(asked)) {

@@ -30,7 +30,7 @@ const Part = z.object({
   startTime: z.string(),
   logFile: z.string(),
 });
-export type MeshPart = z.infer<typeof Part>;
+type MeshPart = z.infer<typeof Part>;
 
 export const MeshFile = z.object({
   version: z.literal(1),

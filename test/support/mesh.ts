@@ -63,8 +63,8 @@ export class TestMesh {
       ...this.#env,
       ...options.env,
     };
-    for (const name of ['BENCHMESH_SERVER', 'BENCHMESH_CREDENTIAL'])
-      if (options.env?.[name] === undefined) delete env[name];
+    if (options.env?.['BENCHMESH_SERVER'] === undefined) delete env['BENCHMESH_SERVER'];
+    if (options.env?.['BENCHMESH_CREDENTIAL'] === undefined) delete env['BENCHMESH_CREDENTIAL'];
     const child = spawn(process.execPath, [CLI, ...args], {
       env,
       cwd: options.cwd ?? this.home,
