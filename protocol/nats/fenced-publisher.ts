@@ -34,8 +34,8 @@ export interface Claim {
 export interface FencedPublisher {
   /**
    * Stores one message. Resolves with its sequence once stored. Rejects with MeshError `deposed`,
-   * `mesh_unreachable` (the connection was closed: stored or not), or `internal` for a message that no stream takes (too large, not permitted). Calls for one
-   * subject are stored in the order of the calls.
+   * `mesh_unreachable` (the connection was closed: stored or not), or `internal` for a message that
+   * no stream takes (too large, not permitted). Calls for one subject are stored in their order.
    */
   publish(subject: string, payload: Uint8Array, options?: FencedOptions): Promise<number>;
   /** Resolves when all that was given so far is stored or refused. */
