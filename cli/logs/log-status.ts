@@ -56,9 +56,14 @@ export function statusText(fold: RunFold, target: LogTarget, bytes: number): str
   }
   if (hasEnded(fold, target)) return bytes === 0 ? 'nothing was written' : null;
   if (bytes > 0) return null;
-  const one = live[0];
-  if (one === undefined) return `${nameOf(target)} is pending: nothing of it has started`;
-  const more = live.length > 1 ? ` and ${plural(live.length - 1, 'other')}` : '';
+  const started = live.filter(({ fold: attempt }) => attempt.startedMs !== null);
+  const one = started[0];
+  if (one === undefined) {
+    const agent = live[0]?.fold.agent;
+    const where = agent === undefined ? '' : `, it waits for its turn on ${agent}`;
+    return `${nameOf(target)} is pending: nothing of it has started${where}`;
+  }
+  const more = started.length > 1 ? ` and ${plural(started.length - 1, 'other')}` : '';
   return `${attemptKey(one.ref)}${more} started on ${one.fold.agent}, 0 bytes so far`;
 }
 

@@ -3,7 +3,7 @@
  * live runs it refuses, unless told to stop them first or to leave them.
  */
 import { MeshError } from '#protocol/messages/errors.ts';
-import { commandLineOf, isAlive, pidsByCommandLine } from '#protocol/nats/process-identity.ts';
+import { isAlive } from '#protocol/nats/process-identity.ts';
 import { stopServer } from '#protocol/nats/embedded-server.ts';
 import { tryLock } from '#protocol/nats/folder-lock.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { debugLog } from '../debug-log.ts';
 import { liveRuns, type LiveRun } from '../runs/live-runs.ts';
 import { openIfAny } from './find-mesh.ts';
+import { attemptProcesses } from './local-steps.ts';
 import { lockMesh } from './start-mesh.ts';
 
 const LOCK_MS = 30_000;
@@ -42,32 +43,26 @@ export async function endMesh(home: string, graceMs?: number): Promise<EndResult
 
 export interface Unfinished {
   readonly runs: readonly LiveRun[];
-  /** Supervised steps on this host, found without asking anybody. */
-  readonly steps: number;
+  /** Processes of attempts on this host. */
+  readonly processes: number;
 }
 
 /** What `down` would leave behind. Works with any part dead. */
 export async function unfinished(home: string): Promise<Unfinished> {
   const mesh = await readMeshFile(home);
-  const steps = supervisedSteps(home);
-  if (mesh === null) return { runs: [], steps };
+  const processes = attemptProcesses(meshPaths(home).agentState).length;
+  if (mesh === null) return { runs: [], processes };
   const open = await openIfAny({}, 'down');
   try {
     const runs = open === null ? [] : await liveRuns(open.connection);
-    return { runs: runs.filter((run) => run.view.state !== 'ended'), steps };
+    return { runs: runs.filter((run) => run.view.state !== 'ended'), processes };
   } finally {
     await open?.close();
   }
 }
 
-function supervisedSteps(home: string): number {
-  const { agentState } = meshPaths(home);
-  return pidsByCommandLine('meshrun').filter((pid) => commandLineOf(pid).includes(agentState))
-    .length;
-}
-
-export function refusal({ runs, steps }: Unfinished): MeshError | null {
-  if (runs.length === 0 && steps === 0) return null;
+export function refusal({ runs, processes }: Unfinished): MeshError | null {
+  if (runs.length === 0 && processes === 0) return null;
   const names = runs.map((run) => run.view.id);
   const what =
     names.length > 0

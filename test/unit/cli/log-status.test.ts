@@ -38,6 +38,13 @@ describe('log status', () => {
     expect(outcomeText(folded(), target())).toBeNull();
   });
 
+  it('accepted is still pending', () => {
+    log.attempt({ task, n: 1 }, 'attempt.accepted', goldenMessages['attempt.accepted']);
+    expect(statusText(folded(), target(), 0)).toMatch(
+      /is pending: .*, it waits for its turn on a1$/,
+    );
+  });
+
   it('started, 0 bytes; then nothing to say', () => {
     start();
     expect(statusText(folded(), target(), 0)).toBe(

@@ -1,0 +1,166 @@
+/** Commands that read and stop, on one mesh. */
+import { appendFile, cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TaskView } from '#protocol/fold/run-view.ts';
+import { newRunId } from '#protocol/messages/ids.ts';
+import { TestMesh } from '#test/support/mesh.ts';
+import { until } from '#test/support/until.ts';
+
+/** Writes only when its gate is there. */
+const GATED = `name: gated
+axes:
+  k: [1, 2]
+run:
+  shell: |
+    while [ ! -e "{{suite.dir}}/gate" ]; do sleep 0.05; done
+    echo "out {{k}}"; echo "err {{k}}" >&2
+`;
+
+describe('reading', () => {
+  let mesh: TestMesh;
+  beforeAll(async () => {
+    mesh = await TestMesh.create();
+    await mesh.up();
+  });
+  afterAll(async () => {
+    await mesh.dispose();
+  });
+
+  it('follows logs from pending to the outcome, and tells the states apart', async () => {
+    const run = await mesh.submit(await mesh.file('gated.yaml', GATED));
+    const { tasks } = await mesh.json<{ tasks: TaskView[] }>('tasks', run);
+    const [first, second] = tasks.map((task) => task.id);
+    const follow = mesh.start(['logs', `${run}/${first ?? ''}`, '-f']);
+    await until(
+      () => follow.stderr().includes('started on local-1, 0 bytes so far'),
+      'the first to start',
+    );
+    const pending = await mesh.cli(['logs', `${run}/${second ?? ''}`]);
+    expect(pending.stderr).toContain('is pending: nothing of it has started');
+    const all = mesh.start(['logs', run, '-f', '--timestamps']);
+    await writeFile(join(mesh.home, 'gate'), '');
+    const one = await follow.ended;
+    expect([one.status, one.stdout]).toEqual([0, 'out 1\nerr 1\n']);
+    expect(one.stderr).toContain(`task ${run}/${first ?? ''} passed`);
+    const both = await all.ended;
+    expect(both.stderr).toContain(`run ${run} passed`);
+    const lines = both.stdout
+      .trim()
+      .split('\n')
+      .sort((a, b) => (a.slice(25) < b.slice(25) ? -1 : 1));
+    expect(lines.map((line) => line.replace(/^\S+Z /, ''))).toEqual(
+      [
+        `${first ?? ''}#1 | err 1`,
+        `${first ?? ''}#1 | out 1`,
+        `${second ?? ''}#1 | err 2`,
+        `${second ?? ''}#1 | out 2`,
+      ].sort(),
+    );
+    await mesh.archived(run);
+    expect(await mesh.ok('logs', `${run}/${first ?? ''}/1`, '--raw', '--stderr')).toBe('err 1\n');
+    const json = (await mesh.ok('logs', `${run}/${first ?? ''}`, '--stdout', '--json'))
+      .trim()
+      .split('\n');
+    const text = json.map((line) =>
+      Buffer.from((JSON.parse(line) as { base64: string }).base64, 'base64').toString(),
+    );
+    expect(text.join('')).toBe('out 1\n');
+  });
+
+  it('stop: not found is 5, ended is 9, one task leaves the others', async () => {
+    expect((await mesh.cli(['stop', newRunId(new Date(0))])).status).toBe(5);
+    const slow = await mesh.file(
+      'two.yaml',
+      'name: two\naxes: {k: [1, 2]}\nneeds: {exclusive: false}\nrun:\n  shell: if [ {{k}} = 1 ]; then sleep 600; fi; echo done\n',
+    );
+    const run = await mesh.submit(slow);
+    const tasks = async (): Promise<TaskView[]> =>
+      (await mesh.json<{ tasks: TaskView[] }>('tasks', run)).tasks;
+    await until(
+      async () => (await tasks()).some((task) => task.state === 'running'),
+      'a task to run',
+    );
+    const first = (await tasks()).find((task) => task.axes['k'] === 1)?.id ?? '';
+    const stop = await mesh.cli(['stop', `${run}/${first}`, '--reason', 'too long']);
+    expect(stop.status, stop.stderr).toBe(0);
+    expect(stop.stdout).toMatch(
+      /agent local-1: 1 attempt, \d+ process(es)?, TERM, gone in .*, proof subreaper/,
+    );
+    await mesh.archived(run);
+    expect((await tasks()).map((task) => task.outcome).sort()).toEqual(['passed', 'stopped']);
+    const again = await mesh.cli(['stop', run]);
+    expect([again.status, again.stderr.trim().split('\n').length]).toEqual([9, 1]);
+    expect((await mesh.cli(['logs', `${run}/${first}`, '-f'])).stderr).toContain('too long');
+  });
+
+  it('audit finds what was changed', async () => {
+    const run = await mesh.submit(
+      await mesh.file('hello.yaml', 'name: hello\nrun: [echo, hello]\n'),
+    );
+    const directory = await mesh.archived(run);
+    expect(await mesh.ok('audit', run)).toContain('ok');
+    const copy = join(mesh.home, 'copy');
+    await cp(directory, join(copy, run), { recursive: true });
+    const { tasks } = await mesh.json<{ tasks: TaskView[] }>('tasks', run);
+    await appendFile(join(copy, run, 'logs', tasks[0]?.id ?? '', '1.log'), 'more');
+    const table = join(copy, run, 'tasks.ndjson');
+    await writeFile(table, (await readFile(table, 'utf8')).replace('"passed"', '"failed"'));
+    const audit = await mesh.cli(['audit', run, '--results', copy]);
+    expect(audit.status).toBe(1);
+    expect(audit.stdout).toContain(
+      'tasks.ndjson[0].outcome: the log says "passed", found "failed"',
+    );
+    expect(audit.stdout).toMatch(/logs\/\w+\/1\.bytes: the log says 6, found 10/);
+  });
+
+  it('audit of a live run agrees with the coordinator', async () => {
+    const run = await mesh.submit(
+      await mesh.file('slow.yaml', 'name: slow\nrun: [sleep, "600"]\n'),
+    );
+    await until(async () => (await mesh.ok('show', run)).includes('local-1'), 'the run to run');
+    expect(await mesh.ok('audit', run)).toContain("the coordinator's view");
+    await mesh.ok('stop', run, '--now');
+  });
+
+  it('agents, doctor and events answer', async () => {
+    const { agents } = await mesh.json<{ agents: { agent: string; state: string }[] }>('agents');
+    expect(agents).toMatchObject([{ agent: 'local-1', state: 'ready' }]);
+    const { ok, checks } = await mesh.json<{
+      ok: boolean;
+      checks: { name: string; status: string }[];
+    }>('doctor');
+    expect(ok, JSON.stringify(checks)).toBe(true);
+    expect(checks.map((check) => check.name)).toEqual(
+      expect.arrayContaining([
+        'server',
+        'streams',
+        'clock',
+        'coordinator',
+        'agent local-1',
+        'log',
+        'state',
+      ]),
+    );
+    const run = await mesh.submit(
+      await mesh.file('hello.yaml', 'name: hello\nrun: [echo, hello]\n'),
+    );
+    await mesh.archived(run);
+    const events = (await mesh.ok('events', run, '--json')).trim().split('\n');
+    const names = events.map(
+      (line) => (JSON.parse(line) as { message: { name: string } }).message.name,
+    );
+    expect([names[0], names.at(-1)]).toEqual(['run.submitted', 'run.ended']);
+    const plan = await mesh.ok('plan', join(mesh.home, 'hello.yaml'));
+    expect(plan).toContain('hello: 1 task: 1 cell x 1 repeat');
+  });
+
+  it('doctor says what is dead and what to do', async () => {
+    await mesh.kill9('coordinator');
+    const doctor = await mesh.cli(['doctor']);
+    expect(doctor.status).toBe(1);
+    expect(doctor.stdout).toMatch(/fail +local mesh: coordinator not running\n +benchmesh up/);
+    await mesh.up();
+    expect((await mesh.cli(['doctor'])).status).toBe(0);
+  });
+});
