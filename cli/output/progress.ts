@@ -9,6 +9,7 @@ import { parseSubject } from '#protocol/messages/subjects.ts';
 import { createLogUpdate } from 'log-update';
 import { axesText, cellText, duration } from './format.ts';
 import { countsText, metricsText, percent, stateText } from './run-text.ts';
+import { Stopwatch } from './stopwatch.ts';
 import { paintState, styleFor, wantsColour, type Style } from './style.ts';
 import { guardNotes } from './terminal.ts';
 import { truncate } from './text.ts';
@@ -34,8 +35,7 @@ class Screen implements Progress {
   readonly #style: Style;
   readonly #timer: NodeJS.Timeout;
   #fold: RunFold | null = null;
-  /** When the fold last changed, this process's monotonic clock: for elapsed times on the screen. */
-  #changedAt = performance.now();
+  readonly #watch = new Stopwatch();
   #caughtUp = false;
 
   constructor(stream: NodeJS.WriteStream, style: Style) {
@@ -52,7 +52,6 @@ class Screen implements Progress {
 
   onChange(fold: RunFold, record: EventRecord | null): void {
     this.#fold = fold;
-    this.#changedAt = performance.now();
     if (record === null) this.#caughtUp = true;
   }
 
@@ -66,28 +65,29 @@ class Screen implements Progress {
   #draw(): void {
     const view = this.#fold === null || !this.#caughtUp ? null : runView(this.#fold);
     if (view === null) return;
-    const sinceMs = performance.now() - this.#changedAt;
+    const now = performance.now();
+    const elapsed = (key: string, ownMs: number): number => this.#watch.read(key, ownMs, now);
     const width = Math.max(20, this.#stream.columns - 1);
-    const lines = progressLines(view, { sinceMs, width, style: this.#style });
+    const lines = progressLines(view, { elapsed, width, style: this.#style });
     this.#update(lines.join('\n'));
   }
 }
 
-/** The lines of the screen. Pure; `sinceMs` is the age of the view. */
+/** The lines of the screen. Pure; `elapsed` makes a time to show out of what its owner said. */
 export function progressLines(
   view: RunView,
-  about: { sinceMs: number; width: number; style: Style },
+  about: { elapsed: (key: string, ownMs: number) => number; width: number; style: Style },
 ): string[] {
-  const { sinceMs, width, style } = about;
-  const left = etaMs(view, sinceMs);
+  const { elapsed: shown, width, style } = about;
+  const elapsed = view.state === 'ended' ? view.elapsedMs : shown('run', view.elapsedMs);
+  const left = etaMs(view, elapsed - view.elapsedMs);
   const eta = left === null ? '' : `, about ${duration(left)} left`;
-  const elapsed = view.state === 'ended' ? view.elapsedMs : view.elapsedMs + sinceMs;
   const head = `${view.suite} ${stateText(view)}, ${duration(elapsed)}${eta}`;
   const current = view.current.slice(0, MOST_TASKS).map((task) => {
     const progress = task.progress === null ? '' : ` ${percent(task.progress)}`;
     const phase = task.phase === null ? task.state : task.phase;
     const where = task.unreachable ? `${task.agent} unreachable` : task.agent;
-    const age = duration(task.elapsedMs + sinceMs);
+    const age = duration(shown(`${task.id}#${task.n}`, task.elapsedMs));
     return `  ${cellText(task.axes, task.repeat)}  ${where}  ${phase}${progress}  ${age}`;
   });
   if (view.current.length > MOST_TASKS)

@@ -1,9 +1,11 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { duration, plural, quantity, bytes } from '#cli/output/format.ts';
 import { etaMs, progressLines } from '#cli/output/progress.ts';
 import { resultsTable } from '#cli/output/results-table.ts';
 import { exitOfRun } from '#cli/output/run-end.ts';
 import { countsText } from '#cli/output/run-text.ts';
+import { Stopwatch } from '#cli/output/stopwatch.ts';
 import { styleFor, wantsColour } from '#cli/output/style.ts';
 import { widthOf } from '#cli/output/text.ts';
 import { pageOf } from '#cli/commands/tasks.ts';
@@ -79,11 +81,14 @@ describe('a run while it runs', () => {
     const current = Array.from({ length: 12 }, () => task);
     const lines = progressLines(
       { ...view, state: 'running', current },
-      { sinceMs: 500, width: 50, style },
+      { elapsed: (_key, ownMs) => ownMs + 500, width: 50, style },
     );
     for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(50);
     expect(lines.join('\n')).toContain('and 4 more');
-    const wide = progressLines({ ...view, current: [task] }, { sinceMs: 500, width: 200, style });
+    const wide = progressLines(
+      { ...view, current: [task] },
+      { elapsed: (_key, ownMs) => ownMs + 500, width: 200, style },
+    );
     expect(wide.at(-1)).toContain('an-agent-with-a-long-name  measure 42%  1.5 s');
   });
 
@@ -112,6 +117,29 @@ describe('a run while it runs', () => {
         outcomes: { failed: 1, passed: 1 },
       }),
     ).toBe('2/4 tasks: 1 failed, 1 passed, 1 running, 1 pending');
+  });
+});
+
+describe('elapsed times on the screen', () => {
+  it('go on between reports and never back', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(500), fc.nat(500))), (steps) => {
+        const watch = new Stopwatch();
+        let [now, own, before] = [0, 0, 0];
+        for (const [wait, report] of steps) {
+          now += wait;
+          own = Math.max(own, report);
+          const shown = watch.read('a', own, now);
+          expect(shown).toBeGreaterThanOrEqual(Math.max(before, own));
+          before = shown;
+        }
+      }),
+    );
+    const watch = new Stopwatch();
+    watch.read('a', 100, 1_000);
+    expect(watch.read('a', 100, 1_500)).toBe(600);
+    expect(watch.read('a', 500, 1_600)).toBe(600);
+    expect(watch.read('b', 0, 1_600)).toBe(0);
   });
 });
 
