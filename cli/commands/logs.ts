@@ -89,7 +89,7 @@ async function printLogs(
 function printerOf(fold: RunFold, target: LogTarget, flags: LogsFlags): LogPrinter {
   const only = flags.stdout === true ? 'stdout' : flags.stderr === true ? 'stderr' : null;
   const output = {
-    write: stdoutWriter(),
+    ...stdoutWriter(),
     note: (line: string) => {
       terminal.note(line);
     },

@@ -21,7 +21,6 @@ import { deadParts } from '../mesh/supervise.ts';
 import { plural } from '../output/format.ts';
 import { exitOfRun, printEnd } from '../output/run-end.ts';
 import { terminal } from '../output/terminal.ts';
-import { attend } from '../runs/attend-run.ts';
 import { readSuite, type SuiteFlags } from '../runs/read-suite.ts';
 import { submit } from '../runs/submit.ts';
 
@@ -117,6 +116,7 @@ async function ensureMesh(flags: RunFlags): Promise<OpenMesh> {
 
 async function toEnd(mesh: OpenMesh, run: string, flags: RunFlags): Promise<void> {
   const resultsDir = await resultsDirOf(flags);
+  const { attend } = await import('../runs/attend-run.ts');
   const end = await attend(mesh, { run, resultsDir });
   if (end.kind === 'detached') {
     terminal.note(`run ${run} is left to the mesh: benchmesh watch ${run} comes back to it`);

@@ -7,12 +7,14 @@ import { LogPrinter, type LogOutput } from './log-printer.ts';
 export class JsonLog extends LogPrinter {
   readonly #only: LogStream | null;
   readonly #write: LogOutput['write'];
+  readonly #flush: LogOutput['flush'];
   #count = 0;
 
   constructor(only: LogStream | null, output: LogOutput) {
     super({ raw: true, timestamps: false, label: null, only }, output);
     this.#only = only;
     this.#write = output.write;
+    this.#flush = output.flush;
   }
 
   override get bytes(): number {
@@ -35,8 +37,9 @@ export class JsonLog extends LogPrinter {
     });
   }
 
+  /** Every line is complete. */
   override async end(): Promise<void> {
-    // Every line is complete.
+    await this.#flush();
   }
 
   async #line(value: Readonly<Record<string, unknown>>): Promise<void> {

@@ -22,6 +22,8 @@ export interface PrintOptions {
 export interface LogOutput {
   /** Resolves when more may be written. */
   readonly write: (bytes: Uint8Array) => Promise<void>;
+  /** Resolves when everything written is out of this process's hands. */
+  readonly flush: () => Promise<void>;
   readonly note: (line: string) => void;
 }
 
@@ -33,6 +35,7 @@ interface OpenLine {
 
 const NEWLINE = 10;
 const END = Uint8Array.of(NEWLINE);
+const TOGETHER_BYTES = 128 * 1_024;
 /** A longer line is printed in pieces, so that memory stays bounded (I12). */
 const LONGEST_LINE = 16 * 1_024 * 1_024;
 
@@ -77,6 +80,7 @@ export class LogPrinter {
     }
     this.#lines.clear();
     if (!this.#options.raw && this.#lastByte !== NEWLINE) await this.#output.write(END);
+    await this.#output.flush();
   }
 
   async #printLines(item: Extract<LogItem, { kind: 'chunk' }>): Promise<void> {
@@ -106,12 +110,38 @@ export class LogPrinter {
   }
 }
 
-/** Standard output, waiting for a slow reader instead of keeping what it has not read. */
-export function stdoutWriter(): LogOutput['write'] {
-  return async (bytes) => {
-    if (process.stdout.write(bytes)) return;
+/**
+ * Standard output. What comes within one turn of the event loop is written together; a slow reader
+ * is waited for instead of keeping what it has not read (I12).
+ */
+export function stdoutWriter(): Pick<LogOutput, 'write' | 'flush'> {
+  let parts: Uint8Array[] = [];
+  let size = 0;
+  let scheduled = false;
+  const flush = async (): Promise<void> => {
+    if (size === 0) return;
+    const all = parts.length === 1 ? (parts[0] ?? END) : Buffer.concat(parts, size);
+    parts = [];
+    size = 0;
+    if (process.stdout.write(all)) return;
     await new Promise<void>((resolve) => {
       process.stdout.once('drain', resolve);
     });
+  };
+  return {
+    flush,
+    write: async (bytes) => {
+      parts.push(bytes);
+      size += bytes.length;
+      if (size >= TOGETHER_BYTES) {
+        await flush();
+      } else if (!scheduled) {
+        scheduled = true;
+        setImmediate(() => {
+          scheduled = false;
+          void flush();
+        });
+      }
+    },
   };
 }

@@ -31,6 +31,7 @@ async function printed(
         parts.push(Uint8Array.from(bytes));
         return Promise.resolve();
       },
+      flush: () => Promise.resolve(),
       note: (line) => notes.push(line),
     },
   );
