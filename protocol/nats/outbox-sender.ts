@@ -17,6 +17,7 @@ import type { Log } from '../runtime/log.ts';
 import { pause, type MeshConnection } from './connection.ts';
 import { HEADERS } from './headers.ts';
 import type { Entry, Lane, Lanes } from './outbox-lanes.ts';
+import { Pace } from './pace.ts';
 import { publishEvent, type PublishOptions, type PublishOutcome } from './publisher.ts';
 import { STREAMS } from './stream-configs.ts';
 import { lastMessage, type LastMessage } from './stream-read.ts';
@@ -69,6 +70,9 @@ const RETRY = { firstMs: 25, maxMs: 2_000, factor: 2 } as const;
 
 export class Sender {
   readonly #options: SenderOptions;
+  readonly #pace = new Pace(() => {
+    this.#pump();
+  });
   #ready: Lane[] = [];
   #inFlight = 0;
   #stopped = false;
@@ -83,7 +87,7 @@ export class Sender {
     if (lane.busy || lane.queue.length === 0) return;
     lane.busy = true;
     this.#ready.push(lane);
-    this.#pump();
+    this.#pace.ask();
   }
 
   blocked(): Blocked {
@@ -108,7 +112,7 @@ export class Sender {
         void this.#step(lane).then((waitMs) => {
           this.#inFlight -= 1;
           this.#again(lane, waitMs);
-          this.#pump();
+          this.#pace.ask();
         });
       }
     }

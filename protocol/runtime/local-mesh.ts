@@ -30,7 +30,6 @@ const Part = z.object({
   startTime: z.string(),
   logFile: z.string(),
 });
-type MeshPart = z.infer<typeof Part>;
 
 export const MeshFile = z.object({
   version: z.literal(1),
