@@ -18,7 +18,6 @@ import { MeshError } from '../messages/errors.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { pause, type MeshConnection } from './connection.ts';
 import { HEADERS, type HeaderFields } from './headers.ts';
-import { Pace } from './pace.ts';
 import { publishEvent, type Fence, type PublishOutcome } from './publisher.ts';
 import { STREAMS } from './stream-configs.ts';
 import { lastMessage } from './stream-read.ts';
@@ -88,9 +87,6 @@ class Publisher implements FencedPublisher {
   readonly #claim: Claim;
   readonly #onDeposed: (reason: string) => void;
   readonly #window: number;
-  readonly #pace = new Pace(() => {
-    this.#pump();
-  });
   /** Jobs by lane; a lane in the map is in flight or in `#ready`. */
   readonly #lanes = new Map<string, Job[]>();
   /** Lanes with a job and none in flight, in the order they became so. */
@@ -120,7 +116,7 @@ class Publisher implements FencedPublisher {
       if (jobs === undefined) {
         this.#lanes.set(lane, [job]);
         this.#ready.push(lane);
-        this.#pace.ask();
+        this.#pump();
       } else {
         jobs.push(job);
       }
@@ -163,7 +159,7 @@ class Publisher implements FencedPublisher {
           this.#inFlight -= 1;
           this.#advance(lane);
           settle();
-          this.#pace.ask();
+          this.#pump();
           if (this.#count === 0) this.#wakeIdle();
         });
       }

@@ -17,7 +17,6 @@ import type { Log } from '../runtime/log.ts';
 import { pause, type MeshConnection } from './connection.ts';
 import { HEADERS } from './headers.ts';
 import type { Entry, Lane, Lanes } from './outbox-lanes.ts';
-import { Pace } from './pace.ts';
 import { publishEvent, type PublishOptions, type PublishOutcome } from './publisher.ts';
 import { STREAMS } from './stream-configs.ts';
 import { lastMessage, type LastMessage } from './stream-read.ts';
@@ -70,9 +69,6 @@ const RETRY = { firstMs: 25, maxMs: 2_000, factor: 2 } as const;
 
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #pace = new Pace(() => {
-    this.#pump();
-  });
   #ready: Lane[] = [];
   #inFlight = 0;
   #stopped = false;
@@ -87,7 +83,7 @@ export class Sender {
     if (lane.busy || lane.queue.length === 0) return;
     lane.busy = true;
     this.#ready.push(lane);
-    this.#pace.ask();
+    this.#pump();
   }
 
   blocked(): Blocked {
@@ -112,7 +108,7 @@ export class Sender {
         void this.#step(lane).then((waitMs) => {
           this.#inFlight -= 1;
           this.#again(lane, waitMs);
-          this.#pace.ask();
+          this.#pump();
         });
       }
     }
