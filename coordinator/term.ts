@@ -1,30 +1,23 @@
 /**
  * One term of leadership: from the claim to the loss of the lease or the first refused write.
  *
- *   claim -> replay BM_EVENTS -> replay BM_COMMANDS -> registry -> act, serve ... -> ended
+ *   claim -> read BM_EVENTS -> read BM_COMMANDS -> read the registry -> act, serve ... -> ended
  *
- * 1. Nothing is written before both streams are replayed up to the claim; every write is fenced by
- *    the claim (I1).
+ * 1. Nothing is written before all three are read up to the claim; every write is fenced by the
+ *    claim (I1).
  * 2. At the end all state is dropped: the next term begins from the streams.
  */
-import { decode, encode, type Writer } from '#protocol/messages/envelope.ts';
+import { encode, type Writer } from '#protocol/messages/envelope.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
-import type { AttemptRef } from '#protocol/messages/ids.ts';
-import { parseSubject } from '#protocol/messages/subjects.ts';
-import { HEADERS } from '#protocol/nats/headers.ts';
-import { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import {
   fencedPublisher,
   type Claim,
   type FencedPublisher,
 } from '#protocol/nats/fenced-publisher.ts';
-import { subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
 import { ensureMailbox } from '#protocol/nats/mailbox.ts';
-import { watchAgents } from '#protocol/nats/registry.ts';
 import { STREAMS } from '#protocol/nats/stream-configs.ts';
 import { deleteMessage } from '#protocol/nats/stream-purge.ts';
-import { tail, type Tail, type TailMessage } from '#protocol/nats/tail.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
@@ -38,7 +31,7 @@ import {
   type PublishEffect,
 } from './core/core-state.ts';
 import { update } from './core/core-reducer.ts';
-import { attemptOfStart } from './core/act.ts';
+import { Intake } from './intake.ts';
 import { isArchived } from './results/archive.ts';
 import { createArchivist, type Archivist } from './results/archivist.ts';
 import { releaseRun } from './results/release.ts';
@@ -47,8 +40,6 @@ const TICK_MS = 1_000;
 const RETRY_MS = 1_000;
 /** Below what an agent's queue of started tasks covers. */
 const BATCH_MS = 4;
-/** The envelope's first members, its id among them. */
-const HEAD_BYTES = 200;
 
 export interface TermOptions {
   readonly connection: MeshConnection;
@@ -92,8 +83,7 @@ class LeaderTerm implements Term {
   readonly #actor: Actor<CoreState, CoreMessage>;
   readonly #archivist: Archivist;
   readonly #abort = new AbortController();
-  readonly #tails: Tail[] = [];
-  readonly #stops: (() => void)[] = [];
+  readonly #intake: Intake;
   #outgoing: PublishEffect[] = [];
   #lastFlushMs = 0;
   #api: Api | null = null;
@@ -136,6 +126,14 @@ class LeaderTerm implements Term {
         },
       },
     );
+    this.#intake = new Intake({
+      connection,
+      instance: claim.instance,
+      post: (message) => {
+        this.#actor.post(message);
+      },
+      onBug: options.onBug,
+    });
     this.serving = this.#begin();
   }
 
@@ -155,9 +153,8 @@ class LeaderTerm implements Term {
     this.#publisher.close();
     this.#api?.stop();
     this.#tick?.cancel();
-    for (const stop of this.#stops) stop();
     this.#options.onEnded(reason);
-    await Promise.all(this.#tails.map((one) => one.close()));
+    await this.#intake.close();
   }
 
   #isOver(): boolean {
@@ -167,31 +164,10 @@ class LeaderTerm implements Term {
   async #begin(): Promise<void> {
     const { connection, clock, log, claim } = this.#options;
     const startedMs = clock.now().monotonicMs;
-    await this.#replay(STREAMS.events, ['bm.v1.evt.>'], 'event');
-    await this.#replay(STREAMS.commands, ['bm.v1.cmd.>'], 'command');
+    await this.#intake.read();
     if (this.#isOver()) return;
     this.#actor.post({ kind: 'replayed' });
-    const beats = subscribeHeartbeats(connection, (_agent, body) => {
-      this.#onHeartbeat(body);
-    });
-    this.#stops.push(
-      () => {
-        beats.stop();
-      },
-      connection.onStatus((status) => {
-        if (status === 'reconnected') this.#actor.post({ kind: 'reconnected' });
-      }),
-    );
-    this.#tails.push(
-      watchAgents(connection, {
-        onAgent: ({ agent, data }) => {
-          this.#onRegistration(agent, data);
-        },
-        onForgotten: (agent) => {
-          this.#actor.post({ kind: 'forgotten', agent });
-        },
-      }),
-    );
+    this.#intake.listen();
     this.#api = serveApi({
       connection,
       post: (message) => {
@@ -217,68 +193,6 @@ class LeaderTerm implements Term {
     const { runs } = this.#actor.state();
     const tookMs = Math.round(clock.now().monotonicMs - startedMs);
     log.info({ epoch: claim.epoch, runs: runs.size, replayMs: tookMs }, 'leading');
-  }
-
-  /** Reads a stream for the rest of the term; resolves when it is read up to the claim. */
-  #replay(stream: string, subjectFilters: string[], kind: 'event' | 'command'): Promise<void> {
-    if (this.#isOver()) return Promise.resolve();
-    return new Promise((resolve) => {
-      const reader = tail(this.#options.connection, {
-        stream,
-        filters: subjectFilters,
-        onMessage: (message) => {
-          this.#onStored(kind, message);
-        },
-        onCaughtUp: () => {
-          resolve();
-        },
-        onError: this.#options.onBug,
-      });
-      this.#tails.push(reader);
-      void reader.ended.then(resolve);
-    });
-  }
-
-  #onStored(kind: 'event' | 'command', message: TailMessage): void {
-    const { subject, sequence, timeMs, data } = message;
-    const own = kind === 'command' ? this.#ownStart(message) : null;
-    if (own !== null) {
-      this.#actor.post({ kind: 'own_start', sequence, ...own });
-      return;
-    }
-    const decoded = decode(data);
-    if (decoded.kind === 'ok') {
-      this.#actor.post({ kind, record: { subject, sequence, timeMs, message: decoded.message } });
-      return;
-    }
-    const { type, reason } = decoded;
-    this.#actor.post({ kind: 'unreadable', subject, sequence, type, reason });
-  }
-
-  /** The attempt, if this is a start of this term: what is in it need not be read back. */
-  #ownStart(message: TailMessage): AttemptRef | null {
-    if (message.header(HEADERS.instance) !== this.#options.claim.instance) return null;
-    const subject = parseSubject(message.subject);
-    if (subject?.kind !== 'command' || subject.command !== 'start') return null;
-    const head = new TextDecoder().decode(message.data.subarray(0, HEAD_BYTES));
-    const id = /^\{"specversion":"1\.0","id":"([\w-]+)"/.exec(head)?.[1];
-    return id === undefined ? null : attemptOfStart(id, subject.run);
-  }
-
-  #onHeartbeat(body: Uint8Array): void {
-    const beat = Heartbeat.safeParse(parseJson(body));
-    if (beat.success) this.#actor.post({ kind: 'heartbeat', beat: beat.data });
-  }
-
-  #onRegistration(agent: string, data: Uint8Array): void {
-    const registration = Registration.safeParse(parseJson(data));
-    if (registration.success && registration.data.agent === agent) {
-      this.#actor.post({ kind: 'registered', registration: registration.data });
-      return;
-    }
-    const reason = 'the registration is malformed';
-    const subject = `${STREAMS.agents}.${agent}`;
-    this.#actor.post({ kind: 'unreadable', subject, sequence: null, type: null, reason });
   }
 
   #scheduleTick(): void {
@@ -384,13 +298,5 @@ class LeaderTerm implements Term {
         clock.after(RETRY_MS, resolve);
       });
     }
-  }
-}
-
-function parseJson(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return null;
   }
 }

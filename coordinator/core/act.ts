@@ -3,13 +3,21 @@
  * happens before both streams are replayed, and each thing is asked for once per term.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import { toError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { observe, withoutMailbox, availableAgents } from '../fleet/fleet-reducer.ts';
 import { decide } from '../runs/retry-policy.ts';
 import { beginAttempt, isStopped, newestStop, runOutcome } from '../runs/run-reducer.ts';
-import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
-import { place, withdraw, type Placement } from '../scheduler/scheduler-reducer.ts';
+import { openKey, type RunEntry, type TaskEntry } from '../runs/run-state.ts';
+import {
+  neighbours,
+  place,
+  vacate,
+  withdraw,
+  type Placement,
+} from '../scheduler/scheduler-reducer.ts';
 import {
   closable,
   createRunStops,
@@ -20,7 +28,7 @@ import {
   type RunStops,
   type StopEntry,
 } from '../stop/stop-reducer.ts';
-import { log, publish, type Context, type CoreState } from './core-state.ts';
+import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
 
 /** Starts live below 7 days; then they are as if never given. */
 const START_TTL_SECONDS = 6 * 24 * 3_600;
@@ -57,18 +65,52 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
   const { n } = task;
   const attempt = beginAttempt(run, { task: task.id, n, agent, afterStop, sequence: null });
   if (attempt !== null) noteStart(stopsOf(context.state, id), attempt);
+  const spec = specOf(run, task);
+  if (typeof spec === 'string') {
+    abandonStart(context, { run: id, task: task.id, n }, spec);
+    return;
+  }
   publish(context, {
     subject: subjects.command(agent, 'start', id),
     name: 'command.start',
-    data: {
-      spec: attemptSpec(run.suite, { run: id, task: task.plan, n }),
-      afterStop,
-      priority: run.suite.priority,
-    },
+    data: { spec, afterStop, priority: run.suite.priority },
     id: startId(id, task.id, n),
     ttl: START_TTL_SECONDS,
     // One in flight at a time would hold slots up; a repeat is recognised by its id.
     unordered: true,
+  });
+}
+
+/** The attempt spelled out, or why that cannot be done: a suite is no reason to end the process. */
+function specOf(run: RunEntry, task: TaskEntry): AttemptSpec | string {
+  try {
+    return attemptSpec(run.suite, { run: run.id, task: task.plan, n: task.n });
+  } catch (error) {
+    return toError(error).message;
+  }
+}
+
+/** A start that can never be stored: its task ends, as failed before anything ran. */
+export function abandonStart(context: Context, ref: AttemptRef, reason: string): void {
+  const { state } = context;
+  const run = state.runs.get(ref.run);
+  const key = openKey(ref.task, ref.n);
+  const open = run?.open.get(key);
+  if (run === undefined || open === undefined) return;
+  run.open.delete(key);
+  for (const stop of stopsOf(state, run.id).stops.values()) stop.overtaken.delete(key);
+  vacate(state.scheduler, run.id, open.agent);
+  markDirty(state, neighbours(state.scheduler, open.agent));
+  publish(context, {
+    subject: subjects.task(ref.run, ref.task),
+    name: 'task.ended',
+    data: {
+      outcome: 'failed',
+      n: ref.n,
+      stage: 'provision',
+      class: null,
+      reason: `it cannot be started: ${reason}`,
+    },
   });
 }
 

@@ -1,10 +1,9 @@
 /** Submissions: idempotent by run id; answered when `run.submitted` has come back stored. */
 import { subjects } from '#protocol/messages/subjects.ts';
-import { openKey, type RunEntry } from '../runs/run-state.ts';
-import { neighbours, vacate } from '../scheduler/scheduler-reducer.ts';
+import type { RunEntry } from '../runs/run-state.ts';
+import { abandonStart } from './act.ts';
 import {
   log,
-  markDirty,
   publish,
   type Context,
   type CoreState,
@@ -100,26 +99,6 @@ export function onUnstorable(context: Context, effect: PublishEffect, reason: st
       });
     state.submitting.delete(run);
   } else if (effect.name === 'command.start') {
-    const { run, task, n } = effect.data.spec;
-    const entry = state.runs.get(run);
-    const open = entry?.open.get(openKey(task, n));
-    if (entry !== undefined && open !== undefined) {
-      entry.open.delete(openKey(task, n));
-      for (const stop of state.stops.get(run)?.stops.values() ?? [])
-        stop.overtaken.delete(openKey(task, n));
-      vacate(state.scheduler, run, open.agent);
-      markDirty(state, neighbours(state.scheduler, open.agent));
-    }
-    publish(context, {
-      subject: subjects.task(run, task),
-      name: 'task.ended',
-      data: {
-        outcome: 'failed',
-        n,
-        stage: 'provision',
-        class: null,
-        reason: `its start cannot be stored: ${reason}`,
-      },
-    });
+    abandonStart(context, effect.data.spec, reason);
   }
 }

@@ -237,7 +237,11 @@ async function writeAttempt(
 
 function specOf(fold: RunFold, task: PlannedTask | undefined, n: number): string | null {
   if (task === undefined || fold.submitted === null) return null;
-  return canonicalJson(attemptSpec(fold.submitted.suite, { run: fold.run, task, n }));
+  try {
+    return canonicalJson(attemptSpec(fold.submitted.suite, { run: fold.run, task, n }));
+  } catch {
+    return null; // it could not be started for this
+  }
 }
 
 function* attemptsIn(fold: RunFold): Generator<{

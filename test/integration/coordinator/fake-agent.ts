@@ -26,6 +26,8 @@ export interface Played {
   readonly metrics?: AttemptExited['metrics'];
   /** Runs until stopped, or until `finish` is called. */
   readonly holds?: boolean;
+  /** Its log never reaches the stream. */
+  readonly losesLog?: boolean;
   /** Says it exited, but cannot prove that all is gone. */
   readonly unproven?: boolean;
 }
@@ -214,7 +216,7 @@ export class FakeAgent {
       proven: played.unproven !== true,
       survivors: [],
     });
-    await this.#ship(spec, log);
+    if (played.losesLog !== true) await this.#ship(spec, log);
   }
 
   /** After the exit on purpose: the archive has to wait for it. Every second batch comes twice. */

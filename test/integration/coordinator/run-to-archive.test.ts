@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { runView } from '#protocol/fold/run-view.ts';
-import { filters } from '#protocol/messages/subjects.ts';
+import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
 import { FakeAgent } from './fake-agent.ts';
@@ -134,6 +134,61 @@ describe('a run, from submit to its directory', () => {
       created: false,
     });
     await until(async () => (await bench.info()).liveRuns.length === 0, 'no live run');
+  });
+
+  it('says that it cannot archive, loses nothing, and does it when it can', async () => {
+    await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      play: () => ({ holds: true }),
+    }).start();
+    const { run } = await bench.submit(sharedSuite(2));
+    await until(() => agent.held().length === 2);
+    await rm(bench.resultsDir, { recursive: true });
+    await writeFile(bench.resultsDir, 'in the way');
+    agent.finish();
+    const notices = await until(async () => {
+      const info = await bench.info();
+      return info.notices?.length === 1 ? info.notices : null;
+    }, 'a notice');
+    expect(notices[0]).toContain(`run ${run} cannot be archived yet`);
+    await rm(bench.resultsDir);
+    await mkdir(bench.resultsDir);
+    expect(await archived(run)).toContain(run);
+    await until(async () => (await bench.info()).notices?.length === 0, 'the notice to go');
+  });
+
+  it('marks a log that never came whole as incomplete', { timeout: 90_000 }, async () => {
+    await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      play: () => ({ holds: true, log: new Uint8Array(10), losesLog: true }),
+    }).start();
+    const { run } = await bench.submit(sharedSuite(1));
+    await until(() => agent.held().length === 1);
+    agent.silence(true);
+    await until(
+      async () => (await bench.events([subjects.fleet('a1')])).length > 0,
+      'the agent to be unreachable',
+    );
+    agent.finish();
+    await until(
+      async () => (await readdir(bench.resultsDir)).includes(run),
+      'the directory',
+      80_000,
+    );
+    const about = JSON.parse(
+      await readFile(join(bench.resultsDir, run, 'benchmesh.json'), 'utf8'),
+    ) as unknown;
+    expect(about).toMatchObject({
+      complete: false,
+      missingLogs: [
+        {
+          n: 1,
+          logBytes: 10,
+          storedBytes: 0,
+          reason: expect.stringContaining('unreachable') as string,
+        },
+      ],
+    });
   });
 
   it('releases and purges an archived run, and forgets it', { timeout: 60_000 }, async () => {

@@ -1,0 +1,156 @@
+/**
+ * What comes in during a term, as messages to the core: both streams and the registry, first as far
+ * as they go, then as they grow; heartbeats. One message after the other, in stream order.
+ */
+import { decode } from '#protocol/messages/envelope.ts';
+import { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { HEADERS } from '#protocol/nats/headers.ts';
+import { subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
+import { watchAgents } from '#protocol/nats/registry.ts';
+import { STREAMS } from '#protocol/nats/stream-configs.ts';
+import { tail, type Tail, type TailMessage } from '#protocol/nats/tail.ts';
+import { attemptOfStart } from './core/act.ts';
+import type { CoreMessage } from './core/core-state.ts';
+
+/** The envelope's first members, its id among them. */
+const HEAD_BYTES = 200;
+
+export interface IntakeOptions {
+  readonly connection: MeshConnection;
+  /** Identity of the claim: messages of this term carry it. */
+  readonly instance: string;
+  readonly post: (message: CoreMessage) => void;
+  readonly onBug: (error: unknown) => void;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #tails: Tail[] = [];
+  readonly #stops: (() => void)[] = [];
+  #isClosed = false;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when all that existed has been posted (or this was closed): the events, the commands,
+   * then the registry: which agents share a host must be known before anything is placed.
+   */
+  async read(): Promise<void> {
+    await this.#readStream(STREAMS.events, 'bm.v1.evt.>', 'event');
+    await this.#readStream(STREAMS.commands, 'bm.v1.cmd.>', 'command');
+    await this.#readRegistry();
+  }
+
+  /** Heartbeats and the state of the link, from now on. */
+  listen(): void {
+    if (this.#isClosed) return;
+    const { connection, post } = this.#options;
+    const beats = subscribeHeartbeats(connection, (_agent, body) => {
+      const beat = Heartbeat.safeParse(parseJson(body));
+      if (beat.success) post({ kind: 'heartbeat', beat: beat.data });
+    });
+    this.#stops.push(
+      () => {
+        beats.stop();
+      },
+      connection.onStatus((status) => {
+        if (status === 'reconnected') post({ kind: 'reconnected' });
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const stop of this.#stops.splice(0)) stop();
+    await Promise.all(this.#tails.map((one) => one.close()));
+  }
+
+  #readStream(stream: string, filter: string, kind: 'event' | 'command'): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const reader = tail(this.#options.connection, {
+        stream,
+        filters: [filter],
+        onMessage: (message) => {
+          this.#onStored(kind, message);
+        },
+        onCaughtUp: () => {
+          resolve();
+        },
+        onError: this.#options.onBug,
+      });
+      this.#tails.push(reader);
+      void reader.ended.then(resolve);
+    });
+  }
+
+  #readRegistry(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    const { connection, post } = this.#options;
+    return new Promise((resolve) => {
+      const reader = watchAgents(connection, {
+        onAgent: ({ agent, data }) => {
+          this.#onRegistration(agent, data);
+        },
+        onForgotten: (agent) => {
+          post({ kind: 'forgotten', agent });
+        },
+        onCaughtUp: resolve,
+      });
+      this.#tails.push(reader);
+      void reader.ended.then(resolve);
+    });
+  }
+
+  #onStored(kind: 'event' | 'command', message: TailMessage): void {
+    const { post } = this.#options;
+    const { subject, sequence, timeMs, data } = message;
+    const own = kind === 'command' ? this.#ownStart(message) : null;
+    if (own !== null) {
+      post({ kind: 'own_start', sequence, ...own });
+      return;
+    }
+    const decoded = decode(data);
+    if (decoded.kind === 'ok') {
+      post({ kind, record: { subject, sequence, timeMs, message: decoded.message } });
+      return;
+    }
+    const { type, reason } = decoded;
+    post({ kind: 'unreadable', subject, sequence, type, reason });
+  }
+
+  /** The attempt, if this is a start of this term: what is in it need not be read back. */
+  #ownStart(message: TailMessage): AttemptRef | null {
+    if (message.header(HEADERS.instance) !== this.#options.instance) return null;
+    const subject = parseSubject(message.subject);
+    if (subject?.kind !== 'command' || subject.command !== 'start') return null;
+    const head = new TextDecoder().decode(message.data.subarray(0, HEAD_BYTES));
+    const id = /^\{"specversion":"1\.0","id":"([\w-]+)"/.exec(head)?.[1];
+    return id === undefined ? null : attemptOfStart(id, subject.run);
+  }
+
+  #onRegistration(agent: string, data: Uint8Array): void {
+    const { post } = this.#options;
+    const registration = Registration.safeParse(parseJson(data));
+    if (registration.success && registration.data.agent === agent) {
+      post({ kind: 'registered', registration: registration.data });
+      return;
+    }
+    const reason = 'the registration is malformed';
+    const subject = `${STREAMS.agents}.${agent}`;
+    post({ kind: 'unreadable', subject, sequence: null, type: null, reason });
+  }
+}
+
+function parseJson(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,226 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { Miniature } from './miniature.ts';
+
+const RUNS = ['2026-02-13_14-30-45-aaaa', '2026-02-13_14-30-46-bbbb'] as const;
+
+/** What may happen next: each is one small step of one party. */
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('store' as const), choice: fc.nat(20) }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('event' as const) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('command' as const) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('agent' as const),
+      choice: fc.nat(3),
+      again: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('exit' as const),
+      choice: fc.nat(9),
+      outcome: fc.constantFrom(
+        'passed' as const,
+        'failed' as const,
+        'failed' as const,
+        'timed_out' as const,
+      ),
+      twice: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('leader' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('stop' as const),
+      run: fc.constantFrom(...RUNS),
+      index: fc.option(fc.nat(5), { nil: null }),
+    }),
+  },
+);
+
+const world = fc.record({
+  agents: fc.array(
+    fc.record({ slots: fc.integer({ min: 1, max: 3 }), hostId: fc.constantFrom('h1', 'h2') }),
+    { minLength: 1, maxLength: 3 },
+  ),
+  tasks: fc.integer({ min: 1, max: 12 }),
+  exclusive: fc.boolean(),
+  retries: fc.integer({ min: 0, max: 2 }),
+  maxParallel: fc.option(fc.integer({ min: 1, max: 2 }), { nil: null }),
+  steps: fc.array(step, { maxLength: 200, size: 'max' }),
+});
+
+function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Miniature {
+  const mesh = new Miniature(input.agents);
+  const axes = { item: Array.from({ length: input.tasks }, (_, at) => at) };
+  const needs = (exclusive: boolean) => ({ slots: 1, cpus: 0, exclusive });
+  const { retries, maxParallel } = input;
+  mesh.submit(RUNS[0], {
+    axes,
+    needs: needs(input.exclusive),
+    retries: { exit: retries },
+    maxParallel,
+  });
+  mesh.submit(RUNS[1], {
+    axes,
+    needs: needs(false),
+    priority: 1,
+    retries: { exit: 1, timeout: 2 },
+  });
+  while (mesh.storeOne(0)); // both are stored: their submitters have been told so
+  for (const one of input.steps) {
+    switch (one.kind) {
+      case 'store':
+        mesh.storeOne(one.choice);
+        break;
+      case 'event':
+        mesh.readEvent();
+        break;
+      case 'command':
+        mesh.readCommand();
+        break;
+      case 'agent':
+        mesh.agentReads(one.choice, one.again);
+        break;
+      case 'exit':
+        mesh.agentExits(one.choice, one.outcome, one.twice);
+        break;
+      case 'leader':
+        mesh.lead();
+        break;
+      case 'stop': {
+        const tasks = [...(mesh.core.runs.get(one.run)?.tasks.keys() ?? [])];
+        mesh.stop(
+          one.run,
+          one.index === null ? null : (tasks[one.index % Math.max(1, tasks.length)] ?? null),
+        );
+        break;
+      }
+    }
+  }
+  mesh.settle();
+  return mesh;
+}
+
+describe('whatever the order, the lag, the repeats and the deaths of leaders', () => {
+  it('every task ends exactly once, every stop is closed, every run is archived (I4, I5)', () => {
+    fc.assert(
+      fc.property(world, (input) => {
+        const mesh = play(input);
+        for (const run of RUNS) {
+          const ends = mesh.events.flatMap(({ subject, message }) => {
+            if (message.name === 'task.ended' && subject.includes(run))
+              return [subject.split('.').at(-1)];
+            return message.name === 'run.tasks_ended' && subject.includes(run)
+              ? message.data.tasks
+              : [];
+          });
+          expect(ends).toHaveLength(input.tasks);
+          expect(new Set(ends).size).toBe(input.tasks);
+          const ended = mesh.events.filter(
+            ({ subject, message }) => message.name === 'run.ended' && subject.includes(run),
+          );
+          expect(ended).toHaveLength(1);
+          expect(mesh.archived).toContain(run);
+        }
+        expect(mesh.commands.filter((record) => record?.message.name === 'command.stop')).toEqual(
+          [],
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('capacity is never exceeded, and nothing starts under a stop that was read (I6)', () => {
+    fc.assert(
+      fc.property(world, (input) => {
+        expect(play(input).problems).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('no attempt begins twice, and none after its stop was acknowledged or closed (I5, I6)', () => {
+    fc.assert(
+      fc.property(world, (input) => {
+        const mesh = play(input);
+        const begun = mesh.agents.flatMap((agent) => agent.begun);
+        expect(new Set(begun).size).toBe(begun.length);
+        const over = new Set<string>();
+        const ofRun = new Map<string, boolean>();
+        for (const { message, subject } of mesh.events) {
+          const [, , , , agent = '', run = ''] = subject.split('.');
+          if (message.name === 'command.stop_done' && message.data.task === null)
+            over.add(`${agent}/${message.data.run}`);
+          if (message.name === 'run.stopping') ofRun.set(message.data.command, true);
+          if (message.name === 'run.stop_closed' && ofRun.has(message.data.command))
+            over.add(agent);
+          if (message.name !== 'attempt.accepted') continue;
+          expect(over.has(`${agent}/${run}`) || over.has(run)).toBe(false);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('what fails under an announced stop is not retried; a run ends after its stops', () => {
+    fc.assert(
+      fc.property(world, (input) => {
+        const mesh = play(input);
+        for (const run of RUNS) {
+          let open = 0;
+          const failedUnderStop = new Set<string>();
+          let isStopping = false;
+          for (const { message, subject } of mesh.events.filter((one) =>
+            one.subject.includes(run),
+          )) {
+            const parts = subject.split('.');
+            if (message.name === 'run.stopping') isStopping = true;
+            if (message.name === 'run.stopping' || message.name === 'run.task_stopping') open += 1;
+            if (message.name === 'run.stop_closed') open -= 1;
+            if (message.name === 'run.ended') expect(open).toBe(0);
+            if (message.name === 'attempt.exited' && isStopping)
+              failedUnderStop.add(`${parts[6] ?? ''}#${parts[7] ?? ''}`);
+            if (message.name !== 'task.retrying') continue;
+            expect(failedUnderStop).not.toContain(`${parts[5] ?? ''}#${message.data.n}`);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('the view only moves forward, and is the fold of the log (I2, I3)', () => {
+    const rank = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
+    fc.assert(
+      fc.property(world, (input) => {
+        const mesh = play(input);
+        for (const run of RUNS) {
+          const fold = createRunFold(run);
+          let state = 0;
+          let ended = 0;
+          for (const record of mesh.events) {
+            applyToRun(fold, record);
+            expect(rank[fold.state]).toBeGreaterThanOrEqual(state);
+            expect(fold.states.ended).toBeGreaterThanOrEqual(ended);
+            state = rank[fold.state];
+            ended = fold.states.ended;
+          }
+          const own = mesh.core.runs.get(run)?.fold;
+          expect(own === undefined ? null : canonicalJson(runView(own))).toBe(
+            canonicalJson(runView(fold)),
+          );
+          expect(own?.sequence).toBe(fold.sequence);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

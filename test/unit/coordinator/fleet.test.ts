@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import {
+  AGENT_LEASE_MS,
+  availableAgents,
+  createFleet,
+  listenFrom,
+  observe,
+  onAgentStarted,
+  onAgentStopping,
+  onHeard,
+  onMailbox,
+  onObserved,
+  onRegistered,
+  onStored,
+  onTermBegun,
+  type FleetState,
+} from '#coordinator/fleet/fleet-reducer.ts';
+import { registrationOf } from './miniature.ts';
+
+const registration = registrationOf({ id: 'a', hostId: 'h', slots: 2 });
+
+function enrolled(): FleetState {
+  const state = createFleet();
+  expect(onRegistered(state, registration)).toBe(true);
+  onMailbox(state, 'a', true);
+  return state;
+}
+const available = (state: FleetState): string[] => availableAgents(state).map(({ id }) => id);
+
+describe('an agent', () => {
+  it('is available once it is registered, has its mailbox, and was heard', () => {
+    const state = createFleet();
+    onHeard(state, { agent: 'a', incarnation: 1 }, 1);
+    expect(available(state)).toEqual([]);
+    onRegistered(state, registration);
+    expect(available(state)).toEqual([]);
+    expect(onMailbox(state, 'a', true)).toBe(true);
+    expect(available(state)).toEqual(['a']);
+  });
+
+  it('has its mailbox made once, and again when that failed', () => {
+    const state = createFleet();
+    expect([onRegistered(state, registration), onRegistered(state, registration)]).toEqual([
+      true,
+      false,
+    ]);
+    onMailbox(state, 'a', false);
+    expect(onRegistered(state, registration)).toBe(true);
+  });
+
+  it('that stored something just before the term counts as heard, a silent one does not', () => {
+    const recent = enrolled();
+    onStored(recent, 'a', 9_000);
+    onTermBegun(recent, 8_000, 50);
+    expect(available(recent)).toEqual(['a']);
+    const old = enrolled();
+    onStored(old, 'a', 7_000);
+    onTermBegun(old, 8_000, 50);
+    expect(available(old)).toEqual([]);
+  });
+
+  it('silent past its lease is said to be unreachable, once; heard again, returned', () => {
+    const state = enrolled();
+    onHeard(state, { agent: 'a', incarnation: 1 }, 100);
+    expect(observe(state, 100 + AGENT_LEASE_MS)).toEqual([]);
+    const late = 101 + AGENT_LEASE_MS;
+    expect(observe(state, late)).toMatchObject([{ agent: 'a', kind: 'unreachable' }]);
+    expect(observe(state, late)).toEqual([]);
+    expect(available(state)).toEqual(['a']); // the flag changes by the stored event alone
+    onObserved(state, 'a', true);
+    expect(available(state)).toEqual([]);
+    onHeard(state, { agent: 'a', incarnation: 1 }, late + 1);
+    expect(observe(state, late + 2)).toMatchObject([{ kind: 'returned' }]);
+    expect(onObserved(state, 'a', false)).toBe(true);
+  });
+
+  it('is not called silent for a time in which nobody listened', () => {
+    const state = enrolled();
+    onHeard(state, { agent: 'a', incarnation: 1 }, 100);
+    listenFrom(state, 100_000);
+    expect(observe(state, 100_000 + AGENT_LEASE_MS)).toEqual([]);
+    expect(observe(state, 100_001 + AGENT_LEASE_MS)).toHaveLength(1);
+  });
+
+  it('that has said it ends gets nothing until it begins again', () => {
+    const state = enrolled();
+    onHeard(state, { agent: 'a', incarnation: 3 }, 1);
+    onAgentStopping(state, 'a', 3);
+    onHeard(state, { agent: 'a', incarnation: 3 }, 2);
+    expect(available(state)).toEqual([]);
+    onAgentStarted(state, 'a', 4);
+    expect(available(state)).toEqual(['a']);
+  });
+});

@@ -1,0 +1,365 @@
+/**
+ * The coordinator's actor with two streams and some agents around it, all in one value, driven step
+ * by step from outside: what is stored when, how far each tail lags, when an agent acts, when a
+ * leader dies. Agents keep the rules of the wire: a start overtaken by a stop is refused, a
+ * repeated command is done once, a stop is acknowledged when its attempts have exited.
+ */
+import {
+  createCore,
+  type CoreMessage,
+  type CoreState,
+  type Effect,
+  type PublishEffect,
+} from '#coordinator/core/core-state.ts';
+import { update } from '#coordinator/core/core-reducer.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptExited } from '#protocol/messages/attempt.ts';
+import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { StopCommand } from '#protocol/messages/command.ts';
+import type { Message } from '#protocol/messages/envelope.ts';
+import type { Registration } from '#protocol/messages/host.ts';
+import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
+import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
+
+export interface MiniAgent {
+  readonly id: string;
+  readonly hostId: string;
+  readonly slots: number;
+  /** Commands read so far: position in the stream. */
+  read: number;
+  readonly seen: Set<string>;
+  readonly stops: StopCommand[];
+  readonly newest: Map<string, number>;
+  /** Accepted and not exited. */
+  readonly live: Map<string, AttemptSpec>;
+  readonly begun: string[];
+}
+
+export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
+  elapsedMs: 5,
+  outcome,
+  stage: outcome === 'failed' ? 'run' : null,
+  class: outcome === 'failed' ? 'exit' : null,
+  reason: null,
+  stop: null,
+  steps: [],
+  metrics: [],
+  logBytes: 0,
+  logGaps: [],
+  teardownFailure: null,
+  proven: true,
+  survivors: [],
+});
+
+export class Miniature {
+  readonly events: EventRecord[] = [];
+  readonly commands: (EventRecord | null)[] = [];
+  readonly agents: MiniAgent[];
+  /** Every placement decision, checked as it is made. */
+  readonly problems: string[] = [];
+  core: CoreState = createCore({ epoch: 1, sequence: 1 });
+  outgoing: PublishEffect[] = [];
+  archived: string[] = [];
+  #eventAt = 0;
+  #commandAt = 0;
+  #epoch = 0;
+  #nowMs = 0;
+  #tokens = 0;
+  #operators = 0;
+
+  constructor(agents: readonly { slots: number; hostId?: string }[]) {
+    this.agents = agents.map(({ slots, hostId }, at) => ({
+      id: `a${at}`,
+      hostId: hostId ?? `h${at}`,
+      slots,
+      read: 0,
+      seen: new Set(),
+      stops: [],
+      newest: new Map(),
+      live: new Map(),
+      begun: [],
+    }));
+    this.lead();
+  }
+
+  /** A new leader: what the last one had on its way is lost, its state too. */
+  lead(): void {
+    this.#epoch += 1;
+    this.outgoing = [];
+    this.#store(subjects.eventEpoch(), 'leader.elected', goldenMessages['leader.elected']);
+    this.core = createCore({ epoch: this.#epoch, sequence: this.events.length });
+    this.#eventAt = 0;
+    this.#commandAt = 0;
+    while (this.readEvent());
+    while (this.readCommand());
+    for (const agent of this.agents)
+      this.post({ kind: 'registered', registration: registrationOf(agent) });
+    this.post({ kind: 'replayed' });
+    for (const agent of this.agents) this.post({ kind: 'heartbeat', beat: beatOf(agent) });
+  }
+
+  post(message: CoreMessage): void {
+    this.#nowMs += 1;
+    const [state, effects] = update(this.core, message, { wallMs: 0, monotonicMs: this.#nowMs });
+    this.core = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  submit(run: string, suite: Partial<SuiteSpec>): void {
+    this.#tokens += 1;
+    const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
+    const spec: SuiteSpec = {
+      ...goldenSuite,
+      steps,
+      include: [],
+      exclude: [],
+      repeats: 1,
+      retries: {},
+      ...suite,
+    };
+    const request = {
+      run,
+      suite: spec,
+      suiteText: '',
+      suiteFile: null,
+      by: 'u@h',
+      ifBusy: 'queue' as const,
+      labels: {},
+    };
+    const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
+    this.post({ kind: 'submit', token: this.#tokens, request, tasks, isArchived: false });
+  }
+
+  stop(run: string, task: string | null): void {
+    this.#operators += 1;
+    const data: StopCommand = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
+    this.#command(subjects.stop(), 'command.stop', data, `stop${this.#operators}`);
+  }
+
+  /** Stores one of what is on its way; the order on a subject holds. */
+  storeOne(choice: number): boolean {
+    const first = new Map<string, PublishEffect>();
+    for (const effect of this.outgoing) {
+      const lane = effect.unordered === true ? effect.id : effect.subject;
+      if (!first.has(lane)) first.set(lane, effect);
+    }
+    const candidates = [...first.values()];
+    const effect = candidates[choice % Math.max(1, candidates.length)];
+    if (effect === undefined) return false;
+    this.outgoing.splice(this.outgoing.indexOf(effect), 1);
+    if (effect.subject.startsWith('bm.v1.cmd.'))
+      this.#command(effect.subject, effect.name, effect.data, effect.id);
+    else this.#store(effect.subject, effect.name, effect.data);
+    return true;
+  }
+
+  readEvent(): boolean {
+    const record = this.events[this.#eventAt];
+    if (record === undefined) return false;
+    this.#eventAt += 1;
+    this.post({ kind: 'event', record });
+    return true;
+  }
+
+  readCommand(): boolean {
+    if (this.#commandAt >= this.commands.length) return false;
+    const record = this.commands[this.#commandAt] ?? null;
+    this.#commandAt += 1;
+    if (record !== null) this.post({ kind: 'command', record });
+    return true;
+  }
+
+  /** The agent handles its next command; repeats now and then. */
+  agentReads(choice: number, again: boolean): boolean {
+    const agent = this.agents[choice % this.agents.length];
+    if (agent === undefined || agent.read >= this.commands.length) return false;
+    const record = this.commands[agent.read] ?? null;
+    if (!again) agent.read += 1;
+    if (record !== null) this.#handle(agent, record);
+    return true;
+  }
+
+  /** One of the agent's attempts exits; now and then it says so twice. */
+  agentExits(choice: number, outcome: AttemptExited['outcome'], twice: boolean): boolean {
+    const agent = this.agents[choice % this.agents.length];
+    const key =
+      agent === undefined
+        ? undefined
+        : [...agent.live.keys()][choice % Math.max(1, agent.live.size)];
+    if (agent === undefined || key === undefined) return false;
+    this.#exit(agent, key, outcome);
+    if (twice)
+      this.events.push({
+        ...(this.events.at(-1) as EventRecord),
+        sequence: this.events.length + 1,
+      });
+    return true;
+  }
+
+  /** Lets everything happen that can. */
+  settle(): void {
+    for (let round = 0; round < 100_000; round += 1) {
+      const busy =
+        this.storeOne(0) ||
+        this.readEvent() ||
+        this.readCommand() ||
+        this.agents.some((_, at) => this.agentReads(at, false)) ||
+        this.agents.some((_, at) => this.agentExits(at, 'passed', false));
+      if (!busy) return;
+    }
+    throw new Error('it never comes to rest');
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'publish':
+        if (effect.name === 'command.start') this.#checkStart(effect);
+        this.outgoing.push(effect);
+        return;
+      case 'archive':
+        this.archived.push(effect.run);
+        return;
+      case 'make_mailbox':
+        this.post({ kind: 'mailbox', agent: effect.agent, made: true });
+        return;
+      case 'delete_stop':
+        this.commands[effect.sequence - 1] = null;
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** Capacity and stops, at the moment of the decision. */
+  #checkStart(effect: Extract<PublishEffect, { name: 'command.start' }>): void {
+    const subject = parseSubject(effect.subject);
+    const agent = this.agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
+    if (agent === undefined) return;
+    const inHand = (one: MiniAgent): { slots: number; exclusive: number; count: number } => {
+      let [slots, exclusive, count] = [0, 0, 0];
+      for (const run of this.core.runs.values()) {
+        for (const open of run.open.values()) {
+          if (open.agent !== one.id || open.exited) continue;
+          slots += run.suite.needs.slots;
+          exclusive += run.suite.needs.exclusive ? 1 : 0;
+          count += 1;
+        }
+      }
+      return { slots, exclusive, count };
+    };
+    const mine = inHand(agent);
+    const others = this.agents
+      .filter((one) => one !== agent && one.hostId === agent.hostId)
+      .map(inHand);
+    const note = (problem: string): void => void this.problems.push(`${effect.id}: ${problem}`);
+    if (mine.exclusive > 2) note('more than one exclusive attempt queued');
+    if (mine.exclusive > 0 && mine.count > mine.exclusive)
+      note('others beside an exclusive attempt');
+    if (mine.exclusive > 0 && others.some(({ count }) => count > 0))
+      note('exclusive on a shared host');
+    if (mine.exclusive === 0 && others.some(({ exclusive }) => exclusive > 0))
+      note('host is taken');
+    if (mine.exclusive === 0 && mine.slots > 3 * agent.slots)
+      note('more than three times the slots');
+    if (this.commands.some((record) => record?.message.id === effect.id)) note('started again');
+    const { run, task } = effect.data.spec;
+    const entry = this.core.runs.get(run);
+    const stop = Math.max(entry?.stopSequence ?? 0, entry?.tasks.get(task)?.stopSequence ?? 0);
+    if (stop > 0) note('starts under a stop');
+  }
+
+  #handle(agent: MiniAgent, record: EventRecord): void {
+    const { message, sequence, subject } = record;
+    const parsed = parseSubject(subject);
+    const isMine =
+      parsed?.kind === 'stop' || (parsed?.kind === 'command' && parsed.agent === agent.id);
+    if (!isMine || agent.seen.has(message.id)) return;
+    agent.seen.add(message.id);
+    if (message.name === 'command.start') {
+      const { spec, afterStop } = message.data;
+      const key = `${spec.run}/${spec.task}#${spec.n}`;
+      const newest = Math.max(
+        agent.newest.get(spec.run) ?? 0,
+        agent.newest.get(`${spec.run}/${spec.task}`) ?? 0,
+      );
+      agent.live.set(key, spec);
+      if (afterStop < newest) {
+        this.#exit(agent, key, 'stopped');
+        return;
+      }
+      agent.begun.push(key);
+      const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
+      this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
+    } else if (message.name === 'command.stop') {
+      const { run, task } = message.data;
+      agent.newest.set(task === null ? run : `${run}/${task}`, sequence);
+      const hit = [...agent.live].filter(
+        ([, spec]) => spec.run === run && (task === null || spec.task === task),
+      );
+      const ack = subjects.ack(agent.id, message.id);
+      this.#store(ack, 'command.received', { kind: 'stop', attempts: hit.length });
+      for (const [key] of hit) this.#exit(agent, key, 'stopped');
+      this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
+    }
+  }
+
+  #exit(agent: MiniAgent, key: string, outcome: AttemptExited['outcome']): void {
+    const spec = agent.live.get(key);
+    if (spec === undefined) return;
+    agent.live.delete(key);
+    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', exited(outcome));
+  }
+
+  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>): void {
+    const sequence = this.events.length + 1;
+    this.events.push({
+      subject,
+      sequence,
+      timeMs: sequence * 10,
+      message: messageOf(name, data, `e${sequence}`),
+    });
+  }
+
+  #command<N extends MessageName>(
+    subject: string,
+    name: N,
+    data: MessageData<N>,
+    id: string,
+  ): void {
+    const sequence = this.commands.length + 1;
+    this.commands.push({
+      subject,
+      sequence,
+      timeMs: sequence * 10,
+      message: messageOf(name, data, id),
+    });
+  }
+}
+
+function messageOf<N extends MessageName>(name: N, data: MessageData<N>, id: string): Message {
+  return {
+    name,
+    data,
+    id,
+    source: '/test',
+    seq: null,
+    instance: null,
+    incarnation: 1,
+    epoch: null,
+  } as Message;
+}
+
+function beatOf({ id }: MiniAgent): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {
+  return { agent: id, instance: id, incarnation: 1, running: 0, queued: 0, diskFreeBytes: 1 };
+}
+
+export function registrationOf({
+  id,
+  hostId,
+  slots,
+}: Pick<MiniAgent, 'id' | 'hostId' | 'slots'>): Registration {
+  const { registration } = goldenMessages['agent.started'];
+  return { ...registration, agent: id, hostId, slots, cpus: slots };
+}

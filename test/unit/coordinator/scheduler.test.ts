@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import {
+  addRun,
+  createScheduler,
+  enqueue,
+  occupy,
+  place,
+  seat,
+  vacate,
+  waitingTasks,
+  withdraw,
+  type AgentCapacity,
+  type SchedulerState,
+} from '#coordinator/scheduler/scheduler-reducer.ts';
+
+const agent = (id: string, slots = 2, hostId = id): AgentCapacity => ({
+  id,
+  hostId,
+  slots,
+  cpus: slots,
+});
+
+function scheduler(agents: readonly AgentCapacity[]): SchedulerState {
+  const state = createScheduler();
+  for (const one of agents) seat(state, one);
+  return state;
+}
+
+interface Run {
+  tasks?: number;
+  order?: number;
+  priority?: number;
+  exclusive?: boolean;
+  slots?: number;
+  maxParallel?: number;
+}
+
+function add(state: SchedulerState, run: string, more: Run = {}): void {
+  const {
+    tasks = 100,
+    order = 1,
+    priority = 0,
+    exclusive = false,
+    slots = 1,
+    maxParallel = null,
+  } = more;
+  addRun(state, { run, order, tasks, priority, maxParallel, needs: { slots, cpus: 0, exclusive } });
+}
+
+const tally = (
+  placements: readonly { run: string; agent: string }[],
+  by: 'run' | 'agent',
+): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const one of placements) counts[one[by]] = (counts[one[by]] ?? 0) + 1;
+  return counts;
+};
+
+describe('placement', () => {
+  it('fills free slots everywhere before it queues anywhere', () => {
+    const agents = [agent('a'), agent('b', 4)];
+    const state = scheduler(agents);
+    add(state, 'r', { tasks: 6 });
+    expect(tally(place(state, agents), 'agent')).toEqual({ a: 2, b: 4 });
+  });
+
+  it('hands out three times the slots, in listed order, and no more', () => {
+    const agents = [agent('a')];
+    const state = scheduler(agents);
+    add(state, 'r');
+    expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(place(state, agents)).toEqual([]);
+    vacate(state, 'r', 'a');
+    expect(place(state, agents).map(({ index }) => index)).toEqual([6]);
+  });
+
+  it('gives an exclusive task the host: one running, one queued, on one agent', () => {
+    const agents = [agent('a', 2, 'host'), agent('b', 2, 'host'), agent('c', 2, 'other')];
+    const state = scheduler(agents);
+    add(state, 'r', { exclusive: true });
+    expect(tally(place(state, agents), 'agent')).toEqual({ a: 2, c: 2 });
+    vacate(state, 'r', 'a');
+    expect(tally(place(state, agents), 'agent')).toEqual({ a: 1 });
+  });
+
+  it('lets nothing beside, and nothing overtake, an exclusive task', () => {
+    const agents = [agent('a')];
+    const state = scheduler(agents);
+    add(state, 'shared', { tasks: 1, order: 1 });
+    add(state, 'alone', { tasks: 1, order: 2, exclusive: true });
+    add(state, 'later', { tasks: 1, order: 3 });
+    expect(tally(place(state, agents), 'run')).toEqual({ shared: 1 });
+    vacate(state, 'shared', 'a');
+    expect(tally(place(state, agents), 'run')).toEqual({ alone: 1 });
+    vacate(state, 'alone', 'a');
+    expect(tally(place(state, agents), 'run')).toEqual({ later: 1 });
+  });
+
+  it('takes the higher priority first, then the run submitted first', () => {
+    const agents = [agent('a', 1)];
+    const state = scheduler(agents);
+    add(state, 'second', { tasks: 1, order: 2 });
+    add(state, 'first', { tasks: 1, order: 1 });
+    add(state, 'urgent', { tasks: 1, order: 3, priority: 1 });
+    expect(place(state, agents).map(({ run }) => run)).toEqual(['urgent', 'first', 'second']);
+  });
+
+  it('keeps maxParallel, and gives the place to the next run', () => {
+    const agents = [agent('a', 4)];
+    const state = scheduler(agents);
+    add(state, 'narrow', { order: 1, maxParallel: 2 });
+    add(state, 'wide', { order: 2 });
+    expect(tally(place(state, agents), 'run')).toEqual({ narrow: 2, wide: 10 });
+    vacate(state, 'narrow', 'a');
+    expect(tally(place(state, agents), 'run')).toEqual({ narrow: 1 });
+  });
+
+  it('leaves what fits no agent waiting, and goes on with the rest', () => {
+    const agents = [agent('a', 2)];
+    const state = scheduler(agents);
+    add(state, 'huge', { order: 1, slots: 8 });
+    add(state, 'small', { order: 2, tasks: 1 });
+    expect(tally(place(state, agents), 'run')).toEqual({ small: 1 });
+  });
+
+  it('gives a task that comes back its listed place, and never one that was withdrawn', () => {
+    const agents = [agent('a', 1)];
+    const state = scheduler(agents);
+    add(state, 'r', { tasks: 6 });
+    place(state, agents);
+    withdraw(state, 'r', 4);
+    enqueue(state, 'r', 1);
+    enqueue(state, 'r', 0);
+    for (let at = 0; at < 3; at += 1) vacate(state, 'r', 'a');
+    expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1, 3]);
+    expect(waitingTasks(state)).toBe(1);
+  });
+
+  it('counts attempts that other leaders have handed out', () => {
+    const agents = [agent('a', 1)];
+    const state = scheduler(agents);
+    add(state, 'r', { tasks: 9 });
+    for (let index = 0; index < 3; index += 1) {
+      withdraw(state, 'r', index);
+      occupy(state, 'r', 'a');
+    }
+    expect(place(state, agents)).toEqual([]);
+  });
+});
+
+describe('the cost of a placement', () => {
+  const perPlacement = (tasks: number): number => {
+    const agents = [agent('a', 2)];
+    const state = scheduler(agents);
+    add(state, 'r', { tasks });
+    place(state, agents);
+    const rounds = 5_000;
+    const begun = performance.now();
+    for (let round = 0; round < rounds; round += 1) {
+      vacate(state, 'r', 'a');
+      place(state, agents);
+    }
+    return (performance.now() - begun) / rounds;
+  };
+
+  it('does not grow with what waits: 1,000,000 tasks against 10,000', () => {
+    const ratios = Array.from({ length: 9 }, () => perPlacement(1_000_000) / perPlacement(10_000));
+    expect(ratios.sort((a, b) => a - b)[4]).toBeLessThan(3);
+  });
+});
