@@ -23,6 +23,7 @@ import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { serveApi, type Api } from './api/serve-api.ts';
 import {
+  CORE_TIMING,
   createCore,
   type CoreMessage,
   type CoreState,
@@ -117,6 +118,7 @@ class LeaderTerm implements Term {
         epoch: claim.epoch,
         version: options.version,
         isUnreachable: (agent) => this.#actor.state().fleet.agents.get(agent)?.unreachable ?? true,
+        goneMs: (options.timing ?? CORE_TIMING).logGoneMs,
         signal: this.#abort.signal,
       },
       {

@@ -3,6 +3,16 @@
 import { build } from 'esbuild';
 import { chmod, rm } from 'node:fs/promises';
 
+/** zod brings its messages in sixty languages; the mesh speaks one. */
+const oneLocale = {
+  name: 'one-locale',
+  setup(bundler) {
+    bundler.onLoad({ filter: /zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
+
 await rm('dist', { recursive: true, force: true });
 await build({
   entryPoints: {
@@ -17,6 +27,7 @@ await build({
   format: 'esm',
   target: 'node20.19',
   sourcemap: true,
+  plugins: [oneLocale],
   logLevel: 'warning',
   // Bundled CommonJS dependencies (pino) call require().
   banner: {

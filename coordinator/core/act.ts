@@ -246,7 +246,11 @@ export function actOnTime(context: Context): void {
   if (!state.acting) return;
   for (const agent of withoutMailbox(state.fleet))
     context.effects.push({ kind: 'make_mailbox', agent });
-  for (const { agent, kind, silentMs, incarnation } of observe(state.fleet, now.monotonicMs)) {
+  for (const { agent, kind, silentMs, incarnation } of observe(
+    state.fleet,
+    now.monotonicMs,
+    state.timing.agentLeaseMs,
+  )) {
     const subject = subjects.fleet(agent);
     if (kind === 'unreachable') {
       publish(context, {

@@ -14,7 +14,7 @@ import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
-import { createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
+import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-reducer.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
@@ -122,9 +122,18 @@ export interface CoreTiming {
   readonly purgeAfterMs: number;
   /** A stop of a run nobody knows is removed after this. */
   readonly strayAfterMs: number;
+  /** An agent silent for longer is unreachable. */
+  readonly agentLeaseMs: number;
+  /** A log of an unreachable agent is given up after this long without a byte. */
+  readonly logGoneMs: number;
 }
 
-export const CORE_TIMING: CoreTiming = { purgeAfterMs: 12_000, strayAfterMs: 10_000 };
+export const CORE_TIMING: CoreTiming = {
+  purgeAfterMs: 12_000,
+  strayAfterMs: 10_000,
+  agentLeaseMs: AGENT_LEASE_MS,
+  logGoneMs: 30_000,
+};
 
 export interface CoreState {
   readonly timing: CoreTiming;

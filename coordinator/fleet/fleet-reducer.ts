@@ -127,12 +127,12 @@ export function listenFrom(state: FleetState, nowMs: number): void {
 }
 
 /** What is to be stored about agents now; each is asked for once. */
-export function observe(state: FleetState, nowMs: number): Observation[] {
+export function observe(state: FleetState, nowMs: number, leaseMs = AGENT_LEASE_MS): Observation[] {
   const observations: Observation[] = [];
   for (const agent of state.agents.values()) {
     if (agent.registration === null || agent.asked !== null) continue;
     const silentMs = nowMs - Math.max(agent.heardMs ?? 0, state.listeningSinceMs);
-    const kind = silentMs > AGENT_LEASE_MS ? 'unreachable' : 'returned';
+    const kind = silentMs > leaseMs ? 'unreachable' : 'returned';
     if ((kind === 'unreachable') === agent.unreachable) continue;
     if (kind === 'returned' && agent.heardMs === null) continue;
     agent.asked = kind;

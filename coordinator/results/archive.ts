@@ -48,6 +48,8 @@ export interface ArchiveEnvironment {
   readonly epoch: number;
   readonly version: string;
   readonly isUnreachable: (agent: string) => boolean;
+  /** Silence after which a log is given up, its agent being unreachable. */
+  readonly goneMs: number;
   /** Aborted when this coordinator does not lead any more. */
   readonly signal: AbortSignal;
 }

@@ -32,11 +32,12 @@ export interface CollectLogs {
   readonly folder: string;
   readonly expected: readonly ExpectedLog[];
   readonly isUnreachable: (agent: string) => boolean;
+  /** Silence after which a log is given up, its agent being unreachable. */
+  readonly goneMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Silence after which a log is given up: of an agent that is gone, and of one that is there. */
-const GONE_MS = 30_000;
+/** Silence after which a log is given up although its agent is there. */
 const STUCK_MS = 600_000;
 const LOOK_MS = 1_000;
 
@@ -90,7 +91,7 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
         if (!hasReadAll || !connection.isConnected()) lastMs = clock.now().monotonicMs;
         const silentMs = clock.now().monotonicMs - lastMs;
         const isGone = [...missing.values()].every(({ agent }) => options.isUnreachable(agent));
-        if (silentMs > (isGone ? GONE_MS : STUCK_MS)) done(resolve);
+        if (silentMs > (isGone ? options.goneMs : STUCK_MS)) done(resolve);
       };
       let timer = clock.after(LOOK_MS, look);
       const onAbort = (): void => {

@@ -78,7 +78,12 @@ export async function openBench(): Promise<CoordinatorBench> {
         log: silentLog,
         clock: systemClock,
         leaseTtlMs: 1_000,
-        timing: { purgeAfterMs: 500, strayAfterMs: 500 },
+        timing: {
+          purgeAfterMs: 500,
+          strayAfterMs: 500,
+          agentLeaseMs: 2_500,
+          logGoneMs: 500,
+        },
         onStandby: ({ description }) => standbyOf.push(description),
         onBug: (error) => bugs.push(error),
       });
