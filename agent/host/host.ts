@@ -6,7 +6,6 @@
  * A command is in the ledger before it is acknowledged and before anything is done about it, so an
  * agent killed in between does it when it is back (I8).
  */
-import { rm } from 'node:fs/promises';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
@@ -17,6 +16,8 @@ import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt } from '../attempt/attempt-state.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
+import { toError } from '#protocol/messages/errors.ts';
+import { removeTree } from '../state/remove-tree.ts';
 import { runDir } from '../state/state-folder.ts';
 import { readCommand, type Command } from './command-reader.ts';
 import type { HostInfo } from './host-info.ts';
@@ -96,9 +97,10 @@ export class Host {
       if (state === null) this.#accept(attempt);
       else resumed.push(attempt);
     }
+    // The host first: an attempt may end, and a release be due, as soon as they are told.
+    this.#actor.post({ kind: 'restore', restored });
     for (const attempt of resumed) attempt.resume();
     for (const run of fold.releasing) this.#actor.post({ kind: 'release', run });
-    this.#actor.post({ kind: 'restore', restored });
     for (const [command, ref] of fold.revokes) this.#revoke(command, ref);
     return restored.live.filter(({ stage }) => stage !== 'queued').length;
   }
@@ -270,7 +272,13 @@ export class Host {
       attempt.close();
       this.#attempts.delete(key);
     }
-    await rm(runDir(stateDir, run), { recursive: true, force: true, maxRetries: 3 });
+    await removeTree(runDir(stateDir, run)).catch((error: unknown) => {
+      const { message } = toError(error);
+      log.error(
+        { run, err: message },
+        'the folder of a released run cannot be removed: remove it by hand',
+      );
+    });
     const acks = (ledger.fold.answered.get(run) ?? []).map((command) =>
       subjects.ack(agent, command),
     );

@@ -173,6 +173,7 @@ export class LogShipper {
     for (let attempt = 0; !this.#isClosed; attempt += 1) {
       this.#lastAtMs = clock.now().monotonicMs;
       const outcome = await store.publish(subject, batch, this.#sequence);
+      if (this.#isGone()) return; // the folder may be gone with its run
       switch (outcome.kind) {
         case 'stored':
           this.#sequence = outcome.sequence;
@@ -192,6 +193,11 @@ export class LogShipper {
           await this.#pause(attempt);
       }
     }
+  }
+
+  /** A method, so that the compiler does not believe it constant across an await. */
+  #isGone(): boolean {
+    return this.#isClosed;
   }
 
   #advance(source: Source, batch: LogBatch): void {

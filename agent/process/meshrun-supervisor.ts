@@ -146,7 +146,9 @@ function layToken(stepDir: string, cookie: string): Refusal | null {
   }
 }
 
+/** No folder, no token: the agent ended between its journal entry and the folder. */
 function removeTokens(stepDir: string): void {
+  if (!existsSync(stepDir)) return;
   removeFiles(
     stepDir,
     readdirSync(stepDir).filter((name) => name.startsWith('record.')),

@@ -29,7 +29,7 @@ export function build(command: Command): void {
   );
   withExamples(command, [
     'benchmesh plan examples/openssl-speed.yaml',
-    'benchmesh plan suite.yaml --only size=1 --json',
+    'benchmesh plan suite.yaml --only bytes=1024 --json',
   ]);
   command.action(async (file: string, flags: PlanFlags) => {
     const { suite } = await readSuite(file, flags);

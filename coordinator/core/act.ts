@@ -112,6 +112,7 @@ export function abandonStart(context: Context, ref: AttemptRef, reason: string):
       reason: `it cannot be started: ${reason}`,
     },
   });
+  closeStops(context, run);
 }
 
 /** The id of the only start an attempt ever has: a repeat is recognised by it. */

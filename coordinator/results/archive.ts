@@ -16,7 +16,7 @@
  * 3. Each leader writes into a folder of its own epoch: one that was deposed and goes on cannot
  *    spoil the work of its successor, whose rename, like its own, finds the name free or taken.
  */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
@@ -203,10 +203,10 @@ async function writeEvents(
       applyToRun(fold, record);
       rows += `${JSON.stringify(record)}\n`;
       if (rows.length < BUFFER_BYTES) return;
-      writeSync(file, rows);
+      writeFileSync(file, rows);
       rows = '';
     });
-    writeSync(file, rows);
+    writeFileSync(file, rows);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -86,6 +86,10 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
   const subject = parseSubject(record.subject);
   const { message } = record;
   if (subject === null) return;
+  if (subject.kind === 'attempt' && message.name === 'attempt.accepted') {
+    noteAccepted(fold, subject.agent, subject.ref);
+    return;
+  }
   if (
     subject.kind === 'attempt' &&
     message.name === 'attempt.exited' &&
@@ -104,6 +108,14 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
     if (message.name === 'agent.unreachable') agentOf(fold, subject.agent).unreachable = true;
     if (message.name === 'agent.returned') agentOf(fold, subject.agent).unreachable = false;
   }
+}
+
+/** A start may have expired since: an attempt that was accepted has begun all the same. */
+function noteAccepted(fold: StopFold, agent: string, ref: AttemptRef): void {
+  if (ref.run !== fold.run || (fold.task !== null && ref.task !== fold.task)) return;
+  const { starts } = agentOf(fold, agent);
+  const key = attemptKey(ref);
+  if (!starts.has(key)) starts.set(key, false);
 }
 
 export function stopView(fold: StopFold): StopView {

@@ -190,6 +190,8 @@ export class JournaledOutbox implements Outbox {
     const outcome = await this.#write(Buffer.concat(batch.map(({ record }) => record)));
     if (outcome.kind !== 'written') {
       for (const { job } of batch) job.resolve(outcome);
+      // None overtakes another: a later one that fits would be given the number of an earlier.
+      for (const job of this.#appends.splice(0)) job.resolve(outcome);
       return;
     }
     let { offset } = outcome;

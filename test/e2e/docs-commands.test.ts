@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestMesh } from '#test/support/mesh.ts';
+import { until } from '#test/support/until.ts';
 
 const FILES = [
   'README.md',
@@ -29,12 +30,20 @@ const shown = FILES.flatMap((file) => commandsOf(file).map((command) => [file, c
 /** Commands that stay in the foreground until they are ended. */
 const STAYS = new Set(['up', 'agent', 'coordinator']);
 
+/** The names that docs use for a suite, a run and a task. */
+function withRealNames(command: string, task: string): string {
+  return command
+    .replace(/ > \S+$/, '')
+    .replaceAll(/(?<=^| )suite\.yaml/g, 'examples/openssl-speed.yaml')
+    .replaceAll('k3f9', 'latest')
+    .replaceAll('d2xq', task);
+}
+
 describe('commands shown in the docs', () => {
   let mesh: TestMesh;
   beforeAll(async () => {
     mesh = await TestMesh.create();
     await mesh.up();
-    await mesh.ok('run', resolve('examples/hello.yaml'));
   });
   afterAll(async () => {
     await mesh.dispose();
@@ -45,14 +54,25 @@ describe('commands shown in the docs', () => {
   });
 
   it.each(shown)('%s: %s', async (_file, command) => {
-    const args = words(command);
-    // Any of these may come after a down of the one before.
-    if (args[0] !== 'up' && args[0] !== 'down') await mesh.up();
+    // Any of these may come after a down, or after a run of the one before.
+    if (!/^(up|down)\b/.test(command)) await mesh.up();
+    await mesh.ok('run', resolve('examples/hello.yaml'));
+    const task =
+      (await mesh.json<{ tasks: { id: string }[] }>('tasks', 'latest')).tasks[0]?.id ?? '';
+    const args = words(withRealNames(command, task));
     if (STAYS.has(args[0] ?? '') && !args.includes('--detach') && !args.includes('--help')) {
       expect((await mesh.cli([args[0] ?? '', '--help'])).status).toBe(0);
       return;
     }
-    const result = await mesh.cli(args, { cwd: resolve('.'), deadlineMs: 120_000 });
+    if (args[0] === 'events' && args.includes('--follow')) {
+      const following = mesh.start(args);
+      await until(() => following.stdout().includes('\n'), 'an event');
+      following.process.kill('SIGINT');
+      await following.ended;
+      return;
+    }
+    const result = await mesh.cli(args, { cwd: resolve('.') });
+    if (args[0] === 'run') await mesh.cli(['stop', 'latest']);
     // 9: a stop of a run that has ended by then.
     expect([0, 9], result.stdout + result.stderr).toContain(result.status);
   });

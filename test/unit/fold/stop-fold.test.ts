@@ -132,6 +132,18 @@ describe('a stop (I5)', () => {
     });
   });
 
+  it('knows an attempt whose start has expired by its acceptance', () => {
+    const fold = createStopFold({ command: 's1', run: RUN, task: null, sequence: 100 });
+    const at = { task: 't1', n: 1 };
+    applyToStop(
+      fold,
+      new RecordLog().attempt(at, 'attempt.accepted', goldenMessages['attempt.accepted']),
+    );
+    expect(stopView(fold)).toMatchObject({ verdict: 'open', agents: [{ agent: 'a1', owed: 1 }] });
+    ack(fold, 'done');
+    expect(stopView(fold).verdict).toBe('dead');
+  });
+
   it('starts after the stop, of other runs and of other tasks are not its business', () => {
     const fold = createStopFold({ command: 's1', run: RUN, task: 't1', sequence: 100 });
     applyStart(fold, { agent: 'a1', run: RUN, task: 't1', n: 2, sequence: 101 });
