@@ -72,7 +72,7 @@ function refuseOther(agent: string, instance: string, found: StoredMessage): voi
   if (owner === instance) return;
   throw new MeshError(
     'agent_id_taken',
-    `agent id ${agent} belongs to another state folder (instance ${owner}, this one is ${instance}): choose another id, or look at it with "benchmesh agents" and, if its host is gone, free it with "benchmesh agents forget ${agent}"`,
+    `agent id ${agent} belongs to another state folder (instance ${owner}, this one is ${instance}): choose another id; "benchmesh agents" shows who holds this one`,
   );
 }
 

@@ -90,7 +90,7 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
       'name: wide\nneeds: {slots: 4000}\nrun: [echo, hello]\n',
     );
     const plan = await mesh.cli(['plan', suite]);
-    expect(plan.stdout + plan.stderr).toMatch(/4,?000 slots/);
+    expect(plan.stdout + plan.stderr).toContain('no task can ever be placed');
     const run = await mesh.submit(suite);
     expect((await taskOf(run)).state).toBe('pending');
     await mesh.ok('stop', run);
@@ -161,7 +161,7 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
     const second = await mesh.cli(['agent', '--id', 'local-1', '--state', agent?.stateDir ?? '']);
     expect(second.stderr).toContain('another agent process');
   },
-  '`registered` with another instance': async () => {
+  '`belongs to another state folder`': async () => {
     const second = await mesh.cli([
       'agent',
       '--id',
@@ -169,7 +169,7 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
       '--state',
       join(mesh.home, 'second'),
     ]);
-    expect(second.stderr).toContain('registered');
+    expect(second.stderr).toContain('belongs to another state folder');
   },
   '`port` is taken': async () => {
     const holder = createServer();
