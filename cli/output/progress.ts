@@ -87,7 +87,9 @@ export function progressLines(
     const progress = task.progress === null ? '' : ` ${percent(task.progress)}`;
     const phase = task.phase === null ? task.state : task.phase;
     const where = task.unreachable ? `${task.agent} unreachable` : task.agent;
-    const age = duration(shown(`${task.id}#${task.n}`, task.elapsedMs));
+    // Its time begins with its slots: what waits on the host has none yet.
+    const age =
+      task.state === 'accepted' ? '' : duration(shown(`${task.id}#${task.n}`, task.elapsedMs));
     return `  ${cellText(task.axes, task.repeat)}  ${where}  ${phase}${progress}  ${age}`;
   });
   if (view.current.length > MOST_TASKS)

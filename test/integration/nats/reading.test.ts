@@ -259,7 +259,7 @@ describe('reading and asking', () => {
       await registerAgent(connection, { agent: 'host', instance: 'i1', data });
       const refused = registerAgent(connection, { agent: 'host', instance: 'i2', data });
       await expect(refused).rejects.toMatchObject({ code: 'agent_id_taken' });
-      await expect(refused).rejects.toThrow(/instance i1.*agents forget host/);
+      await expect(refused).rejects.toThrow(/instance i1.*shows who holds this one/);
       expect(
         (await listAgents(connection)).map(({ agent, instance }) => [agent, instance]),
       ).toEqual([['host', 'i1']]);
