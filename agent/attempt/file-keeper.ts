@@ -8,7 +8,7 @@
 import { copyFile, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { StoredFile } from '#protocol/messages/attempt.ts';
+import type { LostFile, StoredFile } from '#protocol/messages/attempt.ts';
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
@@ -16,6 +16,8 @@ import { storedFile, storeFile, type StoreRequest } from './file-store.ts';
 import { matchFiles } from './globs.ts';
 
 const LOOK_MS = 2_000;
+/** More are counted, not named: `attempt.exited` is one message. */
+const LOST_MOST = 100;
 
 export interface KeeperOptions {
   readonly spec: AttemptSpec;
@@ -52,47 +54,79 @@ export class FileKeeper {
     this.#timer = null;
   }
 
-  /** The attempt's processes are gone: stores what is there. Never rejects. */
-  async finish(): Promise<void> {
+  /**
+   * The attempt's processes are gone: stores what is there. Resolves with the result files that could
+   * not be stored; one of them does not keep the others from it. Never rejects.
+   */
+  async finish(): Promise<LostFile[]> {
     this.close();
     await this.#looking;
     await this.#look(true);
     const { spec, paths, log } = this.#options;
+    const lost: LostFile[] = [];
+    let matched: string[] = [];
     try {
-      for (const path of await matchFiles(paths.work, spec.files)) {
-        await this.#store('result', path, join(paths.work, path));
-      }
+      matched = await matchFiles(paths.work, spec.files);
     } catch (error) {
-      log.warn({ err: toError(error).message }, 'result files could not be read');
+      const reason = toError(error).message;
+      log.warn({ err: reason }, 'result files could not be read');
+      lost.push(...spec.files.map((path) => ({ path, reason })));
     }
+    for (const path of matched) {
+      const reason = await this.#store('result', path, join(paths.work, path));
+      if (reason !== null) lost.push({ path, reason });
+    }
+    return bounded(lost);
   }
 
   async #look(isLast: boolean): Promise<void> {
     const { spec, paths, log } = this.#options;
     try {
       for (const path of await matchFiles(paths.work, spec.checkpoints)) {
-        const file = join(paths.work, path);
-        const { size, mtimeMs } = await stat(file);
-        const mark = `${size}:${mtimeMs}`;
-        const isStable = isLast || this.#seen.get(path) === mark;
-        this.#seen.set(path, mark);
-        if (!isStable || this.#kept.get(path) === mark) continue;
-        const copy = join(paths.checkpoint, path);
-        await mkdir(dirname(copy), { recursive: true });
-        await copyFile(file, copy);
-        this.#kept.set(path, mark);
-        await this.#store('checkpoint', path, copy);
+        await this.#keep(path, isLast).catch((error: unknown) => {
+          log.warn({ path, err: toError(error).message }, 'a checkpoint could not be kept');
+        });
       }
     } catch (error) {
-      log.warn({ err: toError(error).message }, 'checkpoints could not be kept');
+      log.warn({ err: toError(error).message }, 'checkpoints could not be read');
     }
   }
 
-  async #store(kind: StoredFile['kind'], path: string, file: string): Promise<void> {
-    const result = await storeFile({ ...this.#options.store, path: file });
-    if (result.kind === 'stored') this.#options.onStored(storedFile(kind, path, result));
-    else this.#options.log.warn({ path, reason: result.reason }, 'a file could not be stored');
+  async #keep(path: string, isLast: boolean): Promise<void> {
+    const { paths } = this.#options;
+    const file = join(paths.work, path);
+    const { size, mtimeMs } = await stat(file);
+    const mark = `${size}:${mtimeMs}`;
+    const isStable = isLast || this.#seen.get(path) === mark;
+    this.#seen.set(path, mark);
+    if (!isStable || this.#kept.get(path) === mark) return;
+    const copy = join(paths.checkpoint, path);
+    await mkdir(dirname(copy), { recursive: true });
+    await copyFile(file, copy);
+    this.#kept.set(path, mark);
+    await this.#store('checkpoint', path, copy);
   }
+
+  /** Resolves with null, or why it could not be stored. Never rejects. */
+  async #store(kind: StoredFile['kind'], path: string, file: string): Promise<string | null> {
+    const { store, onStored, log } = this.#options;
+    const reason = await storeFile({ ...store, path: file }).then(
+      (result) => {
+        if (result.kind === 'given_up') return result.reason;
+        onStored(storedFile(kind, path, result));
+        return null;
+      },
+      (error: unknown) => toError(error).message,
+    );
+    if (reason !== null) log.warn({ path, reason }, 'a file could not be stored');
+    return reason;
+  }
+}
+
+function bounded(lost: LostFile[]): LostFile[] {
+  const more = lost.length - LOST_MOST;
+  if (more <= 0) return lost;
+  return [...lost.slice(0, LOST_MOST), { path: '**', reason: `${more} more could not be stored` }];
 }
 
 /**

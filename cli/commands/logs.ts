@@ -7,7 +7,14 @@ import { withExamples, withMesh, type MeshFlags } from '../command.ts';
 import { followLog, printArchived, readStoredLog } from '../logs/follow-log.ts';
 import { LogCursors } from '../logs/log-cursor.ts';
 import { LogPrinter, stdoutWriter } from '../logs/log-printer.ts';
-import { attemptsOf, outcomeText, statusText, type LogTarget } from '../logs/log-status.ts';
+import {
+  attemptsOf,
+  incompleteText,
+  outcomeText,
+  statusText,
+  type LogTarget,
+  type Unfinished,
+} from '../logs/log-status.ts';
 import { JsonLog } from '../logs/json-log.ts';
 import { terminal } from '../output/terminal.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
@@ -69,15 +76,19 @@ async function printLogs(
   const printer = printerOf(fold, target, flags);
   const cursors = new LogCursors();
   let end = fold;
+  let unfinished: readonly Unfinished[] = [];
   if (found.kind === 'archived') {
     await printArchived({ target, cursors, printer }, found.directory, fold);
   } else {
     const { connection } = found.mesh;
     const reading = { connection, resultsDir: found.resultsDir, target, cursors, printer, note };
     if (flags.follow === true) end = await followLog(reading, onInterrupt());
-    else await readStoredLog(reading);
+    else ({ fold: end, unfinished } = await readStoredLog(reading, fold));
   }
   await printer.end();
+  // Said with --raw too: whoever takes the bytes for the whole log is wrong.
+  for (const one of unfinished) terminal.note(incompleteText(one));
+  if (unfinished.length > 0) process.exitCode = EXIT.failed;
   const status = statusText(end, target, printer.bytes);
   if (status !== null && (flags.follow !== true || printer.bytes === 0)) note(status);
   if (flags.follow === true) {

@@ -29,6 +29,11 @@ export class LogCursors {
     return this.#next.get(attemptKey(ref)) ?? 0;
   }
 
+  /** Whether bytes before the message have not been seen and no record says that they are dropped. */
+  isAhead(ref: AttemptRef, message: LogMessage): boolean {
+    return Number(message.header(LOG_HEADERS.offset) ?? NaN) > this.next(ref);
+  }
+
   /** What is new in the message, in order. */
   take(ref: AttemptRef, message: LogMessage): LogItem[] {
     const offset = Number(message.header(LOG_HEADERS.offset) ?? NaN);

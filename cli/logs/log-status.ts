@@ -45,6 +45,33 @@ export function hasEnded(fold: RunFold, target: LogTarget): boolean {
   return target.n !== null && task?.attempts[target.n - 1]?.state === 'exited';
 }
 
+/** An attempt that has ended, of which not all has been printed. */
+export interface Unfinished {
+  readonly ref: AttemptRef;
+  /** Printed up to here, gaps counted, of `of` bytes. */
+  readonly at: number;
+  readonly of: number;
+  readonly isAway: boolean;
+}
+
+/** `next` says how far an attempt has been printed. Those that go on promise nothing yet. */
+export function unfinishedOf(
+  fold: RunFold,
+  target: LogTarget,
+  next: (ref: AttemptRef) => number,
+): Unfinished[] {
+  return attemptsOf(fold, target).flatMap(({ ref, fold: { exited, agent } }) => {
+    const at = next(ref);
+    const of = exited?.logBytes ?? 0;
+    return at < of ? [{ ref, at, of, isAway: fold.unreachable.has(agent) }] : [];
+  });
+}
+
+export function incompleteText({ ref, at, of, isAway }: Unfinished): string {
+  const why = isAway ? ': its agent is unreachable' : '';
+  return `the log of ${attemptKey(ref)} is incomplete: bytes 0 to ${at} of ${of} were read${why}`;
+}
+
 /** Why there is nothing (more) to see, or null where bytes come. */
 export function statusText(fold: RunFold, target: LogTarget, bytes: number): string | null {
   const attempts = attemptsOf(fold, target);

@@ -263,6 +263,7 @@ export function actOnTime(context: Context): void {
   }
   for (const run of state.runs.values()) {
     if (run.purging || run.purgeAtMs === null || run.purgeAtMs > now.monotonicMs) continue;
+    if (hasFilesInUse(state, run)) continue;
     run.purging = true;
     context.effects.push({
       kind: 'purge',
@@ -273,6 +274,21 @@ export function actOnTime(context: Context): void {
     });
   }
   dropStrayStops(context);
+}
+
+/**
+ * Whether a run that goes on may count a file of this one as its own: what an agent finds stored it
+ * does not store again, and says so only when it has all of the file. The purge waits for its end.
+ */
+function hasFilesInUse(state: CoreState, run: RunEntry): boolean {
+  if (filesOf(run).size === 0) return false;
+  for (const other of state.runs.values()) {
+    if (other === run || other.ended === 'stored') continue;
+    const { files, checkpoints } = other.suite;
+    if (files.length === 0 && checkpoints.length === 0) continue;
+    for (const agent of other.agents) if (run.agents.has(agent)) return true;
+  }
+  return false;
 }
 
 /** Stored files of the run that no other live run has too: objects are named by their content. */

@@ -141,7 +141,7 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
       logBytes: attempt.exited?.logBytes ?? 0,
     })),
   });
-  const missingFiles: MissingFile[] = [];
+  const missingFiles = [...lostFilesIn(fold)];
   await eachOf(filesIn(fold), FILES_AT_A_TIME, async (file) => {
     const missing = await collectFile(env.connection, folder, file, env.signal);
     if (missing !== null) missingFiles.push(missing);
@@ -256,6 +256,14 @@ function* attemptsIn(fold: RunFold): Generator<{
 }> {
   for (const task of fold.tasks.values()) {
     for (const attempt of attemptsOf(task)) yield { task, attempt };
+  }
+}
+
+/** What the agents themselves could not store. */
+function* lostFilesIn(fold: RunFold): Generator<MissingFile> {
+  for (const { task, attempt } of attemptsIn(fold)) {
+    for (const { path, reason } of attempt.exited?.filesLost ?? [])
+      yield { task: task.id, n: attempt.n, path, reason };
   }
 }
 

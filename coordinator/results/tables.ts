@@ -51,6 +51,7 @@ export function attemptRecord(
     ...attemptView(attempt),
     metrics: exited?.metrics ?? [],
     logGaps: exited?.logGaps ?? [],
+    missingFiles: exited?.filesLost ?? [],
     teardownFailure: exited?.teardownFailure ?? null,
     registration: host,
   });

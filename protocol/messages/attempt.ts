@@ -87,6 +87,14 @@ export const AttemptFileStored = z.object({ elapsedMs, file: StoredFile });
 /** A line of the report that could not be read: said once per attempt, with the first such line. */
 export const AttemptReportMalformed = z.object({ elapsedMs, line: z.string(), reason: z.string() });
 
+/** A result file that was there and could not be stored. */
+export const LostFile = z.object({
+  /** Relative to the work folder; a pattern of the suite where the folder could not be read. */
+  path: z.string(),
+  reason: z.string(),
+});
+export type LostFile = z.infer<typeof LostFile>;
+
 export const AttemptExited = z.object({
   elapsedMs,
   outcome: AttemptOutcome,
@@ -107,5 +115,7 @@ export const AttemptExited = z.object({
   /** Every process of the attempt is gone, proven by each step's rung (I5). */
   proven: z.boolean(),
   survivors: z.array(z.number().int()),
+  /** Absent where every result file was stored. */
+  filesLost: z.array(LostFile).optional(),
 });
 export type AttemptExited = z.infer<typeof AttemptExited>;

@@ -56,6 +56,16 @@ describe('log cursor', () => {
     expect(cursors.next(ref)).toBe(11);
   });
 
+  it('tells a hole from what comes next, from repeats and from a recorded gap', () => {
+    const cursors = new LogCursors();
+    cursors.take(ref, whole(0, 'hello'));
+    expect(cursors.isAhead(ref, whole(6, 'x'))).toBe(true);
+    expect(cursors.isAhead(ref, whole(5, 'x'))).toBe(false);
+    expect(cursors.isAhead(ref, whole(0, 'hello'))).toBe(false);
+    expect(cursors.isAhead(ref, gapMessage(5, 100))).toBe(false);
+    expect(cursors.next(ref)).toBe(5);
+  });
+
   it('says what is not there, once', () => {
     const cursors = new LogCursors();
     expect(textOf(cursors.take(ref, gapMessage(0, 7)))).toBe('<0-7>');

@@ -3,8 +3,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import {
   attemptsOf,
   hasEnded,
+  incompleteText,
   outcomeText,
   statusText,
+  unfinishedOf,
   type LogTarget,
 } from '#cli/logs/log-status.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
@@ -52,6 +54,22 @@ describe('log status', () => {
     );
     expect(statusText(folded(), target(), 10)).toBeNull();
     expect(hasEnded(folded(), target())).toBe(false);
+  });
+
+  it('what ended before its log was read to the end is not finished', () => {
+    const at = (offset: number) => unfinishedOf(folded(), target(), () => offset);
+    start();
+    expect(at(0)).toEqual([]);
+    log.attempt({ task, n: 1 }, 'attempt.exited', goldenMessages['attempt.exited']);
+    const ref = { run: RUN, task, n: 1 };
+    expect(at(50)).toEqual([{ ref, at: 50, of: 120, isAway: false }]);
+    expect(at(120)).toEqual([]);
+    log.add(subjects.fleet('a1'), 'agent.unreachable', { silentMs: 9_000 });
+    const [one] = at(50);
+    expect(one?.isAway).toBe(true);
+    expect(one === undefined ? '' : incompleteText(one)).toBe(
+      `the log of ${RUN}/${task}#1 is incomplete: bytes 0 to 50 of 120 were read: its agent is unreachable`,
+    );
   });
 
   it('unreachable, whatever came before', () => {
