@@ -12,6 +12,7 @@
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState, ReachedStop } from './attempt-state.ts';
 import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
+import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
 import { onReport } from './report-rules.ts';
 import { budgetOf, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
 import { Turn } from './turn.ts';
@@ -23,7 +24,7 @@ export const updateAttempt: Update<AttemptState, AttemptMessage, AttemptEffect> 
   message,
   now,
 ) => {
-  if (state.life.kind === 'exited') return [state, []];
+  if (state.life.kind === 'exited' && message.kind !== 'step_gone') return [state, []];
   const turn = new Turn(state, now);
   handle(turn, message);
   return turn.result();
@@ -45,6 +46,9 @@ function handle(turn: Turn, message: AttemptMessage): void {
       return;
     case 'step_ended':
       onStepEnded(turn, message);
+      return;
+    case 'step_gone':
+      onStepGone(turn, message.step);
       return;
     case 'report':
       if (turn.state.life.kind !== 'queued') onReport(turn, message.lines);
@@ -162,6 +166,7 @@ function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {
     });
   }
   turn.keep({ steps: [...turn.state.steps, resultOf(step, outcome)] });
+  fence(turn, step.id, outcome);
   if (step.step === 'teardown') {
     turn.set({
       teardownFailure: turn.state.teardownFailure ?? teardownFailureOf(step, outcome, lastLine),
@@ -249,7 +254,7 @@ function finish(turn: Turn): void {
   const { spec, steps } = turn.state;
   decide(turn, { outcome: 'passed', stage: null, class: null, reason: null });
   turn.keep({ life: { kind: 'finishing' } });
-  turn.effect({ kind: 'free' });
+  freeIfGone(turn);
   const isStoring = spec.files.length > 0 || spec.checkpoints.length > 0;
   if (steps.length > 0 && (isStoring || logBytesOf(turn.state) > 0))
     turn.effect({ kind: 'finish' });
@@ -367,7 +372,7 @@ function onResume(turn: Turn, message: Of<'resume'>): void {
       turn.effect({ kind: 'extract' });
       return;
     case 'finishing':
-      turn.effect({ kind: 'free' });
+      freeIfGone(turn);
       turn.effect({ kind: 'finish' });
       return;
   }

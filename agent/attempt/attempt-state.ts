@@ -4,7 +4,8 @@
  *
  *   new -> queued -> stepping(0..) -> collecting -> stepping(teardown) -> finishing -> exited
  *
- * `finishing` has no process left: files and the rest of the log are being stored.
+ * `finishing` has no process left but survivors of a kill: files and the rest of the log are being
+ * stored.
  */
 import type { StepResult, StoredFile } from '#protocol/messages/attempt.ts';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
@@ -71,6 +72,8 @@ export interface AttemptState {
   readonly verdict: Verdict | null;
   readonly stop: ReachedStop | null;
   readonly steps: readonly StepResult[];
+  /** Ids of ended steps whose survivors still live: its claim stays with it until none is left (I5). */
+  readonly fencedBy?: readonly string[];
   readonly phase: number;
   readonly progress: number;
   readonly progressEmitted: number;
@@ -107,6 +110,8 @@ export type AttemptMessage =
       /** Last line of stderr, for the reason of a failure. */
       readonly lastLine: string | null;
     }
+  /** The survivors of an ended step have ended after all. */
+  | { readonly kind: 'step_gone'; readonly step: string }
   | { readonly kind: 'report'; readonly lines: readonly ReportLine[] }
   | { readonly kind: 'stop'; readonly stop: StopOrder }
   | {
@@ -153,7 +158,7 @@ export type AttemptEffect =
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
   | { readonly kind: 'stop_step'; readonly graceMs: number; readonly now: boolean }
   | { readonly kind: 'extract' }
-  /** No process is left: the host may use what the attempt held. */
+  /** No process is left: the host may use what the attempt held. With survivors after `end`. */
   | { readonly kind: 'free' }
   | { readonly kind: 'finish' }
   | { readonly kind: 'end'; readonly end: AttemptEnd };
@@ -217,6 +222,11 @@ export function isProven(state: AttemptState): boolean {
 
 export function survivorsOf(state: AttemptState): number[] {
   return [...new Set(state.steps.flatMap((step) => step.survivors))];
+}
+
+/** It keeps its slots, cpus and exclusive claim, also after `exited`. */
+export function isFenced({ fencedBy = [] }: Pick<AttemptState, 'fencedBy'>): boolean {
+  return fencedBy.length > 0;
 }
 
 export function logBytesOf(state: AttemptState): number {

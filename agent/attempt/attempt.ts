@@ -23,6 +23,7 @@ import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './atte
 import type { AttemptDeps } from './attempt-deps.ts';
 import { updateAttempt } from './attempt-reducer.ts';
 import {
+  isFenced,
   logBytesOf,
   type AttemptEffect,
   type AttemptMessage,
@@ -32,6 +33,7 @@ import { childEnv, stopFileOf } from './child-env.ts';
 import { FileKeeper, placeCheckpoint } from './file-keeper.ts';
 import { MetricFeed } from './metric-feed.ts';
 import { ReportTail } from './report-tail.ts';
+import { SurvivorWatch } from './survivor-watch.ts';
 
 /** How long `exited` waits for the rest of the log. */
 const LOG_PATIENCE_MS = 5_000;
@@ -44,11 +46,13 @@ export class Attempt {
   readonly #actor: Actor<AttemptState, AttemptMessage>;
   readonly #isResumed: boolean;
   #handle: StepHandle | null = null;
+  readonly #survivors: SurvivorWatch;
   #shipper: LogShipper | null = null;
   #feed: MetricFeed | null = null;
   #keeper: FileKeeper | null = null;
   #report: ReportTail | null = null;
   #checkpoint: string | null = null;
+  #isLeaving = false;
   #isClosed = false;
 
   constructor(deps: AttemptDeps, initial: AttemptState) {
@@ -58,6 +62,14 @@ export class Attempt {
     this.key = attemptKey(initial.spec);
     this.#paths = attemptPaths(deps.stateDir, initial.spec);
     this.#log = deps.log.child({ run, task, attempt: n });
+    this.#survivors = new SurvivorWatch({
+      deps,
+      log: this.#log,
+      stepsDir: this.#paths.steps,
+      onGone: (step) => {
+        this.post({ kind: 'step_gone', step });
+      },
+    });
     this.#actor = startActor<AttemptState, AttemptMessage, AttemptEffect>({
       initial,
       update: updateAttempt,
@@ -81,6 +93,7 @@ export class Attempt {
   resume(): void {
     const state = this.state();
     if (state.life.kind === 'queued') return;
+    for (const id of state.fencedBy ?? []) this.#survivors.look(id);
     for (const [index, result] of state.steps.entries()) {
       const step = state.spec.steps.find(({ id }) => id === result.id);
       if (step === undefined) continue;
@@ -101,6 +114,7 @@ export class Attempt {
     this.#isClosed = true;
     this.#actor.close();
     this.#handle?.detach();
+    this.#survivors.close();
     this.#shipper?.close();
     this.#keeper?.close();
     if (this.#report !== null) this.#deps.reports.remove(this.#report);
@@ -127,9 +141,11 @@ export class Attempt {
         this.#onFree();
         return;
       case 'finish':
+        this.#onStepsOver();
         void this.#finish().catch(this.#deps.onBug);
         return;
       case 'end':
+        this.#onStepsOver();
         this.#deps.onEnded(this.key, effect.end);
         this.#leaveWhenShipped();
         return;
@@ -235,10 +251,14 @@ export class Attempt {
       onEnd: (outcome) => {
         this.#onStepEnd(index, step, outcome);
       },
+      onGone: (outcome) => {
+        this.#survivors.onGone(step.id, outcome);
+      },
     };
   }
 
   #onStepEnd(index: number, step: StepSpec, outcome: StepOutcome): void {
+    const handle = this.#handle;
     this.#handle = null;
     const before = logBytesOf(this.state());
     if (outcome.logBytes > 0) this.#ship(step, before).endStep(outcome.logBytes);
@@ -247,6 +267,7 @@ export class Attempt {
     const isFailed = outcome.end.kind !== 'exited' || outcome.end.code !== 0;
     const lastLine = isFailed ? lastStderrLine(this.#stepDir(step), outcome.logBytes) : null;
     this.post({ kind: 'step_ended', index, outcome, lastLine });
+    this.#survivors.onEnd(step.id, outcome, handle);
   }
 
   async #adopt(index: number, step: StepSpec): Promise<void> {
@@ -332,10 +353,14 @@ export class Attempt {
     this.post({ kind: 'extracted', metrics, problems });
   }
 
-  #onFree(): void {
+  #onStepsOver(): void {
     this.#keeper?.close();
     this.#feed = null;
+  }
+
+  #onFree(): void {
     this.#deps.onFreed(this.key);
+    if (this.#isLeaving) this.#leaveWhenShipped();
   }
 
   async #finish(): Promise<void> {
@@ -357,7 +382,10 @@ export class Attempt {
     });
   }
 
+  /** Not before its survivors are gone: the ledger's entry is what keeps the fence over a restart. */
   #leaveWhenShipped(): void {
+    this.#isLeaving = true;
+    if (isFenced(this.state())) return;
     const shipper = this.#shipper;
     if (shipper === null || shipper.isDone()) {
       this.#deps.onGone(this.key);

@@ -3,7 +3,8 @@
  *
  * 1. Order: higher priority first, then arrival. The first in the queue that does not fit holds
  *    back those behind it, so nothing starves, an exclusive one least of all.
- * 2. The claims together never exceed slots and cpus; an exclusive attempt is alone.
+ * 2. The claims together never exceed slots and cpus; an exclusive attempt is alone. What is fenced
+ *    holds its claim like what runs.
  */
 import type { HostState, LiveAttempt } from './host-state.ts';
 
@@ -29,7 +30,7 @@ export function nextToStart(state: HostState): Placement | null {
   let running = 0;
   let isExclusive = false;
   for (const attempt of state.live.values()) {
-    if (attempt.stage === 'running') {
+    if (attempt.stage === 'running' || attempt.stage === 'fenced') {
       running += 1;
       cpus += attempt.needs.cpus;
       isExclusive ||= attempt.needs.exclusive;

@@ -6,7 +6,9 @@
  * 2. A stop is done when every attempt it reached has ended; it then names each of them, and none
  *    is an answer too (I5).
  * 3. A freed claim is given on in the same turn, without asking anybody.
- * 4. Commands come here once: the journal has removed repeats.
+ * 4. An attempt that ended with survivors keeps its claim until it is freed; a stop does not wait for
+ *    that, it names them (I5).
+ * 5. Commands come here once: the journal has removed repeats.
  */
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
@@ -76,6 +78,12 @@ function withLive(state: HostState, attempt: LiveAttempt): HostState {
   return { ...state, live: new Map(state.live).set(attempt.key, attempt) };
 }
 
+function withoutLive(state: HostState, key: string): HostState {
+  const live = new Map(state.live);
+  live.delete(key);
+  return { ...state, live };
+}
+
 function onStart(state: HostState, message: Of<'start'>): Result {
   const { spec, command, sequence, afterStop, priority } = message;
   const ref = { run: spec.run, task: spec.task, n: spec.n };
@@ -141,9 +149,7 @@ function onRevoke(state: HostState, message: Of<'revoke'>): Result {
     const answer = attempt !== undefined || message.isKnown ? 'started' : 'unknown';
     return [state, [{ kind: 'revoke_answered', command, ref, answer }]];
   }
-  const live = new Map(state.live);
-  live.delete(key);
-  return [{ ...state, live }, [{ kind: 'revoke_answered', command, ref, answer: 'revoked' }]];
+  return [withoutLive(state, key), [{ kind: 'revoke_answered', command, ref, answer: 'revoked' }]];
 }
 
 function onStop(state: HostState, message: Of<'stop'>): Result {
@@ -154,14 +160,20 @@ function onStop(state: HostState, message: Of<'stop'>): Result {
     Math.max(sequence, state.floors.get(target) ?? 0),
   );
   const open = openStop(state, { command, sequence, stop, ended: [] });
-  const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts: open.waiting.size }];
+  const attempts = open.waiting.size + open.ended.length;
+  const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts }];
   return reach({ ...state, floors }, open, effects);
 }
 
-/** The stop with the attempts it waits for. */
+/** The stop with the attempts it waits for; what is fenced has ended already. */
 function openStop(state: HostState, stop: Omit<OpenStop, 'waiting'>): OpenStop {
   const reached = [...state.live.values()].filter((attempt) => isUnder(attempt, stop));
-  return { ...stop, waiting: new Set(reached.map((attempt) => attempt.key)) };
+  const named = new Set(stop.ended.map((ended) => attemptKey(ended)));
+  const fenced = reached.flatMap(({ key, stopped }) =>
+    stopped === undefined || named.has(key) ? [] : [stopped],
+  );
+  const waiting = reached.filter(({ stage }) => stage !== 'fenced').map(({ key }) => key);
+  return { ...stop, waiting: new Set(waiting), ended: [...stop.ended, ...fenced] };
 }
 
 /** Sends the stop to what it waits for, and takes queued ones out of the queue. */
@@ -193,21 +205,25 @@ function settle(state: HostState, before: readonly HostEffect[]): Result {
 function onFreed(state: HostState, key: string): Result {
   const attempt = state.live.get(key);
   if (attempt === undefined) return [state, []];
+  if (attempt.stage === 'fenced') return dropReleased(withoutLive(state, key), []);
   return [withLive(state, { ...attempt, stage: 'ending', slots: [] }), []];
 }
 
 function onEnded(state: HostState, { key, end }: Of<'ended'>): Result {
   const attempt = state.live.get(key);
   if (attempt === undefined) return [state, []];
-  const live = new Map(state.live);
-  live.delete(key);
+  const { stopped } = end;
+  const isFenced = attempt.stage === 'running' && stopped.survivors.length > 0;
+  const { live } = isFenced
+    ? withLive(state, { ...attempt, stage: 'fenced', stopped })
+    : withoutLive(state, key);
   const openStops = new Map(state.openStops);
   for (const open of state.openStops.values()) {
     const isOf = open.waiting.has(key) || isUnder(attempt, open);
     if (!isOf) continue;
     const waiting = new Set(open.waiting);
     waiting.delete(key);
-    openStops.set(open.command, { ...open, waiting, ended: [...open.ended, end.stopped] });
+    openStops.set(open.command, { ...open, waiting, ended: [...open.ended, stopped] });
   }
   const [next, effects] = settle({ ...state, live, openStops }, []);
   return dropReleased(next, effects);

@@ -5,7 +5,7 @@ import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptEnd } from '../attempt/attempt-state.ts';
 
-/** An attempt that was accepted and has not ended. */
+/** An attempt that was accepted and has not ended, or whose survivors still live. */
 export interface LiveAttempt {
   readonly key: string;
   readonly ref: AttemptRef;
@@ -14,10 +14,15 @@ export interface LiveAttempt {
   /** Stream sequence of its start: the order of arrival. */
   readonly sequence: number;
   readonly afterStop: number;
-  /** `queued`: nothing ran; `running`: holds its claim; `ending`: no process is left. */
-  readonly stage: 'queued' | 'running' | 'ending';
-  /** The slots it holds while running. */
+  /**
+   * `queued`: nothing ran; `running`: holds its claim; `ending`: no process is left; `fenced`: ended,
+   * but holds its claim until its survivors are gone (I5).
+   */
+  readonly stage: 'queued' | 'running' | 'ending' | 'fenced';
+  /** The slots it holds while running or fenced. */
   readonly slots: readonly number[];
+  /** How it ended, once it is fenced: what a later stop is answered with. */
+  readonly stopped?: StoppedAttempt;
 }
 
 /** A stop that is not done: it waits for these attempts (I5). */

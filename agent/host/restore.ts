@@ -1,5 +1,6 @@
 /** From the ledger to what the host's actor begins with. Pure. */
 import { attemptKey } from '#protocol/messages/ids.ts';
+import { isFenced, stoppedAttempt } from '../attempt/attempt-state.ts';
 import type { AttemptRecord, LedgerFold } from '../state/ledger-entries.ts';
 import type { LiveAttempt, RestoredHost } from './host-state.ts';
 
@@ -13,13 +14,15 @@ export function restoredHost(fold: LedgerFold): RestoredHost {
   };
 }
 
-/** Null for one that has ended and only has its log to ship. */
+/** Null for one that has ended, has no survivors and only has its log to ship. */
 function liveOf(record: AttemptRecord): LiveAttempt | null {
   const { spec, state, priority, sequence, afterStop } = record;
   const life = state?.life.kind ?? 'queued';
-  if (life === 'exited') return null;
+  const fencing = state !== null && isFenced(state) ? state : null;
+  if (life === 'exited' && fencing === null) return null;
   const ref = { run: spec.run, task: spec.task, n: spec.n };
-  const isRunning = life === 'stepping' || life === 'collecting';
+  // A finishing one with survivors ends as fenced.
+  const isRunning = life === 'stepping' || life === 'collecting' || fencing !== null;
   return {
     key: attemptKey(ref),
     ref,
@@ -27,7 +30,10 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     priority,
     sequence,
     afterStop,
-    stage: life === 'new' || life === 'queued' ? 'queued' : isRunning ? 'running' : 'ending',
+    stage: isRunning ? 'running' : life === 'new' || life === 'queued' ? 'queued' : 'ending',
     slots: isRunning ? (state?.slots ?? []) : [],
+    ...(life === 'exited' && fencing !== null
+      ? { stage: 'fenced', stopped: stoppedAttempt({ ...fencing, spec, metrics: [] }) }
+      : {}),
   };
 }

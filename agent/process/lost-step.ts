@@ -8,12 +8,26 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LogSegments } from './log-segments.ts';
 import { bootId } from './proc-table.ts';
-import { killProcesses, type Swept } from './scan-sweep.ts';
+import { findProcesses, killProcesses, type Swept } from './scan-sweep.ts';
 import { outcomeOf } from './step-outcome.ts';
 import type { Gone, Started, StepRecord } from './step-record.ts';
 import type { StepOutcome } from './types.ts';
 
 const NOTHING: Swept = { processes: 0, waves: 0, survivors: [] };
+
+/** The outcome of a step asked about again: of the survivors a scan named, those that still live. */
+export function withLiving(outcome: StepOutcome, { started }: StepRecord): StepOutcome {
+  const { gone } = outcome;
+  if (gone.survivors.length === 0 || started === undefined) return outcome;
+  const isSameBoot = started.bootId === bootId();
+  const living = new Set(
+    isSameBoot ? findProcesses({ cookie: started.cookie, main: started }) : [],
+  );
+  return {
+    ...outcome,
+    gone: { ...gone, survivors: gone.survivors.filter((pid) => living.has(pid)) },
+  };
+}
 
 /** Never rejects. */
 export async function closeLostStep(

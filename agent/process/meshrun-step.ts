@@ -15,6 +15,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExitFifo, type ExitFifoEvents } from './exit-fifo.ts';
+import { LogSegments } from './log-segments.ts';
 import { silent, type Log } from './log.ts';
 import { closeLostStep } from './lost-step.ts';
 import { notStartedOutcome, outcomeOf } from './step-outcome.ts';
@@ -127,7 +128,8 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
       this.#end(outcome);
     } else if (!this.#endTold) {
       this.#endTold = true;
-      this.#listener.events.onEnd(outcome);
+      const logBytes = new LogSegments(this.#stepDir).extent();
+      this.#listener.events.onEnd({ ...outcome, logBytes });
     }
   }
 

@@ -10,7 +10,7 @@ import { closeSync, existsSync, openSync, readdirSync, unlinkSync } from 'node:f
 import { join } from 'node:path';
 import { errnoName } from './errno.ts';
 import type { Log } from './log.ts';
-import { closeLostStep } from './lost-step.ts';
+import { closeLostStep, withLiving } from './lost-step.ts';
 import { MeshrunStep } from './meshrun-step.ts';
 import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
@@ -60,7 +60,7 @@ export class MeshrunSupervisor implements Supervisor {
     const record = readRecord(stepDir) ?? before;
     if (record.gone !== undefined) {
       const outcome = outcomeOf(record);
-      if (outcome !== null) return { kind: 'ended', outcome };
+      if (outcome !== null) return { kind: 'ended', outcome: withLiving(outcome, record) };
     }
     const { started } = record;
     if (started === undefined) {

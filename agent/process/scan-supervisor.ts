@@ -10,7 +10,7 @@ import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from './log.ts';
-import { closeLostStep } from './lost-step.ts';
+import { closeLostStep, withLiving } from './lost-step.ts';
 import { bootId, readProcess } from './proc-table.ts';
 import { checkProgram } from './program-check.ts';
 import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
@@ -29,7 +29,9 @@ import type {
 
 const DRAIN =
   'trap "" TERM HUP INT XFSZ; exec <"$1"; (ulimit -f "$2"; exec cat >>"$3"); wc -c >"$4"';
-const MAIN = 'o=$1; shift; exec "$@" >"$o" 2>&1';
+/** Nothing runs before the agent says so, with the record on disk; should it die first, nothing does. */
+const MAIN = 'read -r BENCHMESH_GATE || exit 125; exec >"$1" 2>&1; shift; exec "$@" </dev/null';
+const GO = 'go\n';
 const ULIMIT_BLOCK_BYTES = 512;
 const TOOLS = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' };
 const TICKS_PER_SECOND = 100;
@@ -60,7 +62,7 @@ export class ScanSupervisor implements Supervisor {
     const record = readRecord(stepDir);
     if (record === null) return { kind: 'not_started' };
     const known = record.gone === undefined ? null : outcomeOf(record);
-    if (known !== null) return { kind: 'ended', outcome: known };
+    if (known !== null) return { kind: 'ended', outcome: withLiving(known, record) };
     const { started } = record;
     if (started === undefined) {
       unlinkSync(join(stepDir, 'record'));
@@ -106,23 +108,23 @@ export class ScanSupervisor implements Supervisor {
     if (pipe === undefined || raw === undefined || dropped === undefined) throw new Error('paths');
     writeFileSync(join(stepDir, 'scan.json'), JSON.stringify(plan));
     writeFileSync(raw, '');
+    tryUnlink(pipe); // of a start that came to nothing
     const made = spawnSync('/bin/sh', ['-c', 'mkfifo "$1"', 'mkfifo', pipe], { env: TOOLS });
     if (made.status !== 0) throw new Error('mkfifo failed');
-    const blocks = Math.ceil(spec.logLimitBytes / ULIMIT_BLOCK_BYTES);
-    const drain = spawn('/bin/sh', ['-c', DRAIN, 'drain', pipe, String(blocks), raw, dropped], {
-      detached: true,
-      stdio: 'ignore',
-      env: TOOLS,
-    });
     // Found by name again, in the case that PATH has one that is not the one checked.
     const main = spawn('/bin/sh', ['-c', MAIN, 'main', pipe, ...spec.argv], {
       detached: true,
-      stdio: 'ignore',
+      stdio: ['pipe', 'ignore', 'ignore'],
       env: { ...spec.env, [COOKIE_VARIABLE]: cookie },
       cwd: spec.cwd,
     });
+    main.on('error', (error) => {
+      this.#log('error', 'the step could not be started', { error: error.message });
+    });
     const pid = main.pid;
     if (pid === undefined) throw new Error('/bin/sh could not be run');
+    // It may be killed before it reads; its end is told by its exit.
+    main.stdin.on('error', () => undefined);
     const started: Started = {
       type: 'started',
       pid,
@@ -130,15 +132,24 @@ export class ScanSupervisor implements Supervisor {
       bootId: bootId(),
       cookie,
     };
-    writeFileSync(join(stepDir, 'record'), `${JSON.stringify(started)}\n`, { flag: 'wx' });
+    try {
+      writeFileSync(join(stepDir, 'record'), `${JSON.stringify(started)}\n`, { flag: 'wx' });
+    } catch (error) {
+      main.stdin.destroy();
+      throw error;
+    }
+    const blocks = Math.ceil(spec.logLimitBytes / ULIMIT_BLOCK_BYTES);
+    const drain = spawn('/bin/sh', ['-c', DRAIN, 'drain', pipe, String(blocks), raw, dropped], {
+      detached: true,
+      stdio: 'ignore',
+      env: TOOLS,
+    });
+    main.stdin.end(GO);
     const step = this.#stepOf({ stepDir, started, plan, events, ranMs: 0 });
     setImmediate(() => events.onStarted?.(pid));
     drain.on('exit', () => {
       step.onDrained();
       tryUnlink(pipe);
-    });
-    main.on('error', (error) => {
-      this.#log('error', 'the step could not be started', { error: error.message });
     });
     main.on('exit', (code, signal) => {
       step.onMainEnd({ code, signal: signal === null ? null : constants.signals[signal] });

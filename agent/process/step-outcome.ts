@@ -14,7 +14,10 @@ export function signalName(number: number): string {
   return SIGNAL_NAMES.get(number) ?? `SIG${number}`;
 }
 
-/** Null while the step goes on. With survivors it has an outcome before it is complete. */
+/**
+ * Null while the step goes on. With survivors it has an outcome before it is complete, but for
+ * `logBytes`: that is in the segments, not in the record.
+ */
 export function outcomeOf(record: StepRecord): StepOutcome | null {
   const { gone, survivors } = record;
   if (gone !== undefined) {

@@ -11,7 +11,7 @@ import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
-import { stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import { targetOf } from '../host/host-state.ts';
 
 export const KNOWN_MOST = 10_000;
@@ -230,7 +230,8 @@ export class LedgerFold {
     if (attempt === undefined) return;
     this.attempts.set(key, { ...attempt, state });
     if (state.life.kind !== 'exited') return;
-    if (isShipped) this.attempts.delete(key);
+    if (isShipped && !isFenced(state)) this.attempts.delete(key);
+    if (attempt.state?.life.kind === 'exited') return; // its survivors are gone
     for (const command of state.stop?.commands ?? []) {
       const stop = this.stops.get(command);
       if (stop === undefined) continue;

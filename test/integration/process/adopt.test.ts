@@ -2,13 +2,21 @@
  * I8: steps outlive the agent. An agent is killed with -9 at different moments; another takes
  * up what it left, and learns how it ended, also while nobody was there.
  */
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSupervisor, type StepSpec } from '#agent/process/supervisor.ts';
+import type { StepOutcome } from '#agent/process/types.ts';
 import { outputOf, StepBench } from '#test/support/process-step.ts';
 import { isRunning, processesMarked } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
@@ -224,6 +232,77 @@ describe('adopting on the subreaper rung', () => {
         gone: { empty: true },
       });
     }
+  });
+});
+
+describe('a step with survivors', () => {
+  it('has its output in the end that names them, and tells when they are gone', async () => {
+    const bench = new StepBench(await createSupervisor({ rung: 'subreaper' }));
+    const first = bench.start(['sh', '-c', 'echo one; sleep 60']);
+    const pid = await first.started;
+    await until(() => outputOf(first.dir).end === 4, 'the output');
+    first.handle.detach();
+    // As meshrun writes it when what it killed does not end.
+    const line = `{"type":"survivors","count":1,"pids":[${pid}]}\n`;
+    appendFileSync(join(first.dir, 'record'), line);
+    const told: [string, StepOutcome][] = [];
+    const found = await bench.supervisor.adopt(first.dir, {
+      onEnd: (outcome) => told.push(['end', outcome]),
+      onGone: (outcome) => told.push(['gone', outcome]),
+    });
+    if (found.kind !== 'alive') throw new Error(found.kind);
+    await until(() => told.length === 1, 'the end');
+    expect(told[0]).toMatchObject(['end', { logBytes: 4, gone: { survivors: [pid] } }]);
+    found.handle.stop({ now: true });
+    await until(() => told.length === 2, 'that they are gone');
+    expect(told[1]).toMatchObject(['gone', { logBytes: 4, gone: { survivors: [], empty: true } }]);
+    bench.dispose();
+  });
+
+  it('is asked again, after a scan, for those that still live', async () => {
+    const bench = new StepBench(await createSupervisor({ rung: 'scan' }));
+    const first = bench.start(['sleep', '60']);
+    const pid = await first.started;
+    first.handle.detach();
+    const gone = { type: 'gone', empty: false, proof: 'scan', survivors: [pid, 2 ** 22 + 1] };
+    appendFileSync(join(first.dir, 'record'), `${JSON.stringify(gone)}\n`);
+    const survivors = async (): Promise<unknown> => {
+      const found = await bench.adopt(first.dir);
+      return found.kind === 'ended' ? found.outcome.gone.survivors : found.kind;
+    };
+    expect(await survivors()).toEqual([pid]);
+    process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid), 'its death');
+    expect(await survivors()).toEqual([]);
+    bench.dispose();
+  });
+});
+
+describe('the gate of a start on the scan rung', () => {
+  it('runs nothing before the record is written, and never what has none', async () => {
+    const bench = new StepBench(await createSupervisor({ rung: 'scan' }));
+    const [dir, ran] = [bench.dir(), join(bench.root, 'ran')];
+    // Not there for who reads it, in the way of who makes it.
+    symlinkSync(join(dir, 'nowhere'), join(dir, 'record'));
+    const { end } = await bench.start(['touch', ran], {}, dir).ended;
+    expect(end).toMatchObject({ kind: 'exec_failed', reason: 'supervision' });
+    // A drain to write to, should anything write.
+    const pipe = spawn('cat', [join(dir, 'pipe')], { stdio: 'ignore' });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    pipe.kill();
+    expect(existsSync(ran)).toBe(false);
+    expect((await bench.adopt(dir)).kind).toBe('not_started');
+    bench.dispose();
+  });
+
+  it('is not hindered by the pipe of a start that came to nothing', async () => {
+    const bench = new StepBench(await createSupervisor({ rung: 'scan' }));
+    const dir = bench.dir();
+    execFileSync('mkfifo', [join(dir, 'pipe')]);
+    const { end } = await bench.start(['sh', '-c', 'read x; echo $?; exit 7'], {}, dir).ended;
+    expect(end).toEqual({ kind: 'exited', code: 7 });
+    expect(outputOf(dir).stdout.toString()).toBe('1\n'); // its stdin is empty
+    bench.dispose();
   });
 });
 

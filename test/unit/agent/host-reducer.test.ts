@@ -31,7 +31,7 @@ function stop(command: string, sequence: number, task: string | null = null): Ho
   return { kind: 'stop', command, sequence, stop: order };
 }
 
-const ended = (task: string): HostMessage => ({
+const ended = (task: string, survivors: number[] = []): HostMessage => ({
   kind: 'ended',
   key: key(task),
   end: {
@@ -44,8 +44,8 @@ const ended = (task: string): HostMessage => ({
       signal: null,
       goneMs: 0,
       proof: 'subreaper',
-      proven: true,
-      survivors: [],
+      proven: survivors.length === 0,
+      survivors,
     },
   },
 });
@@ -308,5 +308,42 @@ describe('for any commands in any order', () => {
       }),
       { numRuns: 150 },
     );
+  });
+});
+
+describe('survivors of a kill keep the claim of their attempt (I5)', () => {
+  const freed = (task: string): HostMessage => ({ kind: 'freed', key: key(task) });
+  test.each<[string, Partial<Needs>, Partial<Needs>]>([
+    ['its slots', { slots: 2 }, {}],
+    ['its cpus', { cpus: 3 }, { cpus: 2 }],
+    ['being exclusive', { exclusive: true }, {}],
+    ['what it is to an exclusive one', {}, { exclusive: true }],
+  ])('%s, after the end and until freed', (_, held, wanted) => {
+    const before = play([
+      start('a', 1, { needs: held }),
+      start('b', 2, { needs: wanted }),
+      ended('a', [77]),
+    ]);
+    expect(short(before.effects)).toEqual(['accept a', 'begin a', 'accept b']);
+    const after = play([freed('a')], before.state);
+    expect(short(after.effects)).toEqual(['begin b']);
+    expect([...after.state.live.keys()]).toEqual([key('b')]);
+  });
+
+  test('gone before the end: nothing is kept', () => {
+    const { state } = play([start('a', 1), freed('a'), ended('a', [77])]);
+    expect(state.live.size).toBe(0);
+  });
+
+  test('a stop names them at once, an earlier one too; the run is dropped when they are gone', () => {
+    const first = play([start('a', 1), stop('s1', 2), ended('a', [77]), stop('s2', 3)]);
+    const done = first.effects.flatMap((effect) =>
+      effect.kind === 'stop_done' ? [effect.attempts.map(({ survivors }) => survivors)] : [],
+    );
+    expect(done).toEqual([[[77]], [[77]]]);
+    expect(short(first.effects).filter((each) => each.startsWith('stop_attempt'))).toHaveLength(1);
+    const released = play([{ kind: 'release', run: RUN }], first.state);
+    expect(short(released.effects)).toEqual([]);
+    expect(short(play([freed('a')], released.state).effects)).toEqual(['drop_run']);
   });
 });

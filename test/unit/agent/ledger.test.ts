@@ -9,10 +9,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { restoredHost } from '#agent/host/restore.ts';
 import { JournalFile } from '#agent/state/journal-file.ts';
 import { Ledger } from '#agent/state/ledger.ts';
 import { KNOWN_MOST, LedgerFold, type LedgerEntry } from '#agent/state/ledger-entries.ts';
-import { Script, specOf } from './attempt-cases.ts';
+import { EXITED, outcomeOf, Script, specOf } from './attempt-cases.ts';
 
 let dir: string;
 
@@ -138,5 +139,26 @@ describe('the file', () => {
     const { lines, journal: again } = JournalFile.open(dir, 'j', { at: 0 });
     expect(lines).toEqual([{ at: 2 }, { n: 2 }]);
     await again.close();
+  });
+
+  test('keeps an ended attempt while its survivors live, and counts its end once', () => {
+    const fold = new LedgerFold();
+    fold.apply(START);
+    const order = { run: SPEC.run, task: null, graceMs: null, now: false, by: 'x', reason: null };
+    fold.apply({ t: 'stop', id: 's1', seq: 6, stop: order });
+    const script = new Script(SPEC);
+    script.begin();
+    script.stop('s1');
+    const { gone } = outcomeOf(EXITED(0));
+    script.end(EXITED(0), { gone: { ...gone, empty: false, survivors: [77] } });
+    fold.apply(entryOf(script, true));
+    expect(restoredHost(fold).live).toMatchObject([
+      { stage: 'fenced', slots: [0], stopped: { survivors: [77] } },
+    ]);
+    script.say({ kind: 'step_gone', step: 'run-0' });
+    fold.apply(entryOf(script, true));
+    expect(restoredHost(fold).live).toEqual([]);
+    expect(fold.attempts.size).toBe(0);
+    expect(fold.stops.get('s1')?.ended).toHaveLength(1);
   });
 });
