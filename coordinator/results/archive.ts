@@ -92,6 +92,11 @@ export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Prom
     await fillFolder(env, job, partial);
     if (env.signal.aborted) throw new Error('not leading any more');
     await publishFolder(partial, directory, DERIVED);
+    if (!(await isArchived(env.resultsDir, job.run)))
+      throw new MeshError(
+        'state_unwritable',
+        `${directory} is there and is no run's directory: move it away`,
+      );
   } catch (error) {
     // What cannot be removed now is removed by the next try; the first failure is what counts.
     await rm(partial, { recursive: true, force: true }).catch(() => undefined);
