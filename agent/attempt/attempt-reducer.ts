@@ -3,11 +3,10 @@
  *
  * 1. Steps run in their order. The first thing that goes wrong is the verdict; later failures, of
  *    the teardown above all, never change it (I3).
- * 2. Once setup or run began, the teardown runs, whatever happened, unless a stop said `now`.
+ * 2. Once setup or run began, the teardown runs, unless a stop said `now`.
  * 3. A stop ends the running step; the rest but teardown is skipped. It says what it found (I5).
  * 4. Phases and progress only go forward; `exited` is emitted once and nothing after it (I3, I4).
- * 5. A step is started only from a state that says so in the journal; after a restart it is asked
- *    of the supervisor first whether it ran (I8).
+ * 5. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState, ReachedStop } from './attempt-state.ts';
@@ -63,7 +62,7 @@ function handle(turn: Turn, message: AttemptMessage): void {
       onFileStored(turn, message);
       return;
     case 'finished':
-      if (turn.state.life.kind === 'finishing') exit(turn, message.logGaps);
+      if (turn.state.life.kind === 'finishing') exit(turn, message);
       return;
     case 'resume':
       onResume(turn, message);
@@ -104,7 +103,7 @@ function onRefuse(turn: Turn, message: Of<'refuse'>): void {
       reason: message.reason,
     },
   });
-  exit(turn, []);
+  exit(turn, { logGaps: [] });
 }
 
 function startStep(turn: Turn, index: number): void {
@@ -258,10 +257,10 @@ function finish(turn: Turn): void {
   const isStoring = spec.files.length > 0 || spec.checkpoints.length > 0;
   if (steps.length > 0 && (isStoring || logBytesOf(turn.state) > 0))
     turn.effect({ kind: 'finish' });
-  else exit(turn, []);
+  else exit(turn, { logGaps: [] });
 }
 
-function exit(turn: Turn, logGaps: Of<'finished'>['logGaps']): void {
+function exit(turn: Turn, { logGaps, filesLost = [] }: Omit<Of<'finished'>, 'kind'>): void {
   const { state } = turn;
   const verdict = state.verdict ?? { outcome: 'passed', stage: null, class: null, reason: null };
   const { stop } = state;
@@ -279,6 +278,7 @@ function exit(turn: Turn, logGaps: Of<'finished'>['logGaps']): void {
     teardownFailure: state.teardownFailure,
     proven: isProven(state),
     survivors: survivorsOf(state),
+    ...(filesLost.length === 0 ? {} : { filesLost: [...filesLost] }),
   });
   turn.set({ life: { kind: 'exited' } });
   const end = { commands: stop?.commands ?? [], stopped: stoppedAttempt(turn.state) };
@@ -298,7 +298,7 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
       return;
     case 'queued':
       decideStopped(turn);
-      exit(turn, []);
+      exit(turn, { logGaps: [] });
       return;
     case 'stepping':
       if (isNew) announceStop(turn, message);

@@ -7,7 +7,7 @@
  * `finishing` has no process left but survivors of a kill: files and the rest of the log are being
  * stored.
  */
-import type { StepResult, StoredFile } from '#protocol/messages/attempt.ts';
+import type { LostFile, StepResult, StoredFile } from '#protocol/messages/attempt.ts';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
@@ -120,7 +120,11 @@ export type AttemptMessage =
       readonly problems: readonly MetricProblem[];
     }
   | { readonly kind: 'file_stored'; readonly file: StoredFile }
-  | { readonly kind: 'finished'; readonly logGaps: readonly Gap[] }
+  | {
+      readonly kind: 'finished';
+      readonly logGaps: readonly Gap[];
+      readonly filesLost?: readonly LostFile[];
+    }
   /** The agent came back and found the attempt in its journal (I8). */
   | { readonly kind: 'resume'; readonly bootId: string }
   | {

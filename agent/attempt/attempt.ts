@@ -6,8 +6,7 @@
  *           --extract--> metric feed                  file keeper --stored--> reducer
  *           --finish--> files and the rest of the log
  *
- * What an attempt does not use is never made: without output no shipper, without metrics no feed,
- * without files no keeper. It lives until its log is stored, which may be after `exited`.
+ * What is not used is never made: no output, no shipper. It lives until its log is stored.
  */
 import { dirname } from 'node:path';
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
@@ -365,9 +364,10 @@ export class Attempt {
 
   async #finish(): Promise<void> {
     const { spec } = this.state();
-    if (spec.files.length > 0 || spec.checkpoints.length > 0) await this.#files().finish();
+    const keepsFiles = spec.files.length > 0 || spec.checkpoints.length > 0;
+    const filesLost = keepsFiles ? await this.#files().finish() : [];
     await this.#logStored();
-    this.post({ kind: 'finished', logGaps: this.#shipper?.gaps ?? [] });
+    this.post({ kind: 'finished', logGaps: this.#shipper?.gaps ?? [], filesLost });
   }
 
   #logStored(): Promise<void> {
