@@ -63,10 +63,24 @@ export const IDLE_EXIT_MS = 60_000;
 
 /** Rejects with the MeshError of the part that does not start. */
 export async function startLocalMesh(options: StartOptions): Promise<StartedMesh> {
-  const { home } = options;
-  const lock = await lockMesh(home, options.readyMs ?? 60_000);
+  return underLock(options, () => new Starter(options).run());
+}
+
+/**
+ * Starts what is missing of a mesh that is there; null when it has been taken down, which only the
+ * lock tells: while somebody ends the parts, they look like parts that died.
+ */
+export async function healLocalMesh(options: StartOptions): Promise<StartedMesh | null> {
+  return underLock(options, async () => {
+    if ((await readMeshFile(options.home)) === null) return null;
+    return new Starter(options).run();
+  });
+}
+
+async function underLock<T>(options: StartOptions, work: () => Promise<T>): Promise<T> {
+  const lock = await lockMesh(options.home, options.readyMs ?? 60_000);
   try {
-    return await new Starter(options).run();
+    return await work();
   } finally {
     await lock.release();
   }

@@ -12,7 +12,7 @@ import { isAlive } from '#protocol/nats/process-identity.ts';
 import { readMeshFile, type MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { terminal } from '../output/terminal.ts';
 import { endMesh, unfinished } from './end-mesh.ts';
-import { startLocalMesh, type StartOptions } from './start-mesh.ts';
+import { healLocalMesh, type StartOptions } from './start-mesh.ts';
 
 const LOOK_MS = 500;
 
@@ -77,7 +77,9 @@ async function keepAlive(options: StartOptions, signal: AbortSignal): Promise<bo
     const dead = deadParts(mesh);
     if (dead.length === 0) continue;
     try {
-      const { started } = await startLocalMesh(options);
+      const healed = await healLocalMesh(options);
+      if (healed === null) return true;
+      const { started } = healed;
       failures = 0;
       if (started.length > 0) terminal.note(`${started.join(', ')} had died and was started again`);
     } catch (error) {
