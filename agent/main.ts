@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT, MeshError, toError } from '#protocol/messages/errors.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { startAgent, type RunningAgent } from './agent.ts';
-import { openAgentLog } from './agent-log.ts';
+import { openFileLog, type FileLog } from '#protocol/runtime/pino-log.ts';
 import { openStateFolder } from './state/state-folder.ts';
 
 interface Flags {
@@ -107,9 +107,9 @@ async function main(flags: Flags): Promise<void> {
   }
 }
 
-function openLog(file: string, id: string): ReturnType<typeof openAgentLog> {
+function openLog(file: string, id: string): FileLog {
   try {
-    return openAgentLog(file, id);
+    return openFileLog(file, { agent: id });
   } catch (error) {
     throw new MeshError(
       'state_unwritable',

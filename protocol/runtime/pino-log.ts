@@ -1,19 +1,19 @@
-/** The agent's own log: JSON lines by pino, to a file, never to a terminal. */
+/** A component's log as pino writes it: structured lines to a file, never to a terminal. */
 import { destination, pino, type Logger } from 'pino';
-import type { Log } from '#protocol/runtime/log.ts';
+import type { Log, LogFields } from './log.ts';
 
-export interface AgentLog {
+export interface FileLog {
   readonly log: Log;
   close(): void;
 }
 
-/** Throws the system error when the file cannot be opened. */
-export function openAgentLog(file: string, agent: string): AgentLog {
+/** Every line carries `base`. Throws the system error when the file cannot be opened. */
+export function openFileLog(file: string, base: LogFields): FileLog {
   // Synchronous: a line is in the file when the call returns, also in front of a kill -9.
-  const stream = destination({ dest: file, sync: true });
-  // A full disk must not end the agent for want of a log line.
+  const stream = destination({ dest: file, append: true, sync: true });
+  // A full disk must not end a component for want of a log line.
   stream.on('error', () => undefined);
-  const logger = pino({ base: { agent }, timestamp: pino.stdTimeFunctions.isoTime }, stream);
+  const logger = pino({ base: { ...base }, timestamp: pino.stdTimeFunctions.isoTime }, stream);
   return {
     log: wrap(logger),
     close: () => {
