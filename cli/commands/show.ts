@@ -1,6 +1,14 @@
 /** `benchmesh show RUN`: one run, folded here from its log or its directory. */
 import type { Command } from 'commander';
-import { attemptViews, runView, taskView } from '#protocol/fold/run-view.ts';
+import {
+  attemptViews,
+  runView,
+  taskView,
+  taskViews,
+  type AttemptView,
+  type RunView,
+  type TaskView,
+} from '#protocol/fold/run-view.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
@@ -9,7 +17,6 @@ import { taskLines } from '../output/task-text.ts';
 import { terminal } from '../output/terminal.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { matchTask, parseTarget } from '../runs/match.ts';
-import { taskViews } from '#protocol/fold/run-view.ts';
 
 interface ShowFlags extends MeshFlags, JsonFlag {}
 
@@ -32,13 +39,30 @@ gets the same bytes.`,
   });
 }
 
-function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
+/** What `show RUN --json` prints, but for its frame. */
+export function runValue(fold: RunFold): { sequence: number; run: RunView } {
   const run = runView(fold);
   if (run === null) throw new MeshError('not_found', `there is no run ${fold.run}`);
+  return { sequence: fold.sequence, run };
+}
+
+/** What `show RUN/TASK --json` prints, but for its frame; `id` in full. */
+export function taskValue(
+  fold: RunFold,
+  id: string,
+): { sequence: number; task: TaskView; attempts: AttemptView[] } {
+  const task = fold.tasks.get(id);
+  if (task === undefined) throw new MeshError('not_found', `there is no task ${id}`);
+  return { sequence: fold.sequence, task: taskView(fold, task), attempts: attemptViews(task) };
+}
+
+function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
+  const value = runValue(fold);
   if (flags.json === true) {
-    terminal.printJson('run', { sequence: fold.sequence, run });
+    terminal.printJson('run', value);
     return;
   }
+  const { run } = value;
   const { style, width } = terminal;
   const directory = found.kind === 'archived' ? found.directory : null;
   terminal.printLines(runLines(run, { style, directory }));
@@ -47,13 +71,10 @@ function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
 }
 
 function showTask(fold: RunFold, id: string, flags: ShowFlags): void {
-  const task = fold.tasks.get(id);
-  if (task === undefined) throw new MeshError('not_found', `there is no task ${id}`);
-  const view = taskView(fold, task);
-  const attempts = attemptViews(task);
+  const value = taskValue(fold, id);
   if (flags.json === true) {
-    terminal.printJson('task', { sequence: fold.sequence, task: view, attempts });
+    terminal.printJson('task', value);
     return;
   }
-  terminal.printLines(taskLines(fold.run, { task: view, attempts }, terminal.style));
+  terminal.printLines(taskLines(fold.run, value, terminal.style));
 }
