@@ -49,5 +49,6 @@ export function nextToStart(state: HostState): Placement | null {
 }
 
 function isBefore(a: LiveAttempt, b: LiveAttempt): boolean {
-  return a.priority === b.priority ? a.sequence < b.sequence : a.priority > b.priority;
+  if (a.priority !== b.priority) return a.priority > b.priority;
+  return a.era === b.era ? a.sequence < b.sequence : a.era < b.era;
 }

@@ -3,6 +3,7 @@
  *
  * 1. A start whose `afterStop` is below the newest stop known of its run or task never runs, in
  *    whatever order the two came; it is accepted and ends as stopped, so that its end is proven (I6).
+ *    That holds for a stop which the server has lost since; a newer stop takes its place.
  * 2. A stop is done when every attempt it reached has ended; it then names each of them, and none
  *    is an answer too (I5).
  * 3. A freed claim is given on in the same turn, without asking anybody.
@@ -21,6 +22,7 @@ import {
   type HostState,
   type LiveAttempt,
   type OpenStop,
+  type StopFloor,
 } from './host-state.ts';
 
 type Of<K extends HostMessage['kind']> = Extract<HostMessage, { kind: K }>;
@@ -85,7 +87,7 @@ function withoutLive(state: HostState, key: string): HostState {
 }
 
 function onStart(state: HostState, message: Of<'start'>): Result {
-  const { spec, command, sequence, afterStop, priority } = message;
+  const { spec, command, era, sequence, afterStop, priority } = message;
   const ref = { run: spec.run, task: spec.task, n: spec.n };
   const key = attemptKey(ref);
   if (state.live.has(key)) return [state, []];
@@ -94,6 +96,7 @@ function onStart(state: HostState, message: Of<'start'>): Result {
     ref,
     needs: spec.needs,
     priority,
+    era,
     sequence,
     afterStop,
     stage: 'queued',
@@ -119,26 +122,39 @@ function overtakingStop(
   attempt: LiveAttempt,
 ): { readonly command: string; readonly stop: StopCommand } | null {
   const { run, task } = attempt.ref;
-  const floor = Math.max(
-    state.floors.get(targetOf(run, null)) ?? 0,
-    state.floors.get(targetOf(run, task)) ?? 0,
+  const floor = newest(
+    state.floors.get(targetOf(run, null)),
+    state.floors.get(targetOf(run, task)),
   );
-  if (attempt.afterStop >= floor) return null;
+  if (floor === undefined || knows(attempt, floor)) return null;
   for (const open of state.openStops.values()) {
     if (isUnder(attempt, open)) return { command: open.command, stop: open.stop };
   }
   const stop = { run, task: null, graceMs: 0, now: true, by: 'an earlier stop', reason: null };
-  return { command: `stop-${floor}`, stop };
+  return { command: `stop-${floor.sequence}`, stop };
 }
 
-function isUnder(
-  attempt: LiveAttempt,
-  { stop, sequence }: Pick<OpenStop, 'stop' | 'sequence'>,
-): boolean {
+function newest(a: StopFloor | undefined, b: StopFloor | undefined): StopFloor | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return isAfter(a, b) ? a : b;
+}
+
+function isAfter(a: StopFloor, b: StopFloor): boolean {
+  return a.era === b.era ? a.sequence > b.sequence : a.era > b.era;
+}
+
+/** Whether the leader had read the stop when it gave the start. */
+function knows(attempt: LiveAttempt, stop: StopFloor): boolean {
+  if (!isAfter(attempt, stop)) return false;
+  // Not below the start itself: a number of an earlier era, which says nothing of this one's stops.
+  const isOld = attempt.era === stop.era && attempt.afterStop >= attempt.sequence;
+  return !isOld && attempt.afterStop >= stop.sequence;
+}
+
+function isUnder(attempt: LiveAttempt, open: Omit<OpenStop, 'waiting'>): boolean {
   const { run, task } = attempt.ref;
-  return (
-    run === stop.run && (stop.task === null || stop.task === task) && attempt.afterStop < sequence
-  );
+  const { stop } = open;
+  return run === stop.run && (stop.task === null || stop.task === task) && !knows(attempt, open);
 }
 
 function onRevoke(state: HostState, message: Of<'revoke'>): Result {
@@ -153,13 +169,10 @@ function onRevoke(state: HostState, message: Of<'revoke'>): Result {
 }
 
 function onStop(state: HostState, message: Of<'stop'>): Result {
-  const { command, sequence, stop } = message;
-  const target = targetOf(stop.run, stop.task);
-  const floors = new Map(state.floors).set(
-    target,
-    Math.max(sequence, state.floors.get(target) ?? 0),
-  );
-  const open = openStop(state, { command, sequence, stop, ended: [] });
+  const { command, era, sequence, stop } = message;
+  // Commands come in stream order: this one is the newest.
+  const floors = new Map(state.floors).set(targetOf(stop.run, stop.task), { era, sequence });
+  const open = openStop(state, { command, era, sequence, stop, ended: [] });
   const attempts = open.waiting.size + open.ended.length;
   const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts }];
   return reach({ ...state, floors }, open, effects);

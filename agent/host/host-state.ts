@@ -5,13 +5,22 @@ import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptEnd } from '../attempt/attempt-state.ts';
 
+/** The newest stop of a run or task: a start that does not know of it never runs (I6). */
+export interface StopFloor {
+  /** In BM_COMMANDS. */
+  readonly sequence: number;
+  /** Counts how often the stream began anew: sequences of two eras do not compare. */
+  readonly era: number;
+}
+
 /** An attempt that was accepted and has not ended, or whose survivors still live. */
 export interface LiveAttempt {
   readonly key: string;
   readonly ref: AttemptRef;
   readonly needs: Needs;
   readonly priority: number;
-  /** Stream sequence of its start: the order of arrival. */
+  /** Era and stream sequence of its start: the order of arrival. */
+  readonly era: number;
   readonly sequence: number;
   readonly afterStop: number;
   /**
@@ -28,6 +37,7 @@ export interface LiveAttempt {
 /** A stop that is not done: it waits for these attempts (I5). */
 export interface OpenStop {
   readonly command: string;
+  readonly era: number;
   readonly sequence: number;
   readonly stop: StopCommand;
   readonly waiting: ReadonlySet<string>;
@@ -38,8 +48,8 @@ export interface HostState {
   readonly slots: number;
   readonly cpus: number;
   readonly live: ReadonlyMap<string, LiveAttempt>;
-  /** Newest stop by target, `run` or `run/task`: its stream sequence (I6). */
-  readonly floors: ReadonlyMap<string, number>;
+  /** Newest stop by target, `run` or `run/task` (I6). */
+  readonly floors: ReadonlyMap<string, StopFloor>;
   readonly openStops: ReadonlyMap<string, OpenStop>;
   /** Runs to drop as soon as nothing of them lives. */
   readonly releasing: ReadonlySet<string>;
@@ -52,6 +62,7 @@ export type HostMessage =
   | {
       readonly kind: 'start';
       readonly command: string;
+      readonly era: number;
       readonly sequence: number;
       readonly spec: AttemptSpec;
       readonly afterStop: number;
@@ -66,6 +77,7 @@ export type HostMessage =
   | {
       readonly kind: 'stop';
       readonly command: string;
+      readonly era: number;
       readonly sequence: number;
       readonly stop: StopCommand;
     }
@@ -80,7 +92,7 @@ export type HostMessage =
 /** What the journal says of the time before this process. */
 export interface RestoredHost {
   readonly live: readonly LiveAttempt[];
-  readonly floors: ReadonlyMap<string, number>;
+  readonly floors: ReadonlyMap<string, StopFloor>;
   /** With what had already ended under them. */
   readonly openStops: readonly Omit<OpenStop, 'waiting'>[];
   readonly isDraining: boolean;

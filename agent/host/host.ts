@@ -110,14 +110,16 @@ export class Host {
     return Promise.resolve(this.#onMail(message));
   }
 
-  #onMail({ subject, sequence, data }: MailMessage): MailDecision {
+  #onMail(mail: MailMessage): MailDecision {
+    const { subject, sequence, timeMs, data } = mail;
     const { ledger, agent, sink, log } = this.#deps;
     const read = readCommand(agent, subject, data);
     if (read.kind === 'rejected') {
       const { type, reason } = read;
       log.warn({ subject, sequence, type, reason }, 'message rejected');
-      if (sequence > ledger.fold.sequence) {
-        this.#write({ t: 'rejected', id: `rejected-${sequence}`, seq: sequence });
+      const id = `rejected-${sequence}-${timeMs}`;
+      if (!ledger.fold.isRepeat(id, mail)) {
+        this.#write({ t: 'rejected', id, seq: sequence, ms: timeMs });
         sink.tell(subjects.hostEvents(agent), 'message.rejected', {
           subject,
           sequence,
@@ -128,13 +130,13 @@ export class Host {
       return 'term';
     }
     const { command } = read;
-    if (ledger.fold.isRepeat(command.id, sequence)) return 'ack';
-    this.#onCommand(command, sequence);
+    if (ledger.fold.isRepeat(command.id, mail)) return 'ack';
+    this.#onCommand(command, mail);
     return 'ack';
   }
 
-  #onCommand(command: Command, sequence: number): void {
-    const entry = { id: command.id, seq: sequence };
+  #onCommand(command: Command, { sequence, timeMs }: MailMessage): void {
+    const entry = { id: command.id, seq: sequence, ms: timeMs };
     switch (command.name) {
       case 'command.start': {
         const { spec, afterStop, priority } = command.data;
@@ -143,6 +145,7 @@ export class Host {
         this.#actor.post({
           kind: 'start',
           command: command.id,
+          era: this.#deps.ledger.fold.era,
           sequence,
           spec,
           afterStop,
@@ -159,7 +162,13 @@ export class Host {
       }
       case 'command.stop':
         this.#write({ t: 'stop', ...entry, stop: command.data });
-        this.#actor.post({ kind: 'stop', command: command.id, sequence, stop: command.data });
+        this.#actor.post({
+          kind: 'stop',
+          command: command.id,
+          era: this.#deps.ledger.fold.era,
+          sequence,
+          stop: command.data,
+        });
         return;
       case 'command.release':
         this.#write({ t: 'release', ...entry, run: command.data.run });

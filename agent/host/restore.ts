@@ -9,14 +9,14 @@ export function restoredHost(fold: LedgerFold): RestoredHost {
   return {
     live,
     floors: new Map(fold.floors),
-    openStops: [...fold.stops.values()],
+    openStops: Array.from(fold.stops.values(), (stop) => ({ ...stop, era: stop.era ?? 0 })),
     isDraining: fold.isDraining,
   };
 }
 
 /** Null for one that has ended, has no survivors and only has its log to ship. */
 function liveOf(record: AttemptRecord): LiveAttempt | null {
-  const { spec, state, priority, sequence, afterStop } = record;
+  const { spec, state, priority, era = 0, sequence, afterStop } = record;
   const life = state?.life.kind ?? 'queued';
   const fencing = state !== null && isFenced(state) ? state : null;
   if (life === 'exited' && fencing === null) return null;
@@ -28,6 +28,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     ref,
     needs: spec.needs,
     priority,
+    era,
     sequence,
     afterStop,
     stage: isRunning ? 'running' : life === 'new' || life === 'queued' ? 'queued' : 'ending',

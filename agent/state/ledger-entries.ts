@@ -3,8 +3,11 @@
  * ledger after every restart (I8).
  *
  * Bounded (I12): an attempt's entry goes when it has ended and its log is stored; of ended ones only
- * the newest KNOWN_MOST keys and command ids are kept. Older repeats are told by the sequence:
- * the mailbox delivers in stream order, so what is not above the newest handled is a repeat.
+ * the newest KNOWN_MOST keys and command ids are kept. Older repeats are told by their place: the
+ * mailbox delivers in stream order, so what is not above the newest handled is a repeat; unless it is
+ * younger by the stream's clock: then the server has lost messages (the stream was made anew, or its
+ * end is gone) and gives their numbers again. Each such time begins an era: within one, sequences
+ * compare; what is of a later era is later.
  */
 import type { StopCommand } from '#protocol/messages/command.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
@@ -12,7 +15,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
-import { targetOf } from '../host/host-state.ts';
+import { targetOf, type StopFloor } from '../host/host-state.ts';
 
 export const KNOWN_MOST = 10_000;
 
@@ -32,6 +35,8 @@ export interface NumberedEvent {
 export interface AttemptRecord {
   readonly command: string;
   readonly sequence: number;
+  /** Absent: 0, as in ledgers of before. */
+  readonly era?: number;
   readonly afterStop: number;
   readonly priority: number;
   readonly spec: AttemptSpec;
@@ -42,6 +47,8 @@ export interface AttemptRecord {
 export interface StopRecord {
   readonly command: string;
   readonly sequence: number;
+  /** Absent: 0. */
+  readonly era?: number;
   readonly stop: StopCommand;
   readonly ended: readonly StoppedAttempt[];
 }
@@ -49,6 +56,15 @@ export interface StopRecord {
 interface CommandEntry {
   readonly id: string;
   readonly seq: number;
+  /** The stream's timestamp; absent in ledgers of before. */
+  readonly ms?: number;
+}
+
+/** Where a command stands in its stream. */
+export interface MailPlace {
+  readonly sequence: number;
+  /** The stream's timestamp, ms since 1970. */
+  readonly timeMs: number;
 }
 
 export type LedgerEntry =
@@ -63,7 +79,7 @@ export type LedgerEntry =
   | ({ readonly t: 'revoke'; readonly ref: AttemptRef } & CommandEntry)
   | ({ readonly t: 'drain' } & CommandEntry)
   | ({ readonly t: 'release'; readonly run: string } & CommandEntry)
-  /** A message that was refused: only its sequence matters. */
+  /** A message that was refused: only its place matters. */
   | ({ readonly t: 'rejected' } & CommandEntry)
   | {
       readonly t: 'attempt';
@@ -88,8 +104,12 @@ export type LedgerEntry =
 
 export interface LedgerSummary {
   readonly sequence: number;
+  /** Absent, or null: not known, in ledgers of before. */
+  readonly timeMs?: number | null;
+  readonly era?: number;
   readonly isDraining: boolean;
-  readonly floors: readonly (readonly [string, number])[];
+  /** Target, sequence, era (absent: 0). */
+  readonly floors: readonly (readonly [string, number, number?])[];
   readonly known: readonly string[];
   readonly attempts: readonly AttemptRecord[];
   readonly stops: readonly StopRecord[];
@@ -113,10 +133,13 @@ export const EMPTY_SUMMARY: LedgerSummary = {
 
 /** The fold. Changed in place: it is one process's memory of one file. */
 export class LedgerFold {
-  /** Newest command handled. */
+  /** Newest command handled, in the numbers of the present era. */
   sequence = 0;
+  /** The latest stream time of a command handled; null while not known. */
+  timeMs: number | null = null;
+  era = 0;
   isDraining = false;
-  readonly floors = new Map<string, number>();
+  readonly floors = new Map<string, StopFloor>();
   /** Command ids and attempt keys handled, the oldest first. */
   readonly known = new Set<string>();
   readonly attempts = new Map<string, AttemptRecord>();
@@ -128,7 +151,7 @@ export class LedgerFold {
 
   apply(entry: LedgerEntry): void {
     if ('id' in entry) {
-      this.sequence = Math.max(this.sequence, entry.seq);
+      this.#advance(entry);
       this.#remember(entry.id);
     }
     switch (entry.t) {
@@ -138,15 +161,16 @@ export class LedgerFold {
       case 'start': {
         const { id: command, seq: sequence, afterStop, priority, spec } = entry;
         const key = attemptKey(spec);
-        this.attempts.set(key, { command, sequence, afterStop, priority, spec, state: null });
+        const { era } = this;
+        this.attempts.set(key, { command, sequence, era, afterStop, priority, spec, state: null });
         this.#remember(key);
         return;
       }
       case 'stop': {
         const { id: command, seq: sequence, stop } = entry;
-        const target = targetOf(stop.run, stop.task);
-        this.floors.set(target, Math.max(sequence, this.floors.get(target) ?? 0));
-        this.stops.set(command, { command, sequence, stop, ended: [] });
+        const { era } = this;
+        this.floors.set(targetOf(stop.run, stop.task), { sequence, era });
+        this.stops.set(command, { command, sequence, era, stop, ended: [] });
         this.#answer(stop.run, command);
         return;
       }
@@ -185,15 +209,33 @@ export class LedgerFold {
   }
 
   /** True for a command that was handled before. */
-  isRepeat(id: string, sequence: number): boolean {
-    return sequence <= this.sequence || this.known.has(id);
+  isRepeat(id: string, place: MailPlace): boolean {
+    if (this.known.has(id)) return true;
+    return place.sequence <= this.sequence && !this.#isLater(place.timeMs);
+  }
+
+  /** Not where the time is unknown: then the sequence alone tells, as it did before. */
+  #isLater(timeMs: number): boolean {
+    return this.timeMs !== null && timeMs > this.timeMs;
+  }
+
+  #advance({ seq, ms }: CommandEntry): void {
+    if (ms !== undefined && seq <= this.sequence && this.#isLater(ms)) {
+      this.era += 1;
+      this.sequence = seq;
+    }
+    this.sequence = Math.max(this.sequence, seq);
+    // The latest, not the last: a server's clock may be set back.
+    if (ms !== undefined) this.timeMs = Math.max(ms, this.timeMs ?? ms);
   }
 
   summary(): LedgerSummary {
     return {
       sequence: this.sequence,
+      timeMs: this.timeMs,
+      era: this.era,
       isDraining: this.isDraining,
-      floors: [...this.floors],
+      floors: Array.from(this.floors, ([target, floor]) => [target, floor.sequence, floor.era]),
       known: [...this.known],
       attempts: [...this.attempts.values()],
       stops: [...this.stops.values()],
@@ -215,8 +257,11 @@ export class LedgerFold {
 
   #onSummary(ledger: LedgerSummary): void {
     this.sequence = ledger.sequence;
+    this.timeMs = ledger.timeMs ?? null;
+    this.era = ledger.era ?? 0;
     this.isDraining = ledger.isDraining;
-    for (const [target, sequence] of ledger.floors) this.floors.set(target, sequence);
+    for (const [target, sequence, era = 0] of ledger.floors)
+      this.floors.set(target, { sequence, era });
     for (const name of ledger.known) this.known.add(name);
     for (const attempt of ledger.attempts) this.attempts.set(attemptKey(attempt.spec), attempt);
     for (const stop of ledger.stops) this.stops.set(stop.command, stop);

@@ -18,17 +18,17 @@ const key = (task: string): string => `${RUN}/${task}#1`;
 function start(
   task: string,
   sequence: number,
-  change: { needs?: Partial<Needs>; afterStop?: number; priority?: number } = {},
+  change: { needs?: Partial<Needs>; afterStop?: number; priority?: number; era?: number } = {},
 ): HostMessage {
   const needs = { slots: 1, cpus: 0, exclusive: false, ...change.needs };
   const spec = specOf(['run'], { run: RUN, task, needs });
-  const { afterStop = 0, priority = 0 } = change;
-  return { kind: 'start', command: `c-${task}`, sequence, spec, afterStop, priority };
+  const { afterStop = 0, priority = 0, era = 0 } = change;
+  return { kind: 'start', command: `c-${task}`, era, sequence, spec, afterStop, priority };
 }
 
-function stop(command: string, sequence: number, task: string | null = null): HostMessage {
+function stop(command: string, sequence: number, task: string | null = null, era = 0): HostMessage {
   const order = { run: RUN, task, graceMs: null, now: false, by: 'x', reason: null };
-  return { kind: 'stop', command, sequence, stop: order };
+  return { kind: 'stop', command, era, sequence, stop: order };
 }
 
 const ended = (task: string, survivors: number[] = []): HostMessage => ({
@@ -87,6 +87,16 @@ describe('what starts', () => {
       'begin d',
       'begin c',
     ]);
+  });
+
+  test('arrival is by era before the sequence', () => {
+    const { effects } = play([
+      start('x', 8, { needs: { slots: 2 } }),
+      start('b', 2, { era: 1, needs: { slots: 2 } }),
+      start('a', 9, { needs: { slots: 2 } }),
+      { kind: 'freed', key: key('x') },
+    ]);
+    expect(short(effects).at(-1)).toBe('begin a');
   });
 
   test('an exclusive one is alone, and is not starved by small ones', () => {
@@ -163,6 +173,26 @@ describe('stops', () => {
     expect(short(play([start('a', 9, { afterStop })], state).effects)).toEqual(expected);
   });
 
+  const OBEYED = ['accept a', 'stop_attempt a'];
+  const BEGUN = ['accept a', 'begin a'];
+  test.each<[string, HostMessage[], number, string[]]>([
+    ['that the server lost is obeyed', [stop('s', 90)], 0, OBEYED],
+    ['that the server lost lets through who knew it', [stop('s', 90)], 90, BEGUN],
+    ['made after that takes its place', [stop('s', 90), stop('t', 3, null, 1)], 3, BEGUN],
+    ['made after that is not known by the lost number', [stop('t', 3, null, 1)], 90, OBEYED],
+    ['of its task, newer than one of its run', [stop('s', 90), stop('t', 3, 'a', 1)], 3, BEGUN],
+    ['of its task, not known', [stop('s', 90), stop('t', 3, 'a', 1)], 2, OBEYED],
+    ['of another task', [stop('t', 3, 'b', 1)], 0, BEGUN],
+  ])('a start of a stream that was made anew: a stop %s', (_name, stops, afterStop, expected) => {
+    const { state } = play(stops);
+    expect(short(play([start('a', 5, { afterStop, era: 1 })], state).effects)).toEqual(expected);
+  });
+
+  test('with a low number in a stream that was made anew reaches what a higher one let through', () => {
+    const { state } = play([stop('s', 90), start('a', 95, { afterStop: 90 })]);
+    expect(short(play([stop('t', 3, null, 1)], state).effects)).toContain('stop_attempt a');
+  });
+
   test('a resumed attempt is not taken by an older stop that comes again', () => {
     const { state } = play([stop('s', 5), start('a', 9, { afterStop: 5 })]);
     const restored = {
@@ -171,6 +201,7 @@ describe('stops', () => {
       openStops: [
         {
           command: 's',
+          era: 0,
           sequence: 5,
           stop: { run: RUN, task: null, graceMs: null, now: false, by: 'x', reason: null },
           ended: [],

@@ -12,7 +12,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { restoredHost } from '#agent/host/restore.ts';
 import { JournalFile } from '#agent/state/journal-file.ts';
 import { Ledger } from '#agent/state/ledger.ts';
-import { KNOWN_MOST, LedgerFold, type LedgerEntry } from '#agent/state/ledger-entries.ts';
+import {
+  KNOWN_MOST,
+  LedgerFold,
+  type LedgerEntry,
+  type MailPlace,
+} from '#agent/state/ledger-entries.ts';
 import { EXITED, outcomeOf, Script, specOf } from './attempt-cases.ts';
 
 let dir: string;
@@ -27,6 +32,8 @@ afterEach(() => {
 
 const SPEC = specOf(['run']);
 const KEY = `${SPEC.run}/${SPEC.task}#1`;
+/** A stream's clock that goes with its sequence. */
+const at = (sequence: number, timeMs = sequence * 10): MailPlace => ({ sequence, timeMs });
 const START: LedgerEntry = { t: 'start', id: 'c1', seq: 5, spec: SPEC, afterStop: 0, priority: 0 };
 
 function entryOf(script: Script, isShipped: boolean): LedgerEntry {
@@ -53,9 +60,9 @@ describe('the ledger', () => {
       announced: false,
     });
     expect(events).toHaveLength(1);
-    expect(again.fold.isRepeat('c1', 5)).toBe(true);
-    expect(again.fold.isRepeat('c1', 6)).toBe(true);
-    expect(again.fold.isRepeat('c2', 6)).toBe(false);
+    expect(again.fold.isRepeat('c1', at(5))).toBe(true);
+    expect(again.fold.isRepeat('c1', at(6))).toBe(true);
+    expect(again.fold.isRepeat('c2', at(6))).toBe(false);
     await again.close();
     expect(readFileSync(join(dir, 'ledger.1'), 'utf8').endsWith('}\n')).toBe(true);
   });
@@ -105,7 +112,7 @@ describe('the fold', () => {
     ]);
     fold.apply({ t: 'ack', command: 's1', isDone: true, ev: [] });
     expect(fold.stops.size).toBe(0);
-    expect(fold.floors.get(SPEC.run)).toBe(6);
+    expect(fold.floors.get(SPEC.run)).toEqual({ sequence: 6, era: 0 });
     fold.apply({ t: 'dropped', run: SPEC.run });
     expect(fold.floors.size).toBe(0);
   });
@@ -124,6 +131,59 @@ describe('the fold', () => {
       ev: [],
     });
     expect(copy.summary()).toEqual(fold.summary());
+  });
+});
+
+describe('a stream that was made anew, or has lost its end', () => {
+  const stop = { run: SPEC.run, task: null, graceMs: null, now: false, by: 'x', reason: null };
+  const rejected = (seq: number, ms?: number): LedgerEntry =>
+    ms === undefined
+      ? { t: 'rejected', id: `r${seq}`, seq }
+      : { t: 'rejected', id: `r${seq}-${ms}`, seq, ms };
+
+  test('gives numbers again: what is younger is new, once; what is not is a repeat', async () => {
+    const { ledger } = Ledger.open(dir);
+    ledger.writeCommand(rejected(9, 900) as never);
+    expect(ledger.fold.isRepeat('other', at(8, 800))).toBe(true);
+    expect(ledger.fold.isRepeat('other', at(9, 900))).toBe(true);
+    expect(ledger.fold.isRepeat('other', at(2, 1_000))).toBe(false);
+    ledger.writeCommand({ t: 'stop', id: 's', seq: 2, ms: 1_000, stop });
+    await ledger.close();
+    const { fold } = Ledger.open(dir).ledger;
+    const summed = new LedgerFold();
+    const summary = JSON.parse(JSON.stringify(fold.summary())) as never;
+    summed.apply({ t: 'summary', ledger: summary, ev: [] });
+    for (const known of [fold, summed]) {
+      expect(known.isRepeat('other', at(2, 1_000))).toBe(true);
+      expect(known.isRepeat('other', at(3, 1_000))).toBe(false);
+      expect(known.era).toBe(1);
+      expect(restoredHost(known).floors.get(SPEC.run)).toEqual({ sequence: 2, era: 1 });
+      expect(restoredHost(known).openStops).toMatchObject([{ sequence: 2, era: 1 }]);
+    }
+  });
+
+  test('is not what a clock set back makes of a repeat', () => {
+    const fold = new LedgerFold();
+    fold.apply(rejected(8, 900));
+    fold.apply(rejected(9, 700));
+    expect(fold.isRepeat('forgotten', at(8, 900))).toBe(true);
+    expect(fold.isRepeat('other', at(10, 710))).toBe(false);
+  });
+
+  test('a ledger of before, without times and eras, is read; its repeats are told as then', () => {
+    const fold = new LedgerFold();
+    const { timeMs: _timeMs, era: _era, ...summary } = new LedgerFold().summary();
+    const floors = [[SPEC.run, 4] as const];
+    const { command, sequence } = { command: 'c', sequence: 5 };
+    const attempt = { command, sequence, afterStop: 4, priority: 0, spec: SPEC, state: null };
+    const ledger = { ...summary, sequence: 5, floors, attempts: [attempt] };
+    fold.apply({ t: 'summary', ledger, ev: [] });
+    fold.apply(rejected(6));
+    expect(restoredHost(fold)).toMatchObject({ live: [{ era: 0, sequence: 5 }] });
+    expect(restoredHost(fold).floors.get(SPEC.run)).toEqual({ sequence: 4, era: 0 });
+    expect(fold.isRepeat('other', at(6, 9_000))).toBe(true);
+    fold.apply(rejected(7, 70));
+    expect(fold.isRepeat('other', at(6, 9_000))).toBe(false);
   });
 });
 
