@@ -46,7 +46,7 @@ export function build(command: Command): void {
   });
 }
 
-/** Live and finished, oldest first. What is in a directory wins: it is complete. */
+/** Live and finished, in the order of submission (the stream's time, I2). What is in a directory wins: it is complete. */
 async function allRuns(flags: RunsFlags): Promise<Row[]> {
   const resultsDir = await resultsDirOf(flags);
   const mesh = await openIfAny(flags, 'runs');
@@ -63,7 +63,8 @@ async function allRuns(flags: RunsFlags): Promise<Row[]> {
     const { view, directory } = await readArchivedSummary(resultsDir, id);
     rows.set(id, { ...view, directory });
   }
-  return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const key = (row: Row): string => `${row.submitted} ${row.id}`;
+  return [...rows.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 function columns(style: Style): Column<Row>[] {

@@ -19,6 +19,17 @@ describe('ids', () => {
     expect(isRunId(early) && isToken(early)).toBe(true);
   });
 
+  it('run ids of one second sort by the millisecond, whatever the random part', () => {
+    const ids = Array.from({ length: 1_000 }, (_, ms) =>
+      newRunId(new Date(Date.UTC(2026, 1, 13, 14, 30, 45, ms)), () =>
+        Uint8Array.of(255 - (ms % 256), ms % 7),
+      ),
+    );
+    expect([...ids].sort()).toEqual(ids);
+    expect(new Set(ids.map((id) => id.slice(0, 22))).size).toBe(1_000);
+    expect(ids.every(isRunId)).toBe(true);
+  });
+
   it('a task id depends on the values and the repeat, not on the order of the axes', () => {
     fc.assert(
       fc.property(
