@@ -34,6 +34,7 @@ import { readAll } from '#protocol/nats/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { collectFile, type AttemptFile, type MissingFile } from './collect-files.ts';
 import { collectLogs, type MissingLog } from './collect-logs.ts';
+import { removeSalvaged } from './log-salvage.ts';
 import { eachOf, publishFolder, writeDurable } from './durable-files.ts';
 import { attemptRecord, attemptsOf, metricRows, taskRows } from './tables.ts';
 
@@ -54,6 +55,8 @@ export interface ArchiveEnvironment {
   readonly goneMs: number;
   /** Aborted when this coordinator does not lead any more. */
   readonly signal: AbortSignal;
+  /** What it waits for; others need not wait with it. Null: it goes on. */
+  readonly onWaiting?: (reason: string | null) => void;
 }
 
 export interface ArchiveJob {
@@ -85,7 +88,10 @@ export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Prom
   const directory = archiveDirectory(env.resultsDir, job.run);
   await mkdir(env.resultsDir, { recursive: true });
   await removeLeftovers(env, job.run);
-  if (await isArchived(env.resultsDir, job.run)) return directory;
+  if (await isArchived(env.resultsDir, job.run)) {
+    await removeSalvaged(env.resultsDir, job.run);
+    return directory;
+  }
   const partial = join(env.resultsDir, `.partial-${job.run}-${env.epoch}`);
   try {
     await mkdir(partial);
@@ -97,6 +103,7 @@ export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Prom
         'state_unwritable',
         `${directory} is there and is no run's directory: move it away`,
       );
+    await removeSalvaged(env.resultsDir, job.run);
   } catch (error) {
     // What cannot be removed now is removed by the next try; the first failure is what counts.
     await rm(partial, { recursive: true, force: true }).catch(() => undefined);

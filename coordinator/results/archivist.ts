@@ -1,6 +1,7 @@
 /**
  * Archives runs one after the other, each until it succeeds: a full disk is said and waited out,
  * nothing is lost by it, since the run's subjects are purged only after its directory is there.
+ * One that waits for its logs does not hold up the others: their purge may be what it waits for.
  */
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
 import { backoffMs } from '#protocol/runtime/backoff.ts';
@@ -24,11 +25,16 @@ export function createArchivist(
   const notices = new Map<string, string>();
   let last: Promise<void> = Promise.resolve();
 
-  const work = async (job: ArchiveJob): Promise<void> => {
+  const work = async (job: ArchiveJob, pass: () => void): Promise<void> => {
+    const onWaiting = (reason: string | null): void => {
+      pass();
+      if (reason === null) notices.delete(job.run);
+      else notices.set(job.run, `run ${job.run} cannot be archived yet: ${reason}`);
+    };
     const log = options.log.child({ run: job.run });
     for (let attempt = 0; !env.signal.aborted; attempt += 1) {
       try {
-        const directory = await archiveRun(env, job);
+        const directory = await archiveRun({ ...env, onWaiting }, job);
         notices.delete(job.run);
         log.info({ directory }, 'run archived');
         options.onArchived(job.run, directory);
@@ -46,7 +52,12 @@ export function createArchivist(
 
   return {
     archive: (job) => {
-      last = last.then(() => work(job));
+      last = last.then(
+        () =>
+          new Promise((resolve) => {
+            void work(job, resolve).then(resolve);
+          }),
+      );
     },
     notices: () => [...notices.values()],
   };

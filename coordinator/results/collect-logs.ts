@@ -2,15 +2,21 @@
  * Waits until the whole log of every attempt of a run is stored, and writes it while it comes: an
  * attempt may have exited before its agent has shipped the last of its log. The wait is bounded
  * only where nothing comes any more; what is missing then is said, never hidden.
+ *
+ * A full stream takes nothing: then what was read is salvaged and purged, which makes room for the
+ * rest (log-salvage.ts). While it stays full, because of others, silence says nothing of an agent
+ * that is there.
  */
-import { toError } from '#protocol/messages/errors.ts';
+import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import { STREAMS } from '#protocol/nats/stream-configs.ts';
+import { streamState } from '#protocol/nats/stream-read.ts';
 import { tail } from '#protocol/nats/tail.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { openKey } from '../runs/run-state.ts';
-import { createLogArchive } from './log-archive.ts';
+import { createLogArchive, type LogPiece } from './log-archive.ts';
+import { createLogSalvage } from './log-salvage.ts';
 
 export interface ExpectedLog {
   readonly task: string;
@@ -35,11 +41,15 @@ export interface CollectLogs {
   /** Silence after which a log is given up, its agent being unreachable. */
   readonly goneMs: number;
   readonly signal: AbortSignal;
+  readonly resultsDir: string;
+  readonly onWaiting?: (reason: string | null) => void;
 }
 
 /** Silence after which a log is given up although its agent is there. */
 const STUCK_MS = 600_000;
 const LOOK_MS = 1_000;
+/** Less room than a message may need. */
+const FULL_BYTES = 128 * 1024;
 
 /** Resolves with the logs that did not become whole. Rejects on a disk error, or when aborted. */
 export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
@@ -53,10 +63,28 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
   const archive = createLogArchive(folder);
   let lastMs = clock.now().monotonicMs;
   let hasReadAll = false;
+  let salvaging: Promise<void> = Promise.resolve();
+  const write = async (piece: LogPiece): Promise<void> => {
+    const { task, n } = piece;
+    const next = await archive.write(piece);
+    const expected = missing.get(openKey(task, n));
+    if (expected !== undefined && next >= expected.logBytes) missing.delete(openKey(task, n));
+  };
+  const salvage = createLogSalvage({
+    ...options,
+    isWhole: (task, n) => !missing.has(openKey(task, n)),
+  });
   try {
+    await salvage.read(write);
     await new Promise<void>((resolve, reject) => {
+      let ended = false;
       const finishIfDone = (): void => {
         if (missing.size === 0) done(resolve);
+      };
+      const fail = (error: unknown): void => {
+        done(() => {
+          reject(toError(error));
+        });
       };
       const reader = tail(connection, {
         stream: STREAMS.logs,
@@ -66,32 +94,43 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
           if (subject?.kind !== 'log') return;
           lastMs = clock.now().monotonicMs;
           const { task, n } = subject.ref;
-          const next = await archive.write({
-            task,
-            n,
-            data: message.data,
-            header: (name) => message.header(name),
-          });
-          const expected = missing.get(openKey(task, n));
-          if (expected === undefined || next < expected.logBytes) return;
-          missing.delete(openKey(task, n));
+          const { data } = message;
+          await write({ task, n, data, header: (name) => message.header(name) });
           finishIfDone();
         },
         onCaughtUp: () => {
           hasReadAll = true;
         },
-        onError: (error) => {
-          done(() => {
-            reject(toError(error));
-          });
-        },
+        onError: fail,
       });
+      const makeRoom = async (): Promise<void> => {
+        const { bytes, maxBytes } = await streamState(connection, STREAMS.logs);
+        const isFull = maxBytes > 0 && maxBytes - bytes < FULL_BYTES;
+        options.onWaiting?.(isFull ? `${STREAMS.logs} is full, the rest of its logs waits` : null);
+        if (!isFull) return;
+        await salvage.save(reader.sequence());
+        if (!isGone()) lastMs = clock.now().monotonicMs;
+      };
+      const isGone = (): boolean =>
+        [...missing.values()].every(({ agent }) => options.isUnreachable(agent));
       const look = (): void => {
-        timer = clock.after(LOOK_MS, look);
         if (!hasReadAll || !connection.isConnected()) lastMs = clock.now().monotonicMs;
         const silentMs = clock.now().monotonicMs - lastMs;
-        const isGone = [...missing.values()].every(({ agent }) => options.isUnreachable(agent));
-        if (silentMs > (isGone ? options.goneMs : STUCK_MS)) done(resolve);
+        if (silentMs > (isGone() ? options.goneMs : STUCK_MS)) {
+          done(resolve);
+          return;
+        }
+        salvaging = hasReadAll && connection.isConnected() ? makeRoom() : Promise.resolve();
+        salvaging.then(
+          () => {
+            if (!ended) timer = clock.after(LOOK_MS, look);
+          },
+          (error: unknown) => {
+            // A server that does not answer is asked again; a disk that does not take it is said.
+            if (!(error instanceof MeshError)) fail(error);
+            else if (!ended) timer = clock.after(LOOK_MS, look);
+          },
+        );
       };
       let timer = clock.after(LOOK_MS, look);
       const onAbort = (): void => {
@@ -100,17 +139,18 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
         });
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      let ended = false;
+      finishIfDone();
       function done(settle: () => void): void {
         if (ended) return;
         ended = true;
         timer.cancel();
         signal.removeEventListener('abort', onAbort);
         // The handler that calls this is waited for by close(): settle after it.
-        void reader.close().then(settle);
+        void Promise.allSettled([reader.close(), salvaging]).then(settle);
       }
       if (signal.aborted) onAbort();
     });
+    await salvage.check();
     return await giveUp(options, archive, missing.values());
   } finally {
     await archive.close();

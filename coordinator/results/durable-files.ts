@@ -44,14 +44,14 @@ export async function eachOf<T>(
 }
 
 /** Syncs a folder and every folder below but `except`: the names in them are then on the disk. */
-async function syncFolders(folder: string, except: readonly string[] = []): Promise<void> {
+export async function syncFolders(folder: string, except: readonly string[] = []): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });
   const folders = entries.filter((entry) => entry.isDirectory() && !except.includes(entry.name));
   await eachOf(folders, 4, (entry) => syncFolders(join(folder, entry.name)));
   await syncFolder(folder);
 }
 
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
     await handle.sync();

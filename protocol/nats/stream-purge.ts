@@ -26,16 +26,24 @@ const Answer = z.object({
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** What is left. */
+export type Rest =
+  /** From this sequence on. */
+  | { readonly seq: number }
+  /** The last so many messages. */
+  | { readonly keep: number };
+
 /**
- * Removes every message of a stream on `filter` (wildcards allowed). Resolves with their number.
- * Rejects with MeshError `mesh_unreachable`; repeat then.
+ * Removes every message of a stream on `filter` (wildcards allowed), but for `rest`. Resolves with
+ * their number. Rejects with MeshError `mesh_unreachable`; repeat then.
  */
 export async function purgeSubject(
   connection: MeshConnection,
   stream: string,
   filter: string,
+  rest: Rest | null = null,
 ): Promise<number> {
-  const answer = await ask(connection, `$JS.API.STREAM.PURGE.${stream}`, { filter });
+  const answer = await ask(connection, `$JS.API.STREAM.PURGE.${stream}`, { filter, ...rest });
   return answer.purged ?? 0;
 }
 

@@ -9,6 +9,8 @@ export interface StreamPosition {
   readonly lastSequence: number;
   readonly messages: number;
   readonly bytes: number;
+  /** Bytes it may hold; -1 for no limit. */
+  readonly maxBytes: number;
   /** The server's clock when it answered, ms since 1970. */
   readonly serverMs: number;
 }
@@ -35,6 +37,7 @@ const NOT_FOUND = 404;
 const decoder = new TextDecoder();
 
 const StreamInfo = z.object({
+  config: z.object({ max_bytes: z.number() }),
   state: z.object({
     messages: z.number(),
     bytes: z.number(),
@@ -66,12 +69,13 @@ export async function streamState(
       `stream ${stream} at ${connection.url}: ${description}`,
     );
   }
-  const { state, ts } = StreamInfo.parse(json);
+  const { config, state, ts } = StreamInfo.parse(json);
   return {
     firstSequence: state.first_seq,
     lastSequence: state.last_seq,
     messages: state.messages,
     bytes: state.bytes,
+    maxBytes: config.max_bytes,
     serverMs: ts === undefined ? Date.now() : Date.parse(ts),
   };
 }

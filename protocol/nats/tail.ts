@@ -41,6 +41,13 @@ export interface TailQuery {
   readonly lastPerSubject?: boolean;
 }
 
+export interface ReadLimits {
+  readonly upToSequence?: number;
+  /** Ends with the message that makes so many bytes. */
+  readonly upToBytes?: number;
+  readonly timeoutMs?: number;
+}
+
 export interface TailOptions extends TailQuery {
   readonly onMessage: (message: TailMessage) => void | Promise<void>;
   /** Called once, when all that existed at the start has been handed over. */
@@ -85,10 +92,11 @@ export function tail(connection: MeshConnection, options: TailOptions): Tail {
  */
 export async function readAll(
   connection: MeshConnection,
-  query: TailQuery & { readonly upToSequence?: number; readonly timeoutMs?: number },
+  query: TailQuery & ReadLimits,
   onMessage: (message: TailMessage) => void,
 ): Promise<CaughtUp> {
-  const { upToSequence: upTo = Number.MAX_SAFE_INTEGER, timeoutMs } = query;
+  const { upToSequence: upTo = Number.MAX_SAFE_INTEGER, upToBytes = Infinity, timeoutMs } = query;
+  let bytes = 0;
   let reader: Tail | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -102,8 +110,11 @@ export async function readAll(
         ...query,
         onMessage: (message) => {
           if (done) return;
-          if (message.sequence <= upTo) onMessage(message);
-          else finish({ sequence: upTo, serverMs: message.timeMs });
+          const { sequence, timeMs: serverMs } = message;
+          if (sequence <= upTo) onMessage(message);
+          bytes += message.data.length;
+          if (sequence > upTo) finish({ sequence: upTo, serverMs });
+          else if (bytes >= upToBytes) finish({ sequence, serverMs });
         },
         onCaughtUp: finish,
         onError: reject,
