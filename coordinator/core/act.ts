@@ -99,7 +99,7 @@ export function abandonStart(context: Context, ref: AttemptRef, reason: string):
   if (run === undefined || open === undefined) return;
   run.open.delete(key);
   for (const stop of stopsOf(state, run.id).stops.values()) stop.overtaken.delete(key);
-  vacate(state.scheduler, run.id, open.agent);
+  vacate(state.scheduler, run.id, { agent: open.agent, heldMs: null });
   markDirty(state, neighbours(state.scheduler, open.agent));
   publish(context, {
     subject: subjects.task(ref.run, ref.task),

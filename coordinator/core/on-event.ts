@@ -204,7 +204,8 @@ function onAttemptEvent(
   if (message.name !== 'attempt.exited') return;
   const { vacated, decides } = endAttempt(run, { task: ref.task, n: ref.n, agent }, message.data);
   if (vacated) {
-    vacate(state.scheduler, run.id, agent);
+    const { elapsedMs } = message.data; // 0 for one that never got its slots
+    vacate(state.scheduler, run.id, { agent, heldMs: elapsedMs === 0 ? null : elapsedMs });
     markDirty(state, neighbours(state.scheduler, agent));
     if (run.suite.maxParallel !== null) markDirty(state, 'all');
   }

@@ -9,11 +9,12 @@
  *    first class that could ever fit it; if there is no room for that now, nothing overtakes it.
  * 2. One look at the head of each class decides, so a placement costs O(classes).
  * 3. Capacity, in attempts handed out and not ended: an exclusive one has the host (all agents of
- *    its host id) to itself, with one more queued behind it on the same agent; others get up to
- *    AHEAD times an agent's slots and CPUs. Agents start what fits and queue the rest, so that a
- *    slot never waits for a round trip; slots that are free now are filled on all agents first.
+ *    its host id) to itself, with more queued behind it on the same agent; others take its slots
+ *    and CPUs. Agents start what fits and queue the rest, so that a slot never waits for a round
+ *    trip (ahead-policy.ts says how much); slots that are free now are filled on all agents first.
  */
 import type { Needs } from '#protocol/messages/attempt-spec.ts';
+import { aheadFactor, paceAfter } from './ahead-policy.ts';
 import {
   createRunQueue,
   isEligible,
@@ -22,10 +23,6 @@ import {
   takeOut,
   type RunQueue,
 } from './run-queue.ts';
-
-/** Attempts in flight per free slot: what runs, and what is queued on the agent. */
-export const AHEAD = 3;
-const EXCLUSIVE_AHEAD = 2;
 
 export interface AgentCapacity {
   readonly id: string;
@@ -46,6 +43,8 @@ interface Usage {
   cpus: number;
   attempts: number;
   exclusive: number;
+  /** How long its attempts hold their slots of late; null before the first has ended. */
+  paceMs: number | null;
 }
 
 interface NeedClass {
@@ -134,11 +133,17 @@ export function occupy(state: SchedulerState, run: string, agent: string): void 
   review(scheduled);
 }
 
-/** That attempt has ended. */
-export function vacate(state: SchedulerState, run: string, agent: string): void {
+/** That attempt has ended; `heldMs` says how long it had its slots, null where it never had any. */
+export function vacate(
+  state: SchedulerState,
+  run: string,
+  at: { readonly agent: string; readonly heldMs: number | null },
+): void {
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
-  add(usageOf(state, agent), scheduled.of.needs, -1);
+  const usage = usageOf(state, at.agent);
+  add(usage, scheduled.of.needs, -1);
+  if (at.heldMs !== null) usage.paceMs = paceAfter(usage.paceMs, at.heldMs);
   scheduled.queue.inFlight -= 1;
   review(scheduled);
 }
@@ -215,12 +220,9 @@ function hasRoom(
     if (usage === undefined || usage.attempts === 0) continue;
     if (needs.exclusive || usage.exclusive > 0) return false;
   }
-  if (needs.exclusive) {
-    if (mine.attempts > mine.exclusive) return false;
-    return mine.exclusive < (queued ? EXCLUSIVE_AHEAD : 1);
-  }
+  const factor = queued ? aheadFactor(mine.paceMs) : 1;
+  if (needs.exclusive) return mine.attempts === mine.exclusive && mine.exclusive < factor;
   if (mine.exclusive > 0) return false;
-  const factor = queued ? AHEAD : 1;
   return (
     mine.slots + needs.slots <= agent.slots * factor &&
     mine.cpus + needs.cpus <= agent.cpus * factor
@@ -256,7 +258,7 @@ function loadOf(state: SchedulerState, agent: AgentCapacity): number {
 function usageOf(state: SchedulerState, agent: string): Usage {
   const known = state.usage.get(agent);
   if (known !== undefined) return known;
-  const fresh: Usage = { slots: 0, cpus: 0, attempts: 0, exclusive: 0 };
+  const fresh: Usage = { slots: 0, cpus: 0, attempts: 0, exclusive: 0, paceMs: null };
   state.usage.set(agent, fresh);
   return fresh;
 }

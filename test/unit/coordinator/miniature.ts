@@ -12,6 +12,7 @@ import {
   type PublishEffect,
 } from '#coordinator/core/core-state.ts';
 import { update } from '#coordinator/core/core-reducer.ts';
+import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { AttemptExited } from '#protocol/messages/attempt.ts';
@@ -254,15 +255,15 @@ export class Miniature {
       .filter((one) => one !== agent && one.hostId === agent.hostId)
       .map(inHand);
     const note = (problem: string): void => void this.problems.push(`${effect.id}: ${problem}`);
-    if (mine.exclusive > 2) note('more than one exclusive attempt queued');
+    if (mine.exclusive > FACTOR_MOST) note('too many exclusive attempts queued');
     if (mine.exclusive > 0 && mine.count > mine.exclusive)
       note('others beside an exclusive attempt');
     if (mine.exclusive > 0 && others.some(({ count }) => count > 0))
       note('exclusive on a shared host');
     if (mine.exclusive === 0 && others.some(({ exclusive }) => exclusive > 0))
       note('host is taken');
-    if (mine.exclusive === 0 && mine.slots > 3 * agent.slots)
-      note('more than three times the slots');
+    if (mine.exclusive === 0 && mine.slots > FACTOR_MOST * agent.slots)
+      note('more than an agent is ever handed');
     if (this.commands.some((record) => record?.message.id === effect.id)) note('started again');
     const { run, task } = effect.data.spec;
     const entry = this.core.runs.get(run);

@@ -64,14 +64,42 @@ describe('placement', () => {
     expect(tally(place(state, agents), 'agent')).toEqual({ a: 2, b: 4 });
   });
 
-  it('hands out three times the slots, in listed order, and no more', () => {
+  it('queues one for each slot while the pace is unknown, in listed order, and no more', () => {
     const agents = [agent('a')];
     const state = scheduler(agents);
     add(state, 'r');
-    expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1, 2, 3]);
     expect(place(state, agents)).toEqual([]);
-    vacate(state, 'r', 'a');
-    expect(place(state, agents).map(({ index }) => index)).toEqual([6]);
+    vacate(state, 'r', { agent: 'a', heldMs: null });
+    expect(place(state, agents).map(({ index }) => index)).toEqual([4]);
+  });
+
+  it.each([
+    [1, 18],
+    [20, 12],
+    [60, 6],
+    [500, 4],
+    [3_600_000, 4],
+  ])('with tasks of %i ms has %i in hand on two slots', (heldMs, inHand) => {
+    const agents = [agent('a')];
+    const state = scheduler(agents);
+    add(state, 'r');
+    const placed = place(state, agents).length;
+    vacate(state, 'r', { agent: 'a', heldMs });
+    expect(placed - 1 + place(state, agents).length).toBe(inHand);
+  });
+
+  it('queues less again when the tasks become long', () => {
+    const agents = [agent('a')];
+    const state = scheduler(agents);
+    add(state, 'r');
+    place(state, agents);
+    vacate(state, 'r', { agent: 'a', heldMs: 1 });
+    place(state, agents);
+    for (let ended = 0; ended < 14; ended += 1) vacate(state, 'r', { agent: 'a', heldMs: 1_000 });
+    expect(place(state, agents)).toEqual([]);
+    vacate(state, 'r', { agent: 'a', heldMs: 1_000 });
+    expect(place(state, agents)).toHaveLength(1);
   });
 
   it('gives an exclusive task the host: one running, one queued, on one agent', () => {
@@ -79,7 +107,7 @@ describe('placement', () => {
     const state = scheduler(agents);
     add(state, 'r', { exclusive: true });
     expect(tally(place(state, agents), 'agent')).toEqual({ a: 2, c: 2 });
-    vacate(state, 'r', 'a');
+    vacate(state, 'r', { agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'agent')).toEqual({ a: 1 });
   });
 
@@ -90,9 +118,9 @@ describe('placement', () => {
     add(state, 'alone', { tasks: 1, order: 2, exclusive: true });
     add(state, 'later', { tasks: 1, order: 3 });
     expect(tally(place(state, agents), 'run')).toEqual({ shared: 1 });
-    vacate(state, 'shared', 'a');
+    vacate(state, 'shared', { agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'run')).toEqual({ alone: 1 });
-    vacate(state, 'alone', 'a');
+    vacate(state, 'alone', { agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'run')).toEqual({ later: 1 });
   });
 
@@ -102,7 +130,9 @@ describe('placement', () => {
     add(state, 'second', { tasks: 1, order: 2 });
     add(state, 'first', { tasks: 1, order: 1 });
     add(state, 'urgent', { tasks: 1, order: 3, priority: 1 });
-    expect(place(state, agents).map(({ run }) => run)).toEqual(['urgent', 'first', 'second']);
+    expect(place(state, agents).map(({ run }) => run)).toEqual(['urgent', 'first']);
+    vacate(state, 'urgent', { agent: 'a', heldMs: null });
+    expect(place(state, agents).map(({ run }) => run)).toEqual(['second']);
   });
 
   it('keeps maxParallel, and gives the place to the next run', () => {
@@ -110,8 +140,8 @@ describe('placement', () => {
     const state = scheduler(agents);
     add(state, 'narrow', { order: 1, maxParallel: 2 });
     add(state, 'wide', { order: 2 });
-    expect(tally(place(state, agents), 'run')).toEqual({ narrow: 2, wide: 10 });
-    vacate(state, 'narrow', 'a');
+    expect(tally(place(state, agents), 'run')).toEqual({ narrow: 2, wide: 6 });
+    vacate(state, 'narrow', { agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'run')).toEqual({ narrow: 1 });
   });
 
@@ -131,8 +161,10 @@ describe('placement', () => {
     withdraw(state, 'r', 4);
     enqueue(state, 'r', 1);
     enqueue(state, 'r', 0);
-    for (let at = 0; at < 3; at += 1) vacate(state, 'r', 'a');
-    expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1, 3]);
+    for (let at = 0; at < 2; at += 1) vacate(state, 'r', { agent: 'a', heldMs: null });
+    expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1]);
+    for (let at = 0; at < 2; at += 1) vacate(state, 'r', { agent: 'a', heldMs: null });
+    expect(place(state, agents).map(({ index }) => index)).toEqual([2, 3]);
     expect(waitingTasks(state)).toBe(1);
   });
 
@@ -157,7 +189,7 @@ describe('the cost of a placement', () => {
     const rounds = 5_000;
     const begun = performance.now();
     for (let round = 0; round < rounds; round += 1) {
-      vacate(state, 'r', 'a');
+      vacate(state, 'r', { agent: 'a', heldMs: null });
       place(state, agents);
     }
     return (performance.now() - begun) / rounds;
