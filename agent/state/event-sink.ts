@@ -73,10 +73,7 @@ export class EventSink {
     const { outbox, log } = this.#options;
     const { event } = waiting;
     try {
-      const fsync = event.name === 'attempt.exited';
-      const outcome = await outbox.append(event.subject, (seq) => this.#encode(waiting, seq), {
-        fsync,
-      });
+      const outcome = await outbox.append(event.subject, (seq) => this.#encode(waiting, seq));
       switch (outcome.kind) {
         case 'recorded':
           this.#recorded(event);

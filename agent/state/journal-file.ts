@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import { errnoOf } from '#protocol/messages/errors.ts';
 
 const RESERVE_BYTES = 1024 * 1024;
-const SYNC_WITHIN_MS = 1_000;
+const SYNC_WITHIN_MS = 250;
 
 export interface OpenedJournal {
   readonly journal: JournalFile;

@@ -12,7 +12,6 @@ import type { AppendOutcome, Outbox, OutboxOptions, OutboxStats } from './outbox
 interface Append {
   readonly subject: string;
   readonly encode: (seq: number) => Uint8Array;
-  readonly fsync: boolean;
   readonly resolve: (outcome: AppendOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -79,14 +78,10 @@ export class JournaledOutbox implements Outbox {
     for (const lane of lanes.all()) this.#sender.wake(lane);
   }
 
-  append(
-    subject: string,
-    encode: (seq: number) => Uint8Array,
-    options: { readonly fsync?: boolean } = {},
-  ): Promise<AppendOutcome> {
+  append(subject: string, encode: (seq: number) => Uint8Array): Promise<AppendOutcome> {
     if (this.#ended !== null) return Promise.resolve({ kind: this.#ended });
     return new Promise((resolve, reject) => {
-      this.#appends.push({ subject, encode, fsync: options.fsync === true, resolve, reject });
+      this.#appends.push({ subject, encode, resolve, reject });
       this.#kick();
     });
   }
@@ -124,7 +119,7 @@ export class JournaledOutbox implements Outbox {
   async close(): Promise<void> {
     this.#end('closed');
     await this.#pumping;
-    if (this.#unmarked.size > 0) await this.#writeMarks();
+    if (this.#unmarked.size > 0) this.#writeMarks();
     await this.#journal.close();
   }
 
@@ -174,11 +169,11 @@ export class JournaledOutbox implements Outbox {
 
   async #pump(): Promise<void> {
     while (this.#hasWork()) {
-      if (this.#drops.length > 0) await this.#writeDrops();
+      if (this.#drops.length > 0) this.#writeDrops();
       if (this.#appends.length > 0) await this.#writeBatch();
       if (this.#marksDue) {
         this.#marksDue = false;
-        await this.#writeMarks();
+        this.#writeMarks();
       }
       await this.#compaction.run();
     }
@@ -207,9 +202,7 @@ export class JournaledOutbox implements Outbox {
       offset += length;
       touched.add(lane);
     }
-    const synced = batch.some(({ job }) => job.fsync) && (await this.#sync());
-    for (const { job, seq } of batch)
-      job.resolve({ kind: 'recorded', seq, synced: synced && job.fsync });
+    for (const { job, seq } of batch) job.resolve({ kind: 'recorded', seq });
     for (const lane of touched) this.#sender.wake(lane);
   }
 
@@ -255,25 +248,14 @@ export class JournaledOutbox implements Outbox {
     return this.#journal.append(bytes);
   }
 
-  async #sync(): Promise<boolean> {
-    try {
-      await this.#journal.sync();
-      return true;
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'the journal could not be synced');
-      return false;
-    }
-  }
-
-  async #writeMarks(): Promise<void> {
+  #writeMarks(): void {
     const lanes = [...this.#unmarked].filter((lane) => this.#lanes.get(lane.subject) === lane);
     this.#unmarked.clear();
-    if (lanes.length > 0 && !(await this.#mark(lanes)))
-      for (const lane of lanes) this.#unmarked.add(lane);
+    if (lanes.length > 0 && !this.#mark(lanes)) for (const lane of lanes) this.#unmarked.add(lane);
   }
 
   /** Writes how far lanes are stored. Marks may exceed the limit: they are what makes room. */
-  async #mark(lanes: readonly Lane[]): Promise<boolean> {
+  #mark(lanes: readonly Lane[]): boolean {
     const records = lanes.map((lane) =>
       encodeRecord({
         kind: 'stored',
@@ -282,16 +264,16 @@ export class JournaledOutbox implements Outbox {
         streamSequence: lane.streamSequence,
       }),
     );
-    const outcome = await this.#journal.append(Buffer.concat(records));
+    const outcome = this.#journal.append(Buffer.concat(records));
     if (outcome.kind !== 'written') return false;
     for (const lane of lanes) lane.markSegment = outcome.segment;
     return true;
   }
 
-  async #writeDrops(): Promise<void> {
+  #writeDrops(): void {
     const drops = this.#drops.splice(0);
     const prefixes = drops.flatMap((drop) => drop.prefixes);
-    const outcome = await this.#journal.append(
+    const outcome = this.#journal.append(
       Buffer.concat(prefixes.map((prefix) => encodeRecord({ kind: 'dropped', prefix }))),
     );
     if (outcome.kind === 'written') {

@@ -18,7 +18,7 @@ export interface CompactionOptions {
   readonly maxBytes: number;
   readonly segmentBytes: number;
   /** Writes anew how far lanes are stored; false when there was no room. */
-  readonly mark: (lanes: readonly Lane[]) => Promise<boolean>;
+  readonly mark: (lanes: readonly Lane[]) => boolean;
   readonly log: Log;
 }
 
@@ -84,7 +84,7 @@ export class Compaction {
       else given.set(lane, (given.get(lane) ?? 0) + raw.length);
     });
     if (copies.length > 0) {
-      const outcome = await journal.append(Buffer.concat(copies.map(({ bytes }) => bytes)));
+      const outcome = journal.append(Buffer.concat(copies.map(({ bytes }) => bytes)));
       if (outcome.kind !== 'written') return false;
       this.#move(copies, outcome);
     }
@@ -92,7 +92,7 @@ export class Compaction {
     const marked = [...lanes.all()].filter(
       (lane) => lane.markSegment === segment || given.has(lane),
     );
-    if (marked.length > 0 && !(await mark(marked))) return false;
+    if (marked.length > 0 && !mark(marked)) return false;
     await journal.sync();
     for (const [lane, bytes] of given) {
       if (lanes.get(lane.subject) === lane) lanes.countJournal(lane, -bytes);

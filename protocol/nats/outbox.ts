@@ -2,9 +2,9 @@
  * The agent's outbox: what is appended is on disk, then published in order per subject, and is
  * delivered once in spite of kill -9 of agent and server (I1, I8, I12; design section 3).
  *
- *   append -> [batch per tick] -> journal (page cache; fsync where asked) -> lane -> sender -> stream
- *                                                                            |
- *                              `stored` records, every so often  <-----------+
+ *   append -> [batch per tick] -> journal (page cache) -> lane -> sender -> stream
+ *                                                                          |
+ *                              `stored` records, every so often  <---------+
  *
  * 1. A message gets its number when it is written, so the numbers of a subject have no gap even
  *    where a write failed for want of space; such an append says so and is not recorded.
@@ -36,8 +36,8 @@ export interface OutboxOptions {
 }
 
 export type AppendOutcome =
-  /** In the journal under this number, and will be published. `synced`: on the disk itself. */
-  | { readonly kind: 'recorded'; readonly seq: number; readonly synced: boolean }
+  /** In the journal under this number, and will be published. */
+  | { readonly kind: 'recorded'; readonly seq: number }
   /** Disk or journal full: not recorded, no number used. */
   | { readonly kind: 'no_space'; readonly errno: string }
   | { readonly kind: 'failed'; readonly error: Error }
@@ -59,14 +59,10 @@ export interface OutboxStats {
 export interface Outbox {
   /**
    * Appends one message. `encode` gets the message's number on its subject, from 1, and is called
-   * once, in order of the calls, within a tick or two. `fsync`: resolve only when on the disk.
-   * Resolves when recorded, which is when the caller may act on it; publishing follows by itself.
+   * once, in order of the calls, within a tick or two. Resolves when recorded, which is when the
+   * caller may act on it; publishing follows by itself.
    */
-  append(
-    subject: string,
-    encode: (seq: number) => Uint8Array,
-    options?: { readonly fsync?: boolean },
-  ): Promise<AppendOutcome>;
+  append(subject: string, encode: (seq: number) => Uint8Array): Promise<AppendOutcome>;
   /** Resolves when all appended so far is stored, or tells why it will not be. */
   flush(): Promise<'stored' | 'fenced' | 'closed'>;
   stats(): OutboxStats;

@@ -74,7 +74,7 @@ describe('journal', () => {
   it('keeps every record over segments, in order', async () => {
     const { journal } = await open();
     for (let seq = 1; seq <= 50; seq += 1)
-      expect((await journal.append(message(seq))).kind).toBe('written');
+      expect(journal.append(message(seq)).kind).toBe('written');
     expect(journal.segments().length).toBeGreaterThan(3);
     await journal.close();
     const again = await open();
@@ -86,8 +86,8 @@ describe('journal', () => {
     'cuts a torn end of %i bytes off and goes on after what is good',
     async (keep) => {
       const { journal } = await open(1 << 20);
-      await journal.append(message(1));
-      await journal.append(message(2));
+      journal.append(message(1));
+      journal.append(message(2));
       await journal.close();
       const [file] = await readdir(dir);
       const path = join(dir, file ?? '');
@@ -96,7 +96,7 @@ describe('journal', () => {
       await truncate(path, good + keep);
       const second = await open(1 << 20);
       expect(second.seqs).toEqual([1, 2]);
-      await second.journal.append(message(3));
+      second.journal.append(message(3));
       await second.journal.close();
       const third = await open(1 << 20);
       expect(third.seqs).toEqual([1, 2, 3]);
@@ -106,7 +106,7 @@ describe('journal', () => {
 
   it('does not bring back a record that stood behind a torn one', async () => {
     const { journal } = await open(1 << 20);
-    for (const seq of [1, 2, 3]) await journal.append(message(seq));
+    for (const seq of [1, 2, 3]) journal.append(message(seq));
     await journal.close();
     const [name = ''] = await readdir(dir);
     const bytes = await readFile(join(dir, name));
@@ -115,7 +115,7 @@ describe('journal', () => {
     await writeFile(join(dir, name), bytes);
     const second = await open(1 << 20);
     expect(second.seqs).toEqual([1]);
-    await second.journal.append(message(2));
+    second.journal.append(message(2));
     await second.journal.close();
     const third = await open(1 << 20);
     expect(third.seqs).toEqual([1, 2]);

@@ -95,7 +95,7 @@ describe('stream configs', () => {
       subjects.eventEpoch(),
       subjects.log('a', ref),
       subjects.metrics('a', ref),
-      subjects.file('a', 'f'.repeat(64), 0),
+      subjects.file('a', { run: 'r', sha256: 'f'.repeat(64) }, 0),
     ];
     for (const subject of stored) {
       const takers = configs.filter((config) =>
