@@ -22,7 +22,7 @@ const LOST_MOST = 100;
 export interface KeeperOptions {
   readonly spec: AttemptSpec;
   readonly paths: AttemptPaths;
-  readonly store: Omit<StoreRequest, 'path'>;
+  readonly store: Omit<StoreRequest, 'run' | 'path'>;
   readonly log: Log;
   readonly onStored: (file: StoredFile) => void;
 }
@@ -109,8 +109,8 @@ export class FileKeeper {
 
   /** Resolves with null, or why it could not be stored. Never rejects. */
   async #store(kind: StoredFile['kind'], path: string, file: string): Promise<string | null> {
-    const { store, onStored, log } = this.#options;
-    const reason = await storeFile({ ...store, path: file }).then(
+    const { spec, store, onStored, log } = this.#options;
+    const reason = await storeFile({ ...store, run: spec.run, path: file }).then(
       (result) => {
         if (result.kind === 'given_up') return result.reason;
         onStored(storedFile(kind, path, result));

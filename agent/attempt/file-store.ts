@@ -1,6 +1,7 @@
 /**
- * Stores a file in BM_FILES under its hash, 256 KiB a message. The same chunk stored twice is one:
- * the subject is expected to be empty, and a conflict means that it is there already.
+ * Stores a file in BM_FILES under its run and hash, 256 KiB a message. The same chunk stored twice
+ * is one: the subject is expected to be empty, and a conflict means that it is there already; it
+ * stays, since only the end of the run purges it.
  */
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -42,6 +43,7 @@ export type StoreResult =
 
 export interface StoreRequest {
   readonly agent: string;
+  readonly run: string;
   readonly path: string;
   readonly store: FileStore;
   readonly clock: Clock;
@@ -58,9 +60,10 @@ export async function storeFile(request: StoreRequest): Promise<StoreResult> {
       bytes += chunk.length;
     }
     const sha256 = hash.digest('hex');
+    const { agent, run } = request;
     let chunks = 0;
     for await (const chunk of chunksOf(file)) {
-      const subject = subjects.file(request.agent, sha256, chunks);
+      const subject = subjects.file(agent, { run, sha256 }, chunks);
       const failure = await storeChunk(request, subject, chunk);
       if (failure !== null) return { kind: 'given_up', reason: failure };
       chunks += 1;

@@ -263,45 +263,20 @@ export function actOnTime(context: Context): void {
   }
   for (const run of state.runs.values()) {
     if (run.purging || run.purgeAtMs === null || run.purgeAtMs > now.monotonicMs) continue;
-    if (hasFilesInUse(state, run)) continue;
     run.purging = true;
     context.effects.push({
       kind: 'purge',
       run: run.id,
       agents: [...run.agents],
       stopCommands: stopCommands(stopsOf(state, run.id)),
-      files: ownFiles(state, run),
+      files: filesOf(run),
     });
   }
   dropStrayStops(context);
 }
 
-/**
- * Whether a run that goes on may count a file of this one as its own: what an agent finds stored it
- * does not store again, and says so only when it has all of the file. The purge waits for its end.
- */
-function hasFilesInUse(state: CoreState, run: RunEntry): boolean {
-  if (filesOf(run).size === 0) return false;
-  for (const other of state.runs.values()) {
-    if (other === run || other.ended === 'stored') continue;
-    const { files, checkpoints } = other.suite;
-    if (files.length === 0 && checkpoints.length === 0) continue;
-    for (const agent of other.agents) if (run.agents.has(agent)) return true;
-  }
-  return false;
-}
-
-/** Stored files of the run that no other live run has too: objects are named by their content. */
-function ownFiles(state: CoreState, run: RunEntry): { agent: string; sha256: string }[] {
-  const files = filesOf(run);
-  if (files.size === 0) return [];
-  for (const other of state.runs.values()) {
-    if (other !== run) for (const key of filesOf(other).keys()) files.delete(key);
-  }
-  return [...files.values()];
-}
-
-function filesOf(run: RunEntry): Map<string, { agent: string; sha256: string }> {
+/** Objects that its attempts stored: they are the run's alone. */
+function filesOf(run: RunEntry): { agent: string; sha256: string }[] {
   const files = new Map<string, { agent: string; sha256: string }>();
   for (const task of run.fold.tasks.values()) {
     for (const attempt of task.attempts) {
@@ -310,7 +285,7 @@ function filesOf(run: RunEntry): Map<string, { agent: string; sha256: string }> 
         files.set(`${agent}/${sha256}`, { agent, sha256 });
     }
   }
-  return files;
+  return [...files.values()];
 }
 
 function dropStrayStops(context: Context): void {

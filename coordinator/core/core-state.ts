@@ -85,7 +85,7 @@ export interface PurgeEffect {
   readonly run: string;
   readonly agents: readonly string[];
   readonly stopCommands: readonly string[];
-  /** Objects in BM_FILES that no other live run names. */
+  /** Its objects in BM_FILES. */
   readonly files: readonly { readonly agent: string; readonly sha256: string }[];
 }
 

@@ -285,7 +285,8 @@ function filesIn(fold: RunFold): Iterable<AttemptFile> {
   for (const { task, attempt } of attemptsIn(fold)) {
     for (const file of attempt.files) {
       const { n, agent } = attempt;
-      files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { task: task.id, n, agent, file });
+      const at = { run: fold.run, task: task.id, n, agent };
+      files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { ...at, file });
     }
   }
   return files.values();

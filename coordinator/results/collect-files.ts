@@ -13,6 +13,7 @@ import { STREAMS } from '#protocol/nats/stream-configs.ts';
 import { lastMessage } from '#protocol/nats/stream-read.ts';
 
 export interface AttemptFile {
+  readonly run: string;
   readonly task: string;
   readonly n: number;
   readonly agent: string;
@@ -35,7 +36,8 @@ export async function collectFile(
   stored: AttemptFile,
   signal: AbortSignal,
 ): Promise<MissingFile | null> {
-  const { task, n, agent, file } = stored;
+  const { run, task, n, agent, file } = stored;
+  const object = { run, sha256: file.sha256 };
   const failed = (reason: string): MissingFile => ({ task, n, path: file.path, reason });
   const path = pathIn(join(directory, folderOf(file), task, String(n)), file.path);
   if (path === null) return failed('its path leads out of the folder');
@@ -45,7 +47,7 @@ export async function collectFile(
   let problem: string | null = null;
   try {
     for (let chunk = 0; chunk < file.chunks && problem === null; chunk += 1) {
-      const data = await chunkOf(connection, subjects.file(agent, file.sha256, chunk), signal);
+      const data = await chunkOf(connection, subjects.file(agent, object, chunk), signal);
       if (data === null) problem = `chunk ${chunk} of ${file.chunks} is not stored`;
       else {
         hash.update(data);

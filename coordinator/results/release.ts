@@ -43,7 +43,7 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
   await purgeSubject(connection, STREAMS.commands, filters.startsOf(run));
   await purgeSubject(connection, STREAMS.logs, filters.logsOf(run));
   for (const { agent, sha256 } of job.files) {
-    await purgeSubject(connection, STREAMS.files, filesOf(agent, sha256));
+    await purgeSubject(connection, STREAMS.files, filters.chunksOf(agent, { run, sha256 }));
   }
   for (const command of job.stopCommands) {
     await purgeSubject(connection, STREAMS.events, filters.acksOf(command));
@@ -53,9 +53,4 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
     if (filter !== own) await purgeSubject(connection, STREAMS.events, filter);
   }
   await purgeSubject(connection, STREAMS.events, own);
-}
-
-/** All chunks of one object. */
-function filesOf(agent: string, sha256: string): string {
-  return subjects.file(agent, sha256, 0).replace(/\.0$/, '.*');
 }

@@ -28,7 +28,9 @@ export const subjects = {
   log: (agent: string, ref: AttemptRef) => `${ERA}.log.${agent}.${ref.run}.${ref.task}.${ref.n}`,
   metrics: (agent: string, ref: AttemptRef) =>
     `${ERA}.met.${agent}.${ref.run}.${ref.task}.${ref.n}`,
-  file: (agent: string, sha256: string, chunk: number) => `${ERA}.file.${agent}.${sha256}.${chunk}`,
+  /** Content-addressed within its run, with which it goes: no two runs count on one object. */
+  file: (agent: string, file: { run: string; sha256: string }, chunk: number) =>
+    `${ERA}.file.${agent}.${file.run}_${file.sha256}.${chunk}`,
   heartbeat: (agent: string) => `${ERA}.hb.${agent}`,
   api: (verb: string) => `${ERA}.api.${verb}`,
 } as const;
@@ -54,6 +56,9 @@ export const filters = {
   /** What the fold of the fleet reads. */
   fleet: () => [`${ERA}.evt.agent.*.host`, `${ERA}.evt.fleet.*`],
   logsOf: (run: string, task = '*', n: number | '*' = '*') => `${ERA}.log.*.${run}.${task}.${n}`,
+  /** All chunks of a stored file. */
+  chunksOf: (agent: string, file: { run: string; sha256: string }) =>
+    `${ERA}.file.${agent}.${file.run}_${file.sha256}.*`,
   heartbeats: () => `${ERA}.hb.*`,
 } as const;
 
@@ -69,7 +74,7 @@ export type ParsedSubject =
   | { kind: 'fleet'; agent: string }
   | { kind: 'event_epoch' }
   | { kind: 'log' | 'metrics'; agent: string; ref: AttemptRef }
-  | { kind: 'file'; agent: string; sha256: string; chunk: number }
+  | { kind: 'file'; agent: string; run: string; sha256: string; chunk: number }
   | { kind: 'heartbeat'; agent: string }
   | { kind: 'api'; verb: string };
 
@@ -89,9 +94,10 @@ export function parseSubject(subject: string): ParsedSubject | null {
     case 'met':
       return attemptAt('metrics', rest);
     case 'file': {
-      const [agent, sha256, chunk] = rest;
-      if (agent === undefined || sha256 === undefined || chunk === undefined) return null;
-      return { kind: 'file', agent, sha256, chunk: Number(chunk) };
+      const [agent, object = '', chunk] = rest;
+      const [, run, sha256] = /^(.+)_([0-9a-f]+)$/.exec(object) ?? [];
+      if (agent === undefined || run === undefined || sha256 === undefined) return null;
+      return { kind: 'file', agent, run, sha256, chunk: Number(chunk) };
     }
     case 'hb':
       return rest[0] === undefined ? null : { kind: 'heartbeat', agent: rest[0] };

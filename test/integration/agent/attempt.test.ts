@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
-import { subjects } from '#protocol/messages/subjects.ts';
+import { newRunId } from '#protocol/messages/ids.ts';
+import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
+import { purgeSubject } from '#protocol/nats/stream-purge.ts';
 import { lastMessage } from '#protocol/nats/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import {
@@ -191,6 +193,24 @@ test('metrics come from output and files; a missing required one fails stage col
   expect(bad.data).toMatchObject({ outcome: 'failed', stage: 'collect', class: 'result' });
 });
 
+test('the same content in another run is stored for itself: it stays when the first is purged', async () => {
+  const files = { files: ['*.txt'] };
+  const one = attemptSpec([step('echo same > r.txt')], files);
+  const other = attemptSpec([step('echo same > r.txt')], { ...files, run: newRunId(new Date()) });
+  await run(one);
+  await run(other);
+  const objectOf = ({ run }: AttemptSpec): { run: string; sha256: string } => {
+    const [spec] = [one, other].filter((each) => each.run === run) as [AttemptSpec];
+    const [event] = mesh.of(spec, 'attempt.file_stored');
+    return { run, sha256: event?.data.file.sha256 ?? '' };
+  };
+  expect(objectOf(one).sha256).toBe(objectOf(other).sha256);
+  const chunks = filters.chunksOf(AGENT, objectOf(one));
+  expect(await purgeSubject(mesh.connection, 'BM_FILES', chunks)).toBe(1);
+  const left = subjects.file(AGENT, objectOf(other), 0);
+  expect((await lastMessage(mesh.connection, 'BM_FILES', left)).kind).toBe('found');
+});
+
 test('checkpoints and results are stored by hash; the next attempt begins with the checkpoint', async () => {
   const files = { checkpoints: ['ck/*.bin'], files: ['*.txt'] };
   const write = 'mkdir ck; head -c 600000 /dev/zero > ck/a.bin; echo hi > r.txt; exit 1';
@@ -201,8 +221,8 @@ test('checkpoints and results are stored by hash; the next attempt begins with t
     ['checkpoint', 'ck/a.bin', 3],
     ['result', 'r.txt', 1],
   ]);
-  const sha = stored[1]?.sha256 ?? '';
-  const chunk = await lastMessage(mesh.connection, 'BM_FILES', subjects.file(AGENT, sha, 0));
+  const object = { run: first.run, sha256: stored[1]?.sha256 ?? '' };
+  const chunk = await lastMessage(mesh.connection, 'BM_FILES', subjects.file(AGENT, object, 0));
   expect(chunk.kind === 'found' && Buffer.from(chunk.message.data).toString()).toBe('hi\n');
   const again = attemptSpec([step('test -s ck/a.bin && echo $BENCHMESH_CHECKPOINT')], {
     ...files,

@@ -1,8 +1,9 @@
-/** When an archived run is purged: its files are named by their content, others may count on them. */
+/** When an archived run is purged: with its files, whatever other runs do. */
 import { describe, expect, it } from 'vitest';
 import { actOnTime } from '#coordinator/core/act.ts';
 import { createCore, type Effect } from '#coordinator/core/core-state.ts';
 import { createRun, type RunEntry } from '#coordinator/runs/run-state.ts';
+import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { createAttemptFold } from '#protocol/fold/attempt-fold.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
 
@@ -12,21 +13,17 @@ const file = { kind: 'result', path: 'o', sha256: 'a'.repeat(64), bytes: 1, chun
 interface Case {
   /** Whether the run that is due has stored a file. */
   readonly stored?: boolean;
-  readonly other?: {
-    agent?: string;
-    ended?: RunEntry['ended'];
-    files?: string[];
-    stored?: boolean;
-  };
+  /** A live run on the same agent that stores files. */
+  readonly other?: { stored?: boolean };
 }
 
-function runOf(id: string, input: { agent: string; files: string[]; stored: boolean }): RunEntry {
-  const suite = { ...goldenSuite, files: input.files, checkpoints: [] };
+function runOf(id: string, stored: boolean): RunEntry {
+  const suite = { ...goldenSuite, files: ['o'], checkpoints: [] };
   const run = createRun(id, { ...goldenMessages['run.submitted'], suite }, 7);
-  run.agents.add(input.agent);
-  if (!input.stored) return run;
+  run.agents.add('a1');
+  if (!stored) return run;
   const accepted = { host: 'box', address: '127.0.0.1', elapsedMs: 0, timeMs: 0 };
-  const attempt = createAttemptFold(1, input.agent, accepted);
+  const attempt = createAttemptFold(1, 'a1', accepted);
   attempt.files.push(file);
   const plan = run.listed[0];
   if (plan === undefined) throw new Error('the golden suite has no task');
@@ -37,16 +34,11 @@ function runOf(id: string, input: { agent: string; files: string[]; stored: bool
 function purges({ stored = true, other }: Case): Extract<Effect, { kind: 'purge' }>[] {
   const state = createCore({ epoch: 1, sequence: 1 });
   state.acting = true;
-  const due = runOf(OLD, { agent: 'a1', files: ['o'], stored });
+  const due = runOf(OLD, stored);
   due.ended = 'stored';
   due.purgeAtMs = 10;
   state.runs.set(OLD, due);
-  if (other !== undefined) {
-    const { agent = 'a1', ended = 'no', files = ['o'] } = other;
-    const run = runOf(OTHER, { agent, files, stored: other.stored ?? false });
-    run.ended = ended;
-    state.runs.set(OTHER, run);
-  }
+  if (other !== undefined) state.runs.set(OTHER, runOf(OTHER, other.stored ?? false));
   const effects: Effect[] = [];
   const context = { state, now: { wallMs: 0, monotonicMs: 20 }, effects };
   actOnTime(context);
@@ -58,14 +50,21 @@ const mine = { agent: 'a1', sha256: file.sha256 };
 describe('the purge of a run', () => {
   it.each<[string, Case, readonly (readonly (typeof mine)[])[]]>([
     ['alone: with its files', {}, [[mine]]],
-    ['waits for a live run on the same agent', { other: {} }, []],
-    ['waits until the end of that is stored', { other: { ended: 'asked' } }, []],
-    ['goes on when that has ended', { other: { ended: 'stored' } }, [[mine]]],
-    ['leaves what that has stored too', { other: { ended: 'stored', stored: true } }, [[]]],
-    ['a live run elsewhere is no reason', { other: { agent: 'a2' } }, [[mine]]],
-    ['nor one that stores no files', { other: { files: [] } }, [[mine]]],
-    ['nor any, where there are no files', { stored: false, other: {} }, [[]]],
+    ['beside a live run on the same agent that stores files', { other: {} }, [[mine]]],
+    ['beside one that has stored the same', { other: { stored: true } }, [[mine]]],
+    ['without files', { stored: false, other: {} }, [[]]],
   ])('%s', (_name, input, files) => {
     expect(purges(input).map((effect) => effect.files)).toEqual(files);
+  });
+});
+
+describe('a stored file', () => {
+  it('is under its run, so that no other run counts on it', () => {
+    const subject = subjects.file('a1', { run: OLD, sha256: file.sha256 }, 3);
+    const found = { kind: 'file', agent: 'a1', run: OLD, sha256: file.sha256, chunk: 3 };
+    expect(parseSubject(subject)).toEqual(found);
+    expect(subjects.file('a1', { run: OTHER, sha256: file.sha256 }, 3)).not.toBe(subject);
+    const chunks = filters.chunksOf('a1', { run: OLD, sha256: file.sha256 });
+    expect(subject.startsWith(chunks.slice(0, -1))).toBe(true);
   });
 });
