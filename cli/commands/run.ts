@@ -58,7 +58,7 @@ export function build(command: Command): void {
 Without --server, BENCHMESH_SERVER or a local mesh that is up, starts one, which ends by itself
 after a minute without work. Ctrl-C stops the run and waits for the proof; a second Ctrl-C leaves
 the run to the mesh. Ends with 0 when every task passed, 3 when one failed, 1 when somebody
-stopped the run.`,
+stopped the run or its directory could not be made (a full disk).`,
   );
   withExamples(command, [
     'benchmesh run examples/openssl-speed.yaml',
@@ -123,7 +123,7 @@ async function toEnd(mesh: OpenMesh, run: string, flags: RunFlags): Promise<void
     process.exitCode = EXIT.interrupted;
     return;
   }
-  const { fold, directory } = end;
+  const { fold, directory, notice } = end;
   if (flags.json === true) {
     const tasks = taskViews(fold);
     const results = resultRows(tasks, { partial: false });
@@ -137,7 +137,7 @@ async function toEnd(mesh: OpenMesh, run: string, flags: RunFlags): Promise<void
     printEnd(fold, directory);
   }
   if (end.kind === 'interrupted') process.exitCode = EXIT.interrupted;
-  else exitWith(exitOfRun(fold));
+  else exitWith(exitOfRun(fold, notice));
 }
 
 /** `key=value` each. Pure. */

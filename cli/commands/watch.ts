@@ -46,7 +46,7 @@ async function watch(found: FoundRun, json: boolean): Promise<void> {
     interrupted.abort();
   });
   const display = json ? new JsonDisplay() : startProgress();
-  const { fold, directory } = await followToEnd(found.mesh.connection, {
+  const { fold, directory, notice } = await followToEnd(found.mesh.connection, {
     run: found.run,
     resultsDir: found.resultsDir,
     signal: interrupted.signal,
@@ -62,7 +62,7 @@ async function watch(found: FoundRun, json: boolean): Promise<void> {
   }
   if (json) printView(fold);
   else printEnd(fold, directory);
-  exitWith(exitOfRun(fold));
+  exitWith(exitOfRun(fold, notice));
 }
 
 /** A line for what has changed, at most so often; a change of the run's state always. */

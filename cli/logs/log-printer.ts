@@ -59,7 +59,7 @@ export class LogPrinter {
   async print(item: LogItem): Promise<void> {
     if (item.kind === 'gap') {
       this.#output.note(
-        `gap: bytes ${item.from} to ${item.to} of ${attemptKey(item.ref)} are not there (dropped at a limit)`,
+        `gap: bytes ${item.from} to ${item.to} of ${attemptKey(item.ref)} are not there (dropped at the log limit, or by a full disk)`,
       );
       return;
     }

@@ -38,7 +38,7 @@ import {
 import { debugLog } from '../debug-log.ts';
 import { guarded } from '#protocol/nats/server-files.ts';
 import { programFile } from './programs.ts';
-import { spawnPart, type SpawnedPart } from './spawn-part.ts';
+import { spawnPart, type PartCommand, type SpawnedPart } from './spawn-part.ts';
 
 export interface StartOptions {
   readonly home: string;
@@ -144,10 +144,10 @@ class Starter {
       await ensureStreams(connection, { totalBytes: server.maxStoreBytes });
       const coordinator = await this.#coordinator(mesh);
       mesh = { ...mesh, coordinator: coordinator.part };
-      await writeMeshFile(home, mesh);
+      await guarded(home, () => writeMeshFile(home, mesh));
       const agent = await this.#agent(mesh);
       mesh = { ...mesh, agent: agent.part };
-      await writeMeshFile(home, mesh);
+      await guarded(home, () => writeMeshFile(home, mesh));
       await this.#ready(coordinator.spawned, () => leads(connection));
       await this.#ready(agent.spawned, (pid) => isRegistered(connection, pid));
       return { mesh, started: this.#started };
@@ -183,7 +183,7 @@ class Starter {
     const about = { id: LOCAL_COORDINATOR, resultsDir, logFile };
     const found = findByCommandLine('coordinator.js', `--home ${home} `);
     if (found !== null) return { part: { ...found, ...about }, spawned: null };
-    const spawned = await spawnPart({
+    const spawned = await spawn(home, {
       name: 'coordinator',
       script: programFile('coordinator'),
       args: [
@@ -214,7 +214,7 @@ class Starter {
     const about = { id: LOCAL_AGENT, stateDir: paths.agentState, logFile, slots, rung };
     const found = findByCommandLine('agent.js', `--state ${paths.agentState} `);
     if (found !== null) return { part: { ...found, ...about }, spawned: null };
-    const spawned = await spawnPart({
+    const spawned = await spawn(home, {
       name: 'agent',
       script: programFile('agent'),
       args: [
@@ -250,6 +250,11 @@ class Starter {
       await pause(20);
     }
   }
+}
+
+/** On a full disk not even its output can be opened. */
+function spawn(home: string, command: PartCommand): Promise<SpawnedPart> {
+  return guarded(home, () => spawnPart(command));
 }
 
 async function leads(connection: MeshConnection): Promise<boolean> {

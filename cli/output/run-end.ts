@@ -8,9 +8,13 @@ import { countsText, failureLines, stateText } from './run-text.ts';
 import { paintState } from './style.ts';
 import { terminal } from './terminal.ts';
 
-/** 3 where a benchmark failed, 1 for a run that somebody stopped. */
-export function exitOfRun(fold: Pick<RunFold, 'state' | 'outcome'>): ExitStatus {
+/** 3 where a benchmark failed, 1 for a run that somebody stopped, or that could not be archived. */
+export function exitOfRun(
+  fold: Pick<RunFold, 'state' | 'outcome'>,
+  notice: string | null = null,
+): ExitStatus {
   if (fold.outcome === 'failed') return EXIT.benchmarkFailed;
+  if (notice !== null) return EXIT.failed;
   return fold.outcome === 'passed' ? EXIT.ok : EXIT.failed;
 }
 

@@ -3,11 +3,15 @@
  * there, where results lie on another host).
  *
  * The log of a run is purged once its directory is there. A reader that was away meanwhile would
- * wait for ever, so the directory is looked for as well.
+ * wait for ever, so the directory is looked for as well. Where it does not come, the coordinator is
+ * asked why, and that is said once (a full disk).
  */
+import { InfoReply } from '#protocol/messages/api.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { call } from '#protocol/nats/rpc.ts';
+import { terminal } from '../output/terminal.ts';
 import { archivedDirectory, readArchivedRun } from './archive.ts';
 import { followRun } from './live-run.ts';
 
@@ -23,11 +27,16 @@ export interface Followed {
   /** Of the directory where there is one. */
   readonly fold: RunFold;
   readonly directory: string | null;
+  /** Why there is no directory, if the coordinator knows; has been said. */
+  readonly notice: string | null;
 }
 
 const LOOK_MS = 500;
 /** How long after `run.ended` a directory is waited for: nobody may lead. */
 const ARCHIVE_MS = 60_000;
+/** How long after `run.ended` the coordinator is asked, and how long its reason may stand. */
+const ASK_MS = 3_000;
+const NOTICE_MS = 15_000;
 
 export async function followToEnd(
   connection: MeshConnection,
@@ -48,17 +57,47 @@ export async function followToEnd(
       if (changed.archived !== null) finish();
     },
   });
+  let notice: string | null = null;
+  let noticedAt = 0;
   const look = async (): Promise<void> => {
-    const waited = endedAt === null ? 0 : performance.now() - endedAt;
-    if (waited > ARCHIVE_MS || (await archivedDirectory(resultsDir, run)) !== null) finish();
+    if ((await archivedDirectory(resultsDir, run)) !== null) {
+      finish();
+      return;
+    }
+    if (endedAt === null) return;
+    const waited = performance.now() - endedAt;
+    if (waited > ARCHIVE_MS || (notice !== null && performance.now() - noticedAt > NOTICE_MS))
+      finish();
+    if (waited < ASK_MS) return;
+    const before = notice;
+    notice = await noticeOf(connection, run);
+    if (notice === null || before !== null) return;
+    noticedAt = performance.now();
+    terminal.note(notice);
   };
-  const timer = setInterval(() => void look(), LOOK_MS);
+  let looking: Promise<void> | null = null;
+  const timer = setInterval(() => {
+    looking ??= look().finally(() => {
+      looking = null;
+    });
+  }, LOOK_MS);
   signal?.addEventListener('abort', finish);
   if (signal?.aborted === true) finish();
   await finished;
   clearInterval(timer);
   await follow.close();
   const directory = await archivedDirectory(resultsDir, run);
-  if (directory === null) return { fold, directory: fold.archived };
-  return { fold: await readArchivedRun(directory, run), directory };
+  if (directory === null)
+    return { fold, directory: fold.archived, notice: fold.archived === null ? notice : null };
+  return { fold: await readArchivedRun(directory, run), directory, notice: null };
+}
+
+/** What keeps the coordinator from archiving the run; null where nothing does, or none leads. */
+async function noticeOf(connection: MeshConnection, run: string): Promise<string | null> {
+  try {
+    const { notices = [] } = InfoReply.parse(await call(connection, 'info', {}, 1_000));
+    return notices.find((line) => line.includes(run)) ?? null;
+  } catch {
+    return null; // asked again at the next look
+  }
 }

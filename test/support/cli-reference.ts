@@ -68,7 +68,7 @@ export function exitReference(): string {
   const meanings: Readonly<Record<keyof typeof EXIT, string>> = {
     ok: 'done',
     failed:
-      'failed; `doctor`, `audit`: something is wrong; `run`, `watch`: the run was stopped by somebody',
+      'failed; `doctor`, `audit`: something is wrong; `run`, `watch`: the run was stopped by somebody, or could not be archived',
     usage: 'the command line or a file named on it is wrong',
     benchmarkFailed: 'a benchmark failed',
     notPermitted: 'not permitted',

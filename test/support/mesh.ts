@@ -45,9 +45,12 @@ export class TestMesh {
     this.#env = env;
   }
 
-  /** A home folder and nothing running in it yet. */
-  static async create(env: Readonly<Record<string, string | undefined>> = {}): Promise<TestMesh> {
-    return new TestMesh(await mkdtemp(join(tmpdir(), 'benchmesh-test-')), env);
+  /** A home folder in `parent` and nothing running in it yet. */
+  static async create(
+    env: Readonly<Record<string, string | undefined>> = {},
+    parent = tmpdir(),
+  ): Promise<TestMesh> {
+    return new TestMesh(await mkdtemp(join(parent, 'benchmesh-test-')), env);
   }
 
   /** `up --detach`, and its slots. */

@@ -152,6 +152,11 @@ describe('its end', () => {
     expect(exitOfRun({ state: 'ended', outcome })).toBe(exit);
   });
 
+  it('a run that passed and could not be archived is a failure, one that failed stays one', () => {
+    expect(exitOfRun({ state: 'ended', outcome: 'passed' }, 'the disk is full')).toBe(1);
+    expect(exitOfRun({ state: 'ended', outcome: 'failed' }, 'the disk is full')).toBe(3);
+  });
+
   it('results: median and spread with unit and direction, one row per cell', () => {
     const { tasks } = fresh();
     const [task] = tasks;
