@@ -1,5 +1,5 @@
 /**
- * The folder of an attempt, made when its first step begins, in few calls: four folders and a file.
+ * The folder of an attempt, made when its first step begins, in few calls: three folders and a file.
  * Synchronous, since an asynchronous call costs several times what it does here.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -12,12 +12,11 @@ import type { AttemptPaths } from '../state/state-folder.ts';
 
 /** Makes the folder and writes its spec. Throws system errors. */
 export function makeAttemptFolder(paths: AttemptPaths, spec: AttemptSpec): void {
-  const taskDir = dirname(paths.dir);
+  const runDir = dirname(paths.dir);
   // Looked for first: a call that fails costs more than the two that make the folder.
-  if (!existsSync(taskDir)) mkdirSync(taskDir, { recursive: true });
+  if (!existsSync(runDir)) mkdirSync(runDir, { recursive: true });
   makeFolder(paths.dir);
   makeFolder(paths.work);
-  makeFolder(paths.steps);
   writeFileSync(paths.spec, JSON.stringify(spec));
 }
 

@@ -8,7 +8,6 @@
  *
  * What is not used is never made: no output, no shipper. It lives until its log is stored.
  */
-import { dirname } from 'node:path';
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
@@ -17,7 +16,12 @@ import type { Log } from '#protocol/runtime/log.ts';
 import { LogShipper } from '../logs/log-shipper.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import type { StoredAttempt } from '../state/ledger-entries.ts';
-import { attemptPaths, type AttemptPaths } from '../state/state-folder.ts';
+import {
+  attemptPaths,
+  earlierCheckpoints,
+  stepDir,
+  type AttemptPaths,
+} from '../state/state-folder.ts';
 import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import { updateAttempt } from './attempt-reducer.ts';
@@ -64,7 +68,7 @@ export class Attempt {
     this.#survivors = new SurvivorWatch({
       deps,
       log: this.#log,
-      stepsDir: this.#paths.steps,
+      attemptDir: this.#paths.dir,
       onGone: (step) => {
         this.post({ kind: 'step_gone', step });
       },
@@ -203,8 +207,7 @@ export class Attempt {
 
   async #placeCheckpoint(): Promise<void> {
     try {
-      const { n } = this.state().spec;
-      this.#checkpoint = await placeCheckpoint(dirname(this.#paths.dir), n, this.#paths.work);
+      this.#checkpoint = await placeCheckpoint(this.#deps.stateDir, this.state().spec);
     } catch (error) {
       this.#log.warn({ err: error }, 'the earlier checkpoint could not be put in place');
     }
@@ -298,7 +301,7 @@ export class Attempt {
   }
 
   #stepDir(step: StepSpec): string {
-    return `${this.#paths.steps}/${step.id}`;
+    return stepDir(this.#paths.dir, step.id);
   }
 
   #follow(step: StepSpec): void {

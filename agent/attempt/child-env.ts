@@ -66,5 +66,5 @@ function axisName(axis: string): string {
 
 /** Of the step, not of the attempt: a teardown must not find the stop of the run step. */
 export function stopFileOf(paths: AttemptPaths, step: StepSpec): string {
-  return `${paths.steps}/${step.id}.stop`;
+  return `${paths.dir}/stop.${step.id}`;
 }

@@ -5,13 +5,14 @@
  * the copy is what is stored and what the task's next attempt on this host begins with: a file that
  * is being written is never taken for one (design section 6).
  */
-import { copyFile, mkdir, readdir, stat } from 'node:fs/promises';
+import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { LostFile, StoredFile } from '#protocol/messages/attempt.ts';
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { Log } from '#protocol/runtime/log.ts';
-import type { AttemptPaths } from '../state/state-folder.ts';
+import { attemptPaths, type AttemptPaths } from '../state/state-folder.ts';
 import { storedFile, storeFile, type StoreRequest } from './file-store.ts';
 import { matchFiles } from './globs.ts';
 
@@ -131,20 +132,17 @@ function bounded(lost: LostFile[]): LostFile[] {
 
 /**
  * Copies the checkpoints of the newest earlier attempt of the task into this one's work folder.
- * Resolves with the path of the latest of them, or null. `taskDir` holds the attempts by number.
+ * Resolves with the path of the latest of them, or null.
  */
-export async function placeCheckpoint(
-  taskDir: string,
-  n: number,
-  workDir: string,
-): Promise<string | null> {
-  for (const earlier of await earlierAttempts(taskDir, n)) {
-    const dir = join(taskDir, String(earlier), 'checkpoint');
+export async function placeCheckpoint(stateDir: string, ref: AttemptRef): Promise<string | null> {
+  const { work } = attemptPaths(stateDir, ref);
+  for (let n = ref.n - 1; n >= 1; n -= 1) {
+    const dir = attemptPaths(stateDir, { ...ref, n }).checkpoint;
     const files = await checkpointsIn(dir);
     if (files.length === 0) continue;
     let latest: { readonly path: string; readonly atMs: number } | null = null;
     for (const path of files) {
-      const target = join(workDir, path);
+      const target = join(work, path);
       await mkdir(dirname(target), { recursive: true });
       await copyFile(join(dir, path), target);
       const { mtimeMs } = await stat(join(dir, path));
@@ -153,14 +151,6 @@ export async function placeCheckpoint(
     return latest?.path ?? null;
   }
   return null;
-}
-
-async function earlierAttempts(taskDir: string, n: number): Promise<number[]> {
-  const names = await readdir(taskDir);
-  return names
-    .map(Number)
-    .filter((number) => number >= 1 && number < n)
-    .sort((a, b) => b - a);
 }
 
 async function checkpointsIn(dir: string): Promise<string[]> {

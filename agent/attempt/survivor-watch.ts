@@ -4,6 +4,7 @@
  */
 import type { Log } from '#protocol/runtime/log.ts';
 import type { StepHandle, StepOutcome } from '../process/types.ts';
+import { stepDir } from '../state/state-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 
 /** How often survivors that nobody reports on are looked for. */
@@ -12,7 +13,7 @@ const LOOK_MS = 5_000;
 export interface SurvivorOptions {
   readonly deps: Pick<AttemptDeps, 'supervisor' | 'clock' | 'onBug'>;
   readonly log: Log;
-  readonly stepsDir: string;
+  readonly attemptDir: string;
   /** No survivor of the step is left. */
   readonly onGone: (step: string) => void;
 }
@@ -59,7 +60,7 @@ export class SurvivorWatch {
   }
 
   async #look(step: string): Promise<void> {
-    const { deps, stepsDir } = this.#options;
+    const { deps, attemptDir } = this.#options;
     const onGone = (outcome: StepOutcome): void => {
       this.onGone(step, outcome);
     };
@@ -67,7 +68,7 @@ export class SurvivorWatch {
       const { survivors, proof } = outcome.gone;
       if (survivors.length === 0 || proof === 'scan') onGone(outcome);
     };
-    const found = await deps.supervisor.adopt(`${stepsDir}/${step}`, { onEnd, onGone });
+    const found = await deps.supervisor.adopt(stepDir(attemptDir, step), { onEnd, onGone });
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();
     } else if (found.kind === 'alive') this.#handles.set(step, found.handle);

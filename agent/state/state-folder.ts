@@ -4,7 +4,8 @@
  *   <state>/agent.json      id, instance (the identity of this folder), incarnation (starts so far)
  *   <state>/lock.<n>        held by the agent process that lives
  *   <state>/journal/        ledger.<n> (this agent's), outbox (protocol/nats)
- *   <state>/attempts/<run>/<task>/<n>/{spec.json, work/, steps/<step>/, report}
+ *   <state>/attempts/<run>/<task>.<n>/{spec.json, work/, step.<step>/, report}: few folders deep, since
+ *     making one is the dearest call of a short attempt
  *   <state>/agent.log
  *
  * Only the holder of the lock writes here; it is free again as soon as its holder is dead.
@@ -112,7 +113,6 @@ export interface AttemptPaths {
   readonly dir: string;
   readonly spec: string;
   readonly work: string;
-  readonly steps: string;
   readonly report: string;
   /** Where the latest checkpoint of the task's earlier attempt is put. */
   readonly checkpoint: string;
@@ -123,13 +123,17 @@ export function runDir(stateDir: string, run: string): string {
 }
 
 export function attemptPaths(stateDir: string, ref: AttemptRef): AttemptPaths {
-  const dir = `${stateDir}/attempts/${ref.run}/${ref.task}/${ref.n}`;
+  const dir = `${stateDir}/attempts/${ref.run}/${ref.task}.${ref.n}`;
   return {
     dir,
     spec: `${dir}/spec.json`,
     work: `${dir}/work`,
-    steps: `${dir}/steps`,
     report: `${dir}/report`,
     checkpoint: `${dir}/checkpoint`,
   };
+}
+
+/** What the supervisor keeps of a step: record, log, index. */
+export function stepDir(attemptDir: string, step: string): string {
+  return `${attemptDir}/step.${step}`;
 }

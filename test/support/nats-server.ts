@@ -10,7 +10,12 @@ import { silentLog, type Log } from '#protocol/runtime/log.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
 import { startServer, stopServer, type RunningServer } from '#protocol/nats/embedded-server.ts';
-import { identityOf, isAlive, pidsByCommandLine } from '#protocol/nats/process-identity.ts';
+import {
+  identityOf,
+  isAlive,
+  commandLineOf,
+  pidsByCommandLine,
+} from '#protocol/nats/process-identity.ts';
 import { ensureStreams } from '#protocol/nats/streams.ts';
 import { until } from './until.ts';
 
@@ -72,10 +77,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const close = async (): Promise<void> => {
     await Promise.all(connections.map((connection) => connection.close()));
     await stopServer(home);
-    const left = pidsByCommandLine(home);
+    const left = pidsByCommandLine(home).map((pid) => `${pid} ${commandLineOf(pid)}`);
     await rm(home, { recursive: true, force: true });
     endGuard();
-    if (left.length > 0) throw new Error(`processes left of ${home}: ${left.join(', ')}`);
+    if (left.length > 0) throw new Error(`processes left of ${home}: ${left.join('; ')}`);
   };
 
   if (options.streams !== false) {

@@ -70,7 +70,7 @@ test('20 MB of random bytes on both streams arrive byte for byte', async () => {
   expect(exited.data).toMatchObject({ outcome: 'passed', logBytes: 20_000_000, logGaps: [] });
   await until(async () => (await mesh.log(spec)).both.length === 20_000_000, 'the whole log');
   const log = await mesh.log(spec);
-  const work = join(mesh.state, 'attempts', spec.run, spec.task, '1', 'work');
+  const work = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'work');
   const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
   expect(log.gaps).toBe(0);
   expect(sha(log.stdout)).toBe(sha(await readFile(join(work, 'a'))));
@@ -128,7 +128,7 @@ test('the environment says what the attempt is and nothing of the mesh', async (
   });
   await run(spec);
   const lines = (await mesh.log(spec)).stdout.toString().split('\n');
-  const dir = join(mesh.state, 'attempts', spec.run, spec.task, '1');
+  const dir = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`);
   expect(lines).toEqual(
     expect.arrayContaining([
       `BENCHMESH_RUN=${RUN}`,
@@ -230,7 +230,7 @@ test('checkpoints and results are stored by hash; the next attempt begins with t
     n: 2,
   });
   await run(again);
-  expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\/2\/work\/ck\/a\.bin$/);
+  expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\.2\/work\/ck\/a\.bin$/);
 });
 
 test('queued attempts start by priority, then arrival, on the slots there are', async () => {

@@ -45,7 +45,7 @@ test('a stop of a run ends what runs and what waits, and names both', async () =
     await until(async () => (await mesh.log(spec)).both.length > 0, 'ready');
   const pids = await Promise.all(
     running.map(async (spec) => {
-      const file = join(mesh.state, 'attempts', spec.run, spec.task, '1', 'work', 'pid');
+      const file = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'work', 'pid');
       return identityOf(Number(await readFile(file, 'utf8')));
     }),
   );
@@ -97,7 +97,7 @@ test('a start overtaken by the stop never runs; one that knows the stop does', a
   await mesh.startAttempt(resumed, { afterStop: stop.sequence });
   expect((await mesh.exited(overtaken)).data).toMatchObject({ outcome: 'stopped', steps: [] });
   expect((await mesh.exited(resumed)).data.outcome).toBe('passed');
-  expect(existsSync(join(mesh.state, 'attempts', RUN, overtaken.task))).toBe(false);
+  expect(existsSync(join(mesh.state, 'attempts', RUN, `${overtaken.task}.1`))).toBe(false);
 });
 
 test('after a restart the agent still knows the stop', async () => {
