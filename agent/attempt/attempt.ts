@@ -16,12 +16,7 @@ import type { Log } from '#protocol/runtime/log.ts';
 import { LogShipper } from '../logs/log-shipper.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import type { StoredAttempt } from '../state/ledger-entries.ts';
-import {
-  attemptPaths,
-  earlierCheckpoints,
-  stepDir,
-  type AttemptPaths,
-} from '../state/state-folder.ts';
+import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import { updateAttempt } from './attempt-reducer.ts';
