@@ -32,10 +32,12 @@ import {
   type PublishEffect,
 } from './core/core-state.ts';
 import { update } from './core/core-reducer.ts';
+import { isLive } from './core/sweep.ts';
 import { Intake } from './intake.ts';
 import { isArchived } from './results/archive.ts';
 import { createArchivist, type Archivist } from './results/archivist.ts';
 import { releaseRun } from './results/release.ts';
+import { createSweeper } from './results/sweep.ts';
 
 const TICK_MS = 1_000;
 const RETRY_MS = 1_000;
@@ -83,6 +85,8 @@ class LeaderTerm implements Term {
   readonly #publisher: FencedPublisher;
   readonly #actor: Actor<CoreState, CoreMessage>;
   readonly #archivist: Archivist;
+  readonly #sweep: ReturnType<typeof createSweeper>;
+  #sweeping: Promise<void> = Promise.resolve();
   readonly #abort = new AbortController();
   readonly #intake: Intake;
   #outgoing: PublishEffect[] = [];
@@ -128,6 +132,11 @@ class LeaderTerm implements Term {
         },
       },
     );
+    this.#sweep = createSweeper({
+      ...options,
+      waitMs: (options.timing ?? CORE_TIMING).purgeAfterMs,
+      isLive: (run) => isLive(this.#actor.state(), run),
+    });
     this.#intake = new Intake({
       connection,
       instance: claim.instance,
@@ -228,6 +237,11 @@ class LeaderTerm implements Term {
           );
           this.#actor.post({ kind: 'purged', run: effect.run });
         });
+        return;
+      case 'sweep':
+        this.#sweeping = this.#sweeping.then(() =>
+          this.#untilDone('sweep', () => this.#sweep(effect)),
+        );
         return;
       case 'delete_stop':
         void this.#untilDone(`removal of stop ${effect.sequence}`, () =>

@@ -29,6 +29,7 @@ import {
   type StopEntry,
 } from '../stop/stop-reducer.ts';
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
+import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
 /** Starts live below 7 days; then they are as if never given. */
 const START_TTL_SECONDS = 6 * 24 * 3_600;
@@ -273,6 +274,7 @@ export function actOnTime(context: Context): void {
     });
   }
   dropStrayStops(context);
+  sweepWhenDue(context);
 }
 
 /** Objects that its attempts stored: they are the run's alone. */
@@ -308,6 +310,7 @@ function dropStrayStops(context: Context): void {
 export function resume(context: Context): void {
   const { state } = context;
   state.acting = true;
+  beginSweeps(context);
   for (const run of state.runs.values()) {
     for (const stop of stopsOf(state, run.id).stops.values()) {
       announceStop(context, run, stop);

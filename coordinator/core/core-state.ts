@@ -18,6 +18,7 @@ import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-red
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-reducer.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
+import { createLate, type LateState, type SweepEffect } from './sweep.ts';
 
 export type CoreMessage =
   /** Stored in BM_EVENTS. */
@@ -93,6 +94,7 @@ export type Effect =
   | PublishEffect
   | ArchiveEffect
   | PurgeEffect
+  | SweepEffect
   | { readonly kind: 'reply'; readonly token: number; readonly reply: SubmitAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
   /** The stop with this sequence in BM_COMMANDS is closed. */
@@ -126,6 +128,8 @@ export interface CoreTiming {
   readonly agentLeaseMs: number;
   /** A log of an unreachable agent is given up after this long without a byte. */
   readonly logGoneMs: number;
+  /** Between sweeps for what comes after the end. */
+  readonly sweepEveryMs: number;
 }
 
 export const CORE_TIMING: CoreTiming = {
@@ -133,6 +137,7 @@ export const CORE_TIMING: CoreTiming = {
   strayAfterMs: 10_000,
   agentLeaseMs: AGENT_LEASE_MS,
   logGoneMs: 30_000,
+  sweepEveryMs: 600_000,
 };
 
 export interface CoreState {
@@ -153,6 +158,7 @@ export interface CoreState {
   /** Submissions on their way: tokens to answer, the first of them made the run. */
   readonly submitting: Map<string, number[]>;
   strayStops: StrayStop[];
+  readonly late: LateState;
   /** Agents that may have room; `all` when tasks have come. */
   dirty: Set<string> | 'all';
   lastTickMs: number;
@@ -175,6 +181,7 @@ export function createCore(
     fleet: createFleet(),
     submitting: new Map(),
     strayStops: [],
+    late: createLate(),
     dirty: new Set(),
     lastTickMs: 0,
   };

@@ -7,6 +7,7 @@ import {
   onAgentStarted,
   onAgentStopping,
   onHeard,
+  onHostSaid,
   onObserved,
   onStored,
 } from '../fleet/fleet-reducer.ts';
@@ -26,6 +27,7 @@ import { closeStops, endWaiting, finishRun, schedulePurge, settleTask, stopsOf }
 import { log, markDirty, type Context } from './core-state.ts';
 import { applyStop } from './on-command.ts';
 import { answerSubmit } from './on-submit.ts';
+import { noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
 
 export function onEvent(context: Context, record: EventRecord): void {
   const subject = parseSubject(record.subject);
@@ -45,6 +47,7 @@ export function onEvent(context: Context, record: EventRecord): void {
     case 'attempt': {
       onStored(context.state.fleet, subject.agent, record.timeMs);
       const run = context.state.runs.get(subject.ref.run);
+      if (run === undefined || run.purging) noteLateAttempt(context, subject, record);
       if (run !== undefined) onAttemptEvent(context, run, { subject, record });
       return;
     }
@@ -230,6 +233,8 @@ export function hold(context: Context, run: RunEntry, at: { task: string; agent:
 function onAck(context: Context, command: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  if ('run' in message.data && state.runs.get(message.data.run)?.purging !== false)
+    noteLateAck(context, command, message.data.run);
   if (message.name === 'command.received') {
     if (message.data.kind !== 'stop') return;
     for (const [id, stops] of state.stops) {
@@ -251,11 +256,14 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
   const { state, now } = context;
   const { message } = record;
   const incarnation = message.incarnation ?? 0;
+  const isStart = message.name === 'agent.started';
+  onHostSaid(state.fleet, agent, { sequence: record.sequence, isStart });
   if (message.name === 'agent.stopping') onAgentStopping(state.fleet, agent, incarnation);
   if (message.name !== 'agent.started') return;
   onAgentStarted(state.fleet, agent, message.data.registration.incarnation);
   onStored(state.fleet, agent, record.timeMs);
   if (record.sequence < state.claimSequence) return;
+  sweepSoon(context);
   const beat = { agent, incarnation: message.data.registration.incarnation };
   onHeard(state.fleet, beat, now.monotonicMs);
   markDirty(state, [agent]);
@@ -267,6 +275,7 @@ function onFleetEvent(context: Context, agent: string, record: EventRecord): voi
   if (message.name !== 'agent.unreachable' && message.name !== 'agent.returned') return;
   const isUnreachable = message.name === 'agent.unreachable';
   if (onObserved(state.fleet, agent, isUnreachable)) markDirty(state, [agent]);
+  if (!isUnreachable) sweepSoon(context);
   for (const run of state.runs.values()) {
     applyToRun(run.fold, record);
     const stops = state.stops.get(run.id);

@@ -30,6 +30,9 @@ export interface AgentEntry {
   asked: 'unreachable' | 'returned' | null;
   /** It has said that it ends; nothing is started there until it begins again. */
   stopping: boolean;
+  /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
+  startedSequence: number;
+  saidSince: number;
 }
 
 export interface FleetState {
@@ -98,6 +101,17 @@ export function onTermBegun(state: FleetState, sinceMs: number, nowMs: number): 
   for (const agent of state.agents.values()) {
     if (agent.storedMs >= sinceMs) agent.heardMs ??= nowMs;
   }
+}
+
+/** A message on the host's own subject: what must be kept of it begins with the last start. */
+export function onHostSaid(
+  state: FleetState,
+  id: string,
+  said: { sequence: number; isStart: boolean },
+): void {
+  const agent = entryOf(state, id);
+  agent.saidSince = said.isStart ? 0 : agent.saidSince + 1;
+  if (said.isStart) agent.startedSequence = said.sequence;
 }
 
 /** The agent process began anew: whatever it had said before about ending is over. */
@@ -195,6 +209,8 @@ function entryOf(state: FleetState, id: string): AgentEntry {
     unreachable: false,
     asked: null,
     stopping: false,
+    startedSequence: 0,
+    saidSince: 0,
   };
   state.agents.set(id, fresh);
   return fresh;

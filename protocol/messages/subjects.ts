@@ -50,6 +50,10 @@ export const filters = {
     `${ERA}.evt.agent.*.${run}.>`,
     `${ERA}.evt.fleet.*`,
   ],
+  /** What agents say of the attempts of a run. */
+  attemptEventsOf: (run: string) => `${ERA}.evt.agent.*.${run}.>`,
+  /** Every release, to whichever agent. */
+  releases: () => `${ERA}.cmd.*.release.*`,
   allRuns: () => `${ERA}.evt.run.*`,
   acksOf: (command: string) => `${ERA}.evt.ack.*.${command}`,
   allAcks: () => `${ERA}.evt.ack.>`,

@@ -53,6 +53,7 @@ export interface Mailbox {
  */
 const ACK_WAIT_MS = 3_000;
 const RETRY_MS = 500;
+const NO_CONSUMER = 10014;
 const CONSUMER_EXISTS: ReadonlySet<number> = new Set([10013, 10105, 10148]);
 
 export function mailboxName(agent: string): string {
@@ -92,6 +93,22 @@ export async function ensureMailbox(connection: MeshConnection, agent: string): 
       `the mailbox of ${agent} could not be made: ${toError(error).message}`,
       error,
     );
+  }
+}
+
+/**
+ * The agent has taken over every command up to this sequence of BM_COMMANDS; 0 where there is no
+ * mailbox. Rejects with MeshError `mesh_unreachable`.
+ */
+export async function mailboxFloor(connection: MeshConnection, agent: string): Promise<number> {
+  try {
+    const manager = await jetstreamManager(connection.nats, { checkAPI: false });
+    const info = await manager.consumers.info(STREAMS.commands, mailboxName(agent));
+    return info.ack_floor.stream_seq;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === NO_CONSUMER) return 0;
+    const reason = toError(error).message;
+    throw new MeshError('mesh_unreachable', `the mailbox of ${agent}: ${reason}`, error);
   }
 }
 

@@ -83,6 +83,7 @@ export async function openBench(): Promise<CoordinatorBench> {
           strayAfterMs: 500,
           agentLeaseMs: 2_500,
           logGoneMs: 500,
+          sweepEveryMs: 500,
         },
         onStandby: ({ description }) => standbyOf.push(description),
         onBug: (error) => bugs.push(error),

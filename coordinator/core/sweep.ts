@@ -1,0 +1,108 @@
+/**
+ * What may come after the end. An agent that returns after its run was archived and purged publishes
+ * what it had still to say, into streams that nobody purges again (I12). The sweep finds it:
+ *
+ *   an event of a run that is not live --(after a wait)--> its subjects are purged once more
+ *   releases that were received, however late --> logs of those runs on that agent
+ *   subjects that belong to no run --> kept to their last messages
+ *
+ * It is asked for at the begin of a term, when something late is seen, and every `sweepEveryMs`. Which
+ * runs may be purged is decided where the proof is: their directory, or a stored release.
+ */
+import type { EventRecord } from '#protocol/fold/record.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import type { AgentEntry } from '../fleet/fleet-reducer.ts';
+import type { Context, CoreState } from './core-state.ts';
+
+/** What was seen of a run that is not live: its stored files are told by its events alone. */
+export interface LateRun {
+  readonly files: Map<string, { readonly agent: string; readonly sha256: string }>;
+}
+
+export interface LateState {
+  readonly runs: Map<string, LateRun>;
+  /** Commands of runs that are not live, by id, with their run: their acknowledgements go. */
+  readonly commands: Map<string, string>;
+  /** Monotonic. */
+  sweepAtMs: number;
+}
+
+export interface SweepEffect {
+  readonly kind: 'sweep';
+  readonly runs: readonly {
+    readonly run: string;
+    readonly files: readonly { readonly agent: string; readonly sha256: string }[];
+  }[];
+  readonly commands: readonly string[];
+  /** Every agent that was ever heard of; of its own subject, where its last start stands. */
+  readonly agents: readonly Pick<AgentEntry, 'id' | 'startedSequence' | 'saidSince'>[];
+}
+
+/** Of one sweep; the rest comes with the next. */
+const MOST_AT_A_TIME = 1_000;
+
+export function createLate(): LateState {
+  return { runs: new Map(), commands: new Map(), sweepAtMs: 0 };
+}
+
+/** An event of an attempt whose run is not live, or is being purged. */
+export function noteLateAttempt(
+  context: Context,
+  at: { agent: string; ref: AttemptRef },
+  { message }: EventRecord,
+): void {
+  const { late } = context.state;
+  const { run } = at.ref;
+  if (!late.runs.has(run) && late.runs.size >= MOST_AT_A_TIME) return;
+  const entry: LateRun = late.runs.get(run) ?? { files: new Map() };
+  late.runs.set(run, entry);
+  if (message.name === 'attempt.file_stored') {
+    const { agent } = at;
+    const { sha256 } = message.data.file;
+    entry.files.set(`${agent}/${sha256}`, { agent, sha256 });
+  }
+  sweepSoon(context);
+}
+
+/** An acknowledgement that names a run which is not live. */
+export function noteLateAck(context: Context, command: string, run: string): void {
+  const { late } = context.state;
+  if (late.commands.size < MOST_AT_A_TIME) late.commands.set(command, run);
+  sweepSoon(context);
+}
+
+/** After the wait that readers get with a purge; what comes meanwhile goes with it. */
+export function sweepSoon({ state, now }: Context): void {
+  const { late, timing } = state;
+  late.sweepAtMs = Math.min(late.sweepAtMs, now.monotonicMs + timing.purgeAfterMs);
+}
+
+/** The first of a term, when it begins to act. */
+export function beginSweeps({ state, now }: Context): void {
+  state.late.sweepAtMs = now.monotonicMs + state.timing.purgeAfterMs;
+}
+
+export function sweepWhenDue(context: Context): void {
+  const { state, now, effects } = context;
+  const { late, timing } = state;
+  if (now.monotonicMs < late.sweepAtMs) return;
+  late.sweepAtMs = now.monotonicMs + timing.sweepEveryMs;
+  const runs: SweepEffect['runs'][number][] = [];
+  for (const [run, { files }] of late.runs) {
+    if (isLive(state, run)) continue; // being purged: once more after that
+    late.runs.delete(run);
+    runs.push({ run, files: [...files.values()] });
+  }
+  const commands: string[] = [];
+  for (const [command, run] of late.commands) {
+    if (isLive(state, run)) continue;
+    late.commands.delete(command);
+    commands.push(command);
+  }
+  effects.push({ kind: 'sweep', runs, commands, agents: [...state.fleet.agents.values()] });
+}
+
+/** What the coordinator has in hand, or is about to. */
+export function isLive(state: CoreState, run: string): boolean {
+  return state.runs.has(run) || state.submitting.has(run);
+}
