@@ -6,8 +6,7 @@
  *     run.json         {version, sequence, run}: the view of the run at its end
  *     suite.yaml       as submitted, byte for byte
  *     events.ndjson    every record of the run in BM_EVENTS: `audit` folds it again
- *     tasks.ndjson, metrics.ndjson
- *     attempts/<task>/<n>/{spec.json,record.json}
+ *     tasks.ndjson, metrics.ndjson, attempts.ndjson (of each its spec and its record)
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
  *
  * 1. Made from the stored records alone, not from this process's memory: whoever makes it, it is
@@ -17,10 +16,8 @@
  *    spoil the work of its successor, whose rename, like its own, finds the name free or taken.
  */
 import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
-import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
-import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
@@ -36,13 +33,11 @@ import { collectFile, type AttemptFile, type MissingFile } from './collect-files
 import { collectLogs, type MissingLog } from './collect-logs.ts';
 import { removeSalvaged } from './log-salvage.ts';
 import { eachOf, publishFolder, writeDurable } from './durable-files.ts';
-import { attemptRecord, attemptsOf, metricRows, taskRows } from './tables.ts';
+import { attemptRows, attemptsIn, metricRows, taskRows } from './tables.ts';
 
 export const ARCHIVE_FORMAT = 1;
 const FILES_AT_A_TIME = 8;
 const BUFFER_BYTES = 256 * 1024;
-/** Specs and records can be made again from events.ndjson. */
-const DERIVED = ['attempts'];
 
 export interface ArchiveEnvironment {
   readonly connection: MeshConnection;
@@ -97,7 +92,7 @@ export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Prom
     await mkdir(partial);
     await fillFolder(env, job, partial);
     if (env.signal.aborted) throw new Error('not leading any more');
-    await publishFolder(partial, directory, DERIVED);
+    await publishFolder(partial, directory);
     if (!(await isArchived(env.resultsDir, job.run)))
       throw new MeshError(
         'state_unwritable',
@@ -133,15 +128,7 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
   await writeDurable(join(folder, 'suite.yaml'), suiteText);
   await writeRows(join(folder, 'tasks.ndjson'), taskRows(fold));
   await writeRows(join(folder, 'metrics.ndjson'), metricRows(fold));
-  const planned = new Map(expandTasks(suite).map((task) => [task.id, task]));
-  await eachOf(attemptsIn(fold), FILES_AT_A_TIME, ({ task, attempt }) => {
-    const at = join(folder, 'attempts', task.id, String(attempt.n));
-    const host = job.hosts[attempt.agent] ?? null;
-    return writeAttempt(at, {
-      spec: specOf(fold, planned.get(task.id), attempt.n),
-      record: attemptRecord(fold, task, { attempt, host }),
-    });
-  });
+  await writeRows(join(folder, 'attempts.ndjson'), attemptRows(fold, suite, job.hosts));
   const missingLogs = await collectLogs({
     ...env,
     run: job.run,
@@ -240,34 +227,6 @@ async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-/** Not synced: two syncs for each attempt were most of the time of archiving 2,000 short tasks. */
-async function writeAttempt(
-  folder: string,
-  attempt: { spec: string | null; record: string },
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  if (attempt.spec !== null) await writeFile(join(folder, 'spec.json'), `${attempt.spec}\n`);
-  await writeFile(join(folder, 'record.json'), `${attempt.record}\n`);
-}
-
-function specOf(fold: RunFold, task: PlannedTask | undefined, n: number): string | null {
-  if (task === undefined || fold.submitted === null) return null;
-  try {
-    return canonicalJson(attemptSpec(fold.submitted.suite, { run: fold.run, task, n }));
-  } catch {
-    return null; // it could not be started for this
-  }
-}
-
-function* attemptsIn(fold: RunFold): Generator<{
-  task: Parameters<typeof attemptsOf>[0];
-  attempt: ReturnType<typeof attemptsOf>[number];
-}> {
-  for (const task of fold.tasks.values()) {
-    for (const attempt of attemptsOf(task)) yield { task, attempt };
   }
 }
 

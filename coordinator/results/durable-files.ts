@@ -43,10 +43,10 @@ export async function eachOf<T>(
   if (failures.length > 0) throw toError(failures[0]);
 }
 
-/** Syncs a folder and every folder below but `except`: the names in them are then on the disk. */
-export async function syncFolders(folder: string, except: readonly string[] = []): Promise<void> {
+/** Syncs a folder and every folder below: the names in them are then on the disk. */
+export async function syncFolders(folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const folders = entries.filter((entry) => entry.isDirectory() && !except.includes(entry.name));
+  const folders = entries.filter((entry) => entry.isDirectory());
   await eachOf(folders, 4, (entry) => syncFolders(join(folder, entry.name)));
   await syncFolder(folder);
 }
@@ -65,15 +65,10 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /**
  * Gives a finished folder its name. A directory that is there already stays as it is: it is
- * immutable, and the same run makes the same content. Folders in `derived` hold only what can be
- * made again from the rest, and are left to the system to write.
+ * immutable, and the same run makes the same content.
  */
-export async function publishFolder(
-  partial: string,
-  directory: string,
-  derived: readonly string[] = [],
-): Promise<void> {
-  await syncFolders(partial, derived);
+export async function publishFolder(partial: string, directory: string): Promise<void> {
+  await syncFolders(partial);
   try {
     await rename(partial, directory);
   } catch (error) {

@@ -1,10 +1,14 @@
-/** Tables of a run's directory as NDJSON: one row per task, one per measurement. Pure. */
+/** Tables of a run's directory as NDJSON: rows of tasks, of measurements, of attempts. Pure. */
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { attemptView, taskView } from '#protocol/fold/run-view.ts';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { Registration } from '#protocol/messages/host.ts';
+import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
+import { expandTasks } from '#protocol/suite/expand.ts';
 
 export function* taskRows(fold: RunFold): Generator<string> {
   for (const task of fold.tasks.values()) yield canonicalJson(taskView(fold, task));
@@ -34,29 +38,50 @@ export function* metricRows(fold: RunFold): Generator<string> {
   }
 }
 
-/** What is known of one attempt, with the host it ran on as it was registered. */
-export function attemptRecord(
+/** Each attempt: what it was to do, what is known of it, and the host it ran on as registered. */
+export function* attemptRows(
   fold: RunFold,
-  task: TaskFold,
-  input: { attempt: AttemptFold; host: Registration | null },
-): string {
-  const { attempt, host } = input;
-  const { exited } = attempt;
-  return canonicalJson({
-    version: 1,
-    run: fold.run,
-    task: task.id,
-    axes: task.axes,
-    repeat: task.repeat,
-    ...attemptView(attempt),
-    metrics: exited?.metrics ?? [],
-    logGaps: exited?.logGaps ?? [],
-    missingFiles: exited?.filesLost ?? [],
-    teardownFailure: exited?.teardownFailure ?? null,
-    registration: host,
-  });
+  suite: SuiteSpec,
+  hosts: Readonly<Record<string, Registration>>,
+): Generator<string> {
+  const planned = new Map(expandTasks(suite).map((task) => [task.id, task]));
+  for (const { task, attempt } of attemptsIn(fold)) {
+    const { exited, agent, n } = attempt;
+    const cell = planned.get(task.id);
+    yield canonicalJson({
+      version: 1,
+      run: fold.run,
+      task: task.id,
+      axes: task.axes,
+      repeat: task.repeat,
+      ...attemptView(attempt),
+      metrics: exited?.metrics ?? [],
+      logGaps: exited?.logGaps ?? [],
+      missingFiles: exited?.filesLost ?? [],
+      teardownFailure: exited?.teardownFailure ?? null,
+      registration: hosts[agent] ?? null,
+      spec: cell === undefined ? null : specOf(suite, { run: fold.run, task: cell, n }),
+    });
+  }
 }
 
-export function attemptsOf(task: TaskFold): AttemptFold[] {
+/** Null for one that could not be started because its spec cannot be made. */
+function specOf(suite: SuiteSpec, at: Parameters<typeof attemptSpec>[1]): AttemptSpec | null {
+  try {
+    return attemptSpec(suite, at);
+  } catch {
+    return null;
+  }
+}
+
+export function* attemptsIn(
+  fold: RunFold,
+): Generator<{ readonly task: TaskFold; readonly attempt: AttemptFold }> {
+  for (const task of fold.tasks.values()) {
+    for (const attempt of attemptsOf(task)) yield { task, attempt };
+  }
+}
+
+function attemptsOf(task: TaskFold): AttemptFold[] {
   return task.attempts.filter((attempt) => attempt !== undefined);
 }

@@ -76,9 +76,12 @@ describe('a run, from submit to its directory', () => {
       next += length;
     }
     expect(next).toBe(log.length);
-    expect(JSON.parse(await text(`attempts/${measured.task}/1/record.json`))).toMatchObject({
+    const attempts = (await rows('attempts.ndjson')) as { task: string }[];
+    expect(attempts.find(({ task }) => task === measured.task)).toMatchObject({
+      n: 1,
       outcome: 'passed',
       registration: { agent: 'a1' },
+      spec: { task: measured.task, n: 1 },
     });
 
     const fold = createRunFold(run);
