@@ -3,7 +3,7 @@
  * mesh. The size is for every change; test/long repeats it with 200 MB.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectExactLogs } from '#test/support/exact-logs.ts';
+import { expectExactLogs, KILLS } from '#test/support/exact-logs.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 
 const MEGABYTES = 12;
@@ -18,13 +18,7 @@ describe('logs are byte-exact', () => {
     await mesh.dispose();
   });
 
-  it.each([
-    ['nothing dies', []],
-    ['the agent is killed', ['agent']],
-    ['the server is killed', ['server']],
-    ['the coordinator is killed', ['coordinator']],
-    ['all three are killed', ['agent', 'server', 'coordinator']],
-  ] as const)('%s', async (_what, victims) => {
+  it.each(KILLS)('%s', async (_what, victims) => {
     await expectExactLogs(mesh, { megabytes: MEGABYTES, victims });
   });
 

@@ -53,6 +53,12 @@ export function residentBytes(pid: number): number {
   return Number(match?.[1] ?? 0) * 1024;
 }
 
+/** The most it has ever had resident. */
+export function peakResidentBytes(pid: number): number {
+  const match = /^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '');
+  return Number(match?.[1] ?? 0) * 1024;
+}
+
 /** CPU seconds a process has used, its reaped children not counted. */
 export function cpuSeconds(pid: number): number {
   const stat = read(`/proc/${pid}/stat`) ?? '';

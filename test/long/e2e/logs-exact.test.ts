@@ -1,6 +1,6 @@
 /** I7 at full size: 200 MB through the whole mesh, with each part killed, and all three in one run. */
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { expectExactLogs } from '#test/support/exact-logs.ts';
+import { expectExactLogs, KILLS } from '#test/support/exact-logs.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 
 describe('200 MB are byte-exact', () => {
@@ -13,13 +13,7 @@ describe('200 MB are byte-exact', () => {
     await mesh.dispose();
   });
 
-  it.each([
-    ['nothing dies', []],
-    ['the agent is killed', ['agent']],
-    ['the server is killed', ['server']],
-    ['the coordinator is killed', ['coordinator']],
-    ['all three are killed', ['agent', 'server', 'coordinator']],
-  ] as const)('%s', async (_what, victims) => {
+  it.each(KILLS)('%s', async (_what, victims) => {
     await expectExactLogs(mesh, { megabytes: 200, victims });
   });
 });
