@@ -14,7 +14,7 @@
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
-import { nextToStart, unfit } from './capacity-policy.ts';
+import { behindFence, nextToStart, unfit } from './capacity-policy.ts';
 import {
   targetOf,
   type HostEffect,
@@ -63,7 +63,7 @@ function fill(state: HostState, before: readonly HostEffect[]): Result {
   const effects = [...before];
   for (;;) {
     const placement = nextToStart(next);
-    if (placement === null) return [next, effects];
+    if (placement === null) return sayWaiting(next, effects);
     const { attempt, slots } = placement;
     const { key } = attempt;
     if (next.blocked !== null) {
@@ -74,6 +74,21 @@ function fill(state: HostState, before: readonly HostEffect[]): Result {
       effects.push({ kind: 'begin', key, slots });
     }
   }
+}
+
+/** An operator looks for why nothing happens: what waits for a fence is said, once. */
+function sayWaiting(state: HostState, before: readonly HostEffect[]): Result {
+  let next = state;
+  const effects = [...before];
+  for (const attempt of behindFence(state)) {
+    if (attempt.isBehindFence === true) continue;
+    const fenced = [...state.live.values()].flatMap(({ stage, key }) =>
+      stage === 'fenced' ? [key] : [],
+    );
+    next = withLive(next, { ...attempt, isBehindFence: true });
+    effects.push({ kind: 'behind_fence', key: attempt.key, fenced });
+  }
+  return [next, effects];
 }
 
 function withLive(state: HostState, attempt: LiveAttempt): HostState {

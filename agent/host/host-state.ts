@@ -30,6 +30,8 @@ export interface LiveAttempt {
   readonly stage: 'queued' | 'running' | 'ending' | 'fenced';
   /** The slots it holds while running or fenced. */
   readonly slots: readonly number[];
+  /** It was said that it waits behind a fence. */
+  readonly isBehindFence?: boolean;
   /** How it ended, once it is fenced: what a later stop is answered with. */
   readonly stopped?: StoppedAttempt;
 }
@@ -106,6 +108,8 @@ export type HostEffect =
       readonly command: string;
       readonly spec: AttemptSpec;
     }
+  /** It waits for the survivors of what is fenced; said once. */
+  | { readonly kind: 'behind_fence'; readonly key: string; readonly fenced: readonly string[] }
   | { readonly kind: 'begin'; readonly key: string; readonly slots: readonly number[] }
   | {
       readonly kind: 'refuse';

@@ -205,6 +205,12 @@ export class Host {
       case 'begin':
         this.#attempts.get(effect.key)?.post({ kind: 'begin', slots: effect.slots });
         return;
+      case 'behind_fence': {
+        const { key, fenced } = effect;
+        const text = 'an attempt waits: survivors of a kill hold what it needs';
+        this.#deps.log.warn({ attempt: key, fenced }, text);
+        return;
+      }
       case 'refuse':
         this.#attempts
           .get(effect.key)

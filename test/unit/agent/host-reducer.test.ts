@@ -1,75 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { updateHost } from '#agent/host/host-reducer.ts';
-import {
-  newHost,
-  type HostEffect,
-  type HostMessage,
-  type HostState,
-} from '#agent/host/host-state.ts';
-import type { Needs } from '#protocol/messages/attempt-spec.ts';
-import { specOf } from './attempt-cases.ts';
-
-const RUN = '2026-01-02_03-04-05-aaaa';
-const NOW = { wallMs: 0, monotonicMs: 0 };
-
-const key = (task: string): string => `${RUN}/${task}#1`;
-
-function start(
-  task: string,
-  sequence: number,
-  change: { needs?: Partial<Needs>; afterStop?: number; priority?: number; era?: number } = {},
-): HostMessage {
-  const needs = { slots: 1, cpus: 0, exclusive: false, ...change.needs };
-  const spec = specOf(['run'], { run: RUN, task, needs });
-  const { afterStop = 0, priority = 0, era = 0 } = change;
-  return { kind: 'start', command: `c-${task}`, era, sequence, spec, afterStop, priority };
-}
-
-function stop(command: string, sequence: number, task: string | null = null, era = 0): HostMessage {
-  const order = { run: RUN, task, graceMs: null, now: false, by: 'x', reason: null };
-  return { kind: 'stop', command, era, sequence, stop: order };
-}
-
-const ended = (task: string, survivors: number[] = []): HostMessage => ({
-  kind: 'ended',
-  key: key(task),
-  end: {
-    commands: [],
-    stopped: {
-      run: RUN,
-      task,
-      n: 1,
-      processes: 0,
-      signal: null,
-      goneMs: 0,
-      proof: 'subreaper',
-      proven: survivors.length === 0,
-      survivors,
-    },
-  },
-});
-
-function play(
-  messages: readonly HostMessage[],
-  initial = newHost(2, 4),
-): { state: HostState; effects: HostEffect[] } {
-  let state = initial;
-  const all: HostEffect[] = [];
-  for (const message of messages) {
-    const [next, effects] = updateHost(state, message, NOW);
-    state = next;
-    all.push(...effects);
-  }
-  return { state, effects: all };
-}
-
-/** Effects in short: `begin t1`. */
-const short = (effects: readonly HostEffect[]): string[] =>
-  effects.map((effect) => {
-    if ('key' in effect) return `${effect.kind} ${effect.key.slice(RUN.length + 1, -2)}`;
-    return 'command' in effect ? `${effect.kind} ${effect.command}` : effect.kind;
-  });
+import { newHost, type HostMessage } from '#agent/host/host-state.ts';
+import { ended, key, NOW, play, RUN, short, start, stop } from './host-cases.ts';
 
 describe('what starts', () => {
   test('priority, then arrival; a freed slot is given on in the same turn', () => {
@@ -339,42 +272,5 @@ describe('for any commands in any order', () => {
       }),
       { numRuns: 150 },
     );
-  });
-});
-
-describe('survivors of a kill keep the claim of their attempt (I5)', () => {
-  const freed = (task: string): HostMessage => ({ kind: 'freed', key: key(task) });
-  test.each<[string, Partial<Needs>, Partial<Needs>]>([
-    ['its slots', { slots: 2 }, {}],
-    ['its cpus', { cpus: 3 }, { cpus: 2 }],
-    ['being exclusive', { exclusive: true }, {}],
-    ['what it is to an exclusive one', {}, { exclusive: true }],
-  ])('%s, after the end and until freed', (_, held, wanted) => {
-    const before = play([
-      start('a', 1, { needs: held }),
-      start('b', 2, { needs: wanted }),
-      ended('a', [77]),
-    ]);
-    expect(short(before.effects)).toEqual(['accept a', 'begin a', 'accept b']);
-    const after = play([freed('a')], before.state);
-    expect(short(after.effects)).toEqual(['begin b']);
-    expect([...after.state.live.keys()]).toEqual([key('b')]);
-  });
-
-  test('gone before the end: nothing is kept', () => {
-    const { state } = play([start('a', 1), freed('a'), ended('a', [77])]);
-    expect(state.live.size).toBe(0);
-  });
-
-  test('a stop names them at once, an earlier one too; the run is dropped when they are gone', () => {
-    const first = play([start('a', 1), stop('s1', 2), ended('a', [77]), stop('s2', 3)]);
-    const done = first.effects.flatMap((effect) =>
-      effect.kind === 'stop_done' ? [effect.attempts.map(({ survivors }) => survivors)] : [],
-    );
-    expect(done).toEqual([[[77]], [[77]]]);
-    expect(short(first.effects).filter((each) => each.startsWith('stop_attempt'))).toHaveLength(1);
-    const released = play([{ kind: 'release', run: RUN }], first.state);
-    expect(short(released.effects)).toEqual([]);
-    expect(short(play([freed('a')], released.state).effects)).toEqual(['drop_run']);
   });
 });
