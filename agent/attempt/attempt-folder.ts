@@ -5,9 +5,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import { errnoOf } from '#protocol/messages/errors.ts';
+import { errnoOf, toError } from '#protocol/messages/errors.ts';
 import type { StepOutcome } from '../process/types.ts';
 import { LogSegments } from '../process/log-segments.ts';
+import { notStartedOutcome } from '../process/step-outcome.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
 
 /** Makes the folder and writes its spec. Throws system errors. */
@@ -35,26 +36,8 @@ export function unstarted(error: unknown): StepOutcome {
   const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
   const message = isFull
     ? "the disk of the agent's state folder is full"
-    : `the attempt's folder could not be made: ${error instanceof Error ? error.message : String(error)}`;
-  return {
-    end: { kind: 'exec_failed', errno, reason: 'supervision', message },
-    deadline: false,
-    stopRequested: false,
-    durationMs: 0,
-    usage: null,
-    gone: {
-      proof: 'subreaper',
-      empty: true,
-      processes: 0,
-      reaped: 0,
-      waves: 0,
-      survivors: [],
-      signal: null,
-      goneMs: null,
-    },
-    logBytes: 0,
-    droppedBytes: 0,
-  };
+    : `the attempt's folder could not be made: ${toError(error).message}`;
+  return notStartedOutcome(errno, 'supervision', message);
 }
 
 const TAIL_BYTES = 16 * 1024;

@@ -1,9 +1,11 @@
 /** The pure parts around the actors: environment, report lines, globs, batches, commands. */
 import { describe, expect, test } from 'vitest';
+import { unstarted } from '#agent/attempt/attempt-folder.ts';
 import { childEnv, inheritedEnv } from '#agent/attempt/child-env.ts';
 import { globToRegExp } from '#agent/attempt/globs.ts';
 import { parseReportLine } from '#agent/attempt/report-lines.ts';
 import { readCommand } from '#agent/host/command-reader.ts';
+import { notStartedOutcome } from '#agent/process/step-outcome.ts';
 import { firstBatch } from '#agent/logs/log-batch.ts';
 import { attemptPaths } from '#agent/state/state-folder.ts';
 import { encode } from '#protocol/messages/envelope.ts';
@@ -175,4 +177,13 @@ describe('commands', () => {
   ])('on %s', (subject, bytes, kind) => {
     expect(readCommand('a1', subject, bytes).kind).toBe(kind);
   });
+});
+
+test.each([
+  ['ENOSPC', "the disk of the agent's state folder is full"],
+  ['EDQUOT', "the disk of the agent's state folder is full"],
+  ['EACCES', "the attempt's folder could not be made: refused"],
+])('a step that could not be prepared (%s) ends as one that never started', (code, message) => {
+  const error = Object.assign(new Error('refused'), { code });
+  expect(unstarted(error)).toEqual(notStartedOutcome(code, 'supervision', message));
 });
