@@ -33,8 +33,8 @@ export class SurvivorWatch {
     const { survivors, proof } = outcome.gone;
     if (survivors.length === 0) return;
     this.#options.log.warn({ step, survivors }, 'processes cannot be killed: the claim is kept');
-    if (proof === 'scan') this.onGone(step, outcome);
-    else if (handle !== null) this.#handles.set(step, handle);
+    if (proof === 'scan' || handle === null) this.onGone(step, outcome);
+    else this.#handles.set(step, handle);
   }
 
   /** The last that a handle tells of a step with survivors. */
