@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { AttemptExited } from '#protocol/messages/attempt.ts';
+import type { AttemptExited, StoredFile } from '#protocol/messages/attempt.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { decode, encode } from '#protocol/messages/envelope.ts';
@@ -26,6 +26,9 @@ export interface Played {
   readonly metrics?: AttemptExited['metrics'];
   /** Runs until stopped, or until `finish` is called. */
   readonly holds?: boolean;
+  /** Files it says are stored, though no chunk of them is, and files it says it could not store. */
+  readonly stored?: readonly StoredFile[];
+  readonly filesLost?: AttemptExited['filesLost'];
   /** Its log never reaches the stream. */
   readonly losesLog?: boolean;
   /** Says it exited, but cannot prove that all is gone. */
@@ -192,6 +195,8 @@ export class FakeAgent {
       id: 'run',
       pid: 1,
     });
+    for (const file of played.stored ?? [])
+      await this.#say(subject, 'attempt.file_stored', { elapsedMs: 1, file });
     const isStopped = played.holds === true && (await held);
     if (isStopped) await this.#exit(spec, { ...played, outcome: 'stopped' }, 'stopped');
     else if (!this.#closed) await this.#exit(spec, played, null);
@@ -213,6 +218,7 @@ export class FakeAgent {
       logBytes: log.length,
       logGaps: [],
       teardownFailure: null,
+      ...(played.filesLost === undefined ? {} : { filesLost: played.filesLost }),
       proven: played.unproven !== true,
       survivors: [],
     });

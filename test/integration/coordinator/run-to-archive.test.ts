@@ -194,6 +194,40 @@ describe('a run, from submit to its directory', () => {
     });
   });
 
+  it('names files that were lost by the agent, or are not there whole', async () => {
+    await bench.coordinator();
+    const file = {
+      kind: 'result',
+      path: 'b',
+      sha256: 'b'.repeat(64),
+      bytes: 3,
+      chunks: 1,
+    } as const;
+    const lost = { path: 'a', reason: 'the stream is full' };
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      play: ({ index }) => (index === 0 ? { filesLost: [lost] } : { stored: [file] }),
+    }).start();
+    const { run } = await bench.submit(sharedSuite(3));
+    await archived(run);
+    const read = (name: string): Promise<string> =>
+      readFile(join(bench.resultsDir, run, name), 'utf8');
+    const about = JSON.parse(await read('benchmesh.json')) as {
+      complete: boolean;
+      missingFiles: { task: string; n: number; path: string; reason: string }[];
+    };
+    expect(about.complete).toBe(false);
+    expect(about.missingFiles.map(({ n, path, reason }) => [n, path, reason])).toEqual([
+      [1, 'a', 'the stream is full'],
+      [1, 'b', 'chunk 0 of 1 is not stored'],
+      [1, 'b', 'chunk 0 of 1 is not stored'],
+    ]);
+    expect(new Set(about.missingFiles.map(({ task }) => task)).size).toBe(3);
+    const records = (await read('attempts.ndjson')).trim().split('\n');
+    const withLost = records.filter((row) => row.includes('the stream is full'));
+    expect(withLost).toHaveLength(1);
+    expect(withLost[0]).toContain(about.missingFiles[0]?.task);
+  });
+
   it('releases and purges an archived run, and forgets it', { timeout: 60_000 }, async () => {
     const { coordinator } = await bench.coordinator();
     agent = await new FakeAgent(await bench.server.connect('agent')).start();
