@@ -13,7 +13,11 @@ describe('a stop in the middle of 500 short tasks', () => {
     await mesh.dispose();
   });
 
-  it.each([20, 90, 200])('after %i tasks have started', async (after) => {
-    await stopInTheMiddle(mesh, after);
+  it.each([
+    [20, false],
+    [90, true],
+    [200, false],
+  ])('after %i tasks have started, the coordinator frozen meanwhile: %s', async (after, frozen) => {
+    await stopInTheMiddle(mesh, after, { frozen });
   });
 });

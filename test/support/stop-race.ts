@@ -15,7 +15,15 @@ run:
   shell: echo {{cell}} >> "{{suite.dir}}/started"; sleep 0.03
 `;
 
-export async function stopInTheMiddle(mesh: TestMesh, after: number): Promise<void> {
+/**
+ * `frozen`: the coordinator sleeps while the stop is given and obeyed (I6 needs none). On waking it
+ * hears of ended tasks before it hears of the stop, and gives starts that the stop has overtaken.
+ */
+export async function stopInTheMiddle(
+  mesh: TestMesh,
+  after: number,
+  { frozen }: { readonly frozen: boolean },
+): Promise<void> {
   const started = join(mesh.home, 'started');
   await rm(started, { force: true });
   const count = async (): Promise<number> =>
@@ -26,8 +34,11 @@ export async function stopInTheMiddle(mesh: TestMesh, after: number): Promise<vo
   const watch = mesh.start(['watch', run, '--json'], { deadlineMs: 120_000 });
   await until(async () => (await count()) >= after, `${after} tasks to have started`);
 
+  const coordinator = await mesh.pid('coordinator');
+  if (frozen) process.kill(coordinator, 'SIGSTOP');
   const stop = await mesh.cli(['stop', run]);
   const atDone = await count();
+  if (frozen) process.kill(coordinator, 'SIGCONT');
   expect(stop.status, stop.stdout + stop.stderr).toBe(0);
   await mesh.archived(run);
   expect(await count(), 'no process starts after the stop is done').toBe(atDone);

@@ -4,7 +4,10 @@ import { TestMesh } from '#test/support/mesh.ts';
 import { stopInTheMiddle } from '#test/support/stop-race.ts';
 
 /** At most half of them: the others last longer than a CLI takes to start on a busy machine. */
-const ROUNDS = Array.from({ length: 20 }, (_, round) => [round + 1, 5 + round * 12] as const);
+const ROUNDS = Array.from(
+  { length: 20 },
+  (_, round) => [round + 1, 5 + round * 12, round % 2 === 1] as const,
+);
 
 describe('a stop in the middle of 500 short tasks', () => {
   let mesh: TestMesh;
@@ -16,7 +19,10 @@ describe('a stop in the middle of 500 short tasks', () => {
     await mesh.dispose();
   });
 
-  it.each(ROUNDS)('round %i: after %i tasks have started', async (_round, after) => {
-    await stopInTheMiddle(mesh, after);
-  });
+  it.each(ROUNDS)(
+    'round %i: after %i tasks have started, the coordinator frozen meanwhile: %s',
+    async (_round, after, frozen) => {
+      await stopInTheMiddle(mesh, after, { frozen });
+    },
+  );
 });
