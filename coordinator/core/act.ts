@@ -264,6 +264,8 @@ export function actOnTime(context: Context): void {
   }
   for (const run of state.runs.values()) {
     if (run.purging || run.purgeAtMs === null || run.purgeAtMs > now.monotonicMs) continue;
+    // A stop's close must be read back, or its message would never be deleted.
+    if (hasOpenStop(stopsOf(state, run.id))) continue;
     run.purging = true;
     context.effects.push({
       kind: 'purge',

@@ -58,7 +58,8 @@ function onStop(
 ): void {
   const { state, now } = context;
   const run = state.runs.get(stop.data.run);
-  if (run !== undefined) applyStop(context, run, stop);
+  // What is said on the subject of a run that is being purged is never read: it is over, as others.
+  if (run !== undefined && !run.purging) applyStop(context, run, stop);
   else state.strayStops.push({ ...stop, sinceMs: now.monotonicMs });
 }
 

@@ -1,8 +1,17 @@
 /** When an archived run is purged: with its files, whatever other runs do. */
 import { describe, expect, it } from 'vitest';
 import { actOnTime } from '#coordinator/core/act.ts';
-import { createCore, type Effect } from '#coordinator/core/core-state.ts';
+import {
+  CORE_TIMING,
+  createCore,
+  type CoreMessage,
+  type CoreState,
+  type Effect,
+} from '#coordinator/core/core-state.ts';
+import { update } from '#coordinator/core/core-reducer.ts';
 import { createRun, type RunEntry } from '#coordinator/runs/run-state.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import type { Now } from '#protocol/runtime/clock.ts';
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { createAttemptFold } from '#protocol/fold/attempt-fold.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
@@ -31,17 +40,22 @@ function runOf(id: string, stored: boolean): RunEntry {
   return run;
 }
 
-function purges({ stored = true, other }: Case): Extract<Effect, { kind: 'purge' }>[] {
+/** An archived run that may be purged. */
+function dueRun({ stored = true, other }: Case = {}): { state: CoreState } {
   const state = createCore({ epoch: 1, sequence: 1 });
   state.acting = true;
   const due = runOf(OLD, stored);
   due.ended = 'stored';
+  due.archived = 'stored';
   due.purgeAtMs = 10;
   state.runs.set(OLD, due);
   if (other !== undefined) state.runs.set(OTHER, runOf(OTHER, other.stored ?? false));
+  return { state };
+}
+
+function purges(input: Case): Extract<Effect, { kind: 'purge' }>[] {
   const effects: Effect[] = [];
-  const context = { state, now: { wallMs: 0, monotonicMs: 20 }, effects };
-  actOnTime(context);
+  actOnTime({ ...dueRun(input), now: { wallMs: 0, monotonicMs: 20 }, effects });
   return effects.filter((effect) => effect.kind === 'purge');
 }
 
@@ -55,6 +69,43 @@ describe('the purge of a run', () => {
     ['without files', { stored: false, other: {} }, [[]]],
   ])('%s', (_name, input, files) => {
     expect(purges(input).map((effect) => effect.files)).toEqual(files);
+  });
+});
+
+describe('a stop of a run that was archived', () => {
+  const at = (monotonicMs: number): Now => ({ wallMs: 0, monotonicMs });
+  const { purgeAfterMs, strayAfterMs } = CORE_TIMING;
+  const tell = (state: CoreState, message: CoreMessage, monotonicMs: number): string[] =>
+    update(state, message, at(monotonicMs))[1].map((effect) =>
+      effect.kind === 'publish' ? effect.name : effect.kind,
+    );
+  const record = (subject: string, name: string, data: object): EventRecord =>
+    ({ subject, sequence: 9, timeMs: 0, message: { name, data, id: 's' } }) as never;
+  const order = { run: OLD, task: null, graceMs: null, now: false, by: 'u@h', reason: null };
+  const stop: CoreMessage = {
+    kind: 'command',
+    record: record(subjects.stop(), 'command.stop', order),
+  };
+
+  it('is closed and deleted before the run is purged', () => {
+    const { state } = dueRun();
+    expect(tell(state, stop, 15)).toEqual(['run.stop_closed']);
+    expect(tell(state, { kind: 'tick' }, 20)).not.toContain('purge');
+    const closed = record(subjects.run(OLD), 'run.stop_closed', { command: 's', result: 'dead' });
+    expect(tell(state, { kind: 'event', record: closed }, 25)).toEqual(['delete_stop']);
+    expect(tell(state, { kind: 'tick' }, 30)).toContain('purge');
+  });
+
+  it('that is being purged is deleted, and nothing more is said on the subject of the run', () => {
+    for (const purged of [true, false]) {
+      const { state } = dueRun();
+      expect(tell(state, { kind: 'tick' }, 20)).toContain('purge');
+      expect(tell(state, stop, 25)).toEqual([]);
+      if (purged) tell(state, { kind: 'purged', run: OLD }, 26);
+      expect(tell(state, { kind: 'tick' }, 30)).not.toContain('delete_stop');
+      const later = 30 + Math.max(strayAfterMs, purgeAfterMs);
+      expect(tell(state, { kind: 'tick' }, later)).toContain('delete_stop');
+    }
   });
 });
 
