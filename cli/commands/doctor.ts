@@ -1,7 +1,7 @@
 /** `benchmesh doctor`: checks, each ok, warn or fail, with what to do. */
 import type { Command } from 'commander';
 import { EXIT, toError } from '#protocol/messages/errors.ts';
-import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
+import { readMeshFile, recordedMesh } from '#protocol/runtime/local-mesh.ts';
 import { findServerBinary } from '#protocol/nats/server-binary.ts';
 import { serverPaths } from '#protocol/nats/server-files.ts';
 import {
@@ -64,7 +64,7 @@ async function allChecks(flags: DoctorFlags): Promise<Check[]> {
     ...(await guardedCheck('results', () => checkDisk('results', resultsDir))),
     ...(home === null ? [] : await guardedCheck('state', () => checkDisk('state', home))),
   ];
-  if (home !== null && (await readMeshFile(home)) === null) {
+  if (home !== null && (await recordedMesh(home)).kind === 'absent') {
     return [
       ...host,
       ...(await guardedCheck('server program', () => checkBinary(home))),

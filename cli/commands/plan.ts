@@ -1,5 +1,6 @@
 /** `benchmesh plan FILE`: what a suite expands to, and how wide it will run. Runs nothing. */
 import type { Command } from 'commander';
+import { MeshError } from '#protocol/messages/errors.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { planRun, type PlanHost } from '#protocol/suite/plan.ts';
 import { availableParallelism } from 'node:os';
@@ -11,7 +12,7 @@ import {
   type JsonFlag,
   type MeshFlags,
 } from '../command.ts';
-import { openIfAny } from '../mesh/find-mesh.ts';
+import { openIfAny, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
 import { axesText, plural } from '../output/format.ts';
 import { table } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
@@ -70,7 +71,7 @@ export function build(command: Command): void {
 
 /** The agents of the mesh, or the one that a local mesh on this host would have. */
 async function hostsOf(flags: PlanFlags): Promise<{ hosts: PlanHost[]; from: string }> {
-  const mesh = await openIfAny(flags, 'plan');
+  const mesh = await openOrNone(flags);
   if (mesh === null) {
     const cores = availableParallelism();
     return {
@@ -89,5 +90,16 @@ async function hostsOf(flags: PlanFlags): Promise<{ hosts: PlanHost[]; from: str
     };
   } finally {
     await mesh.close();
+  }
+}
+
+/** A local mesh that is down is one that `run` would start again. */
+async function openOrNone(flags: PlanFlags): Promise<OpenMesh | null> {
+  try {
+    return await openIfAny(flags, 'plan');
+  } catch (error) {
+    const isDown = error instanceof MeshError && error.code === 'mesh_unreachable';
+    if (isDown && targetOf(flags).kind === 'local') return null;
+    throw error;
   }
 }

@@ -1,7 +1,10 @@
 /** `benchmesh runs`: what runs and what has run. */
 import type { Command } from 'commander';
+import { join } from 'node:path';
 import type { RunView } from '#protocol/fold/run-view.ts';
+import { EXIT, MeshError, toError } from '#protocol/messages/errors.ts';
 import {
+  exitWith,
   integerOption,
   withExamples,
   withJson,
@@ -9,13 +12,13 @@ import {
   type JsonFlag,
   type MeshFlags,
 } from '../command.ts';
-import { openIfAny, resultsDirOf } from '../mesh/find-mesh.ts';
+import { openIfAny, resultsDirOf, type OpenMesh } from '../mesh/find-mesh.ts';
 import { date, duration } from '../output/format.ts';
 import { stateText } from '../output/run-text.ts';
 import { paintState, type Style } from '../output/style.ts';
 import { table, type Column } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
-import { archivedRunIds, readArchivedSummary } from '../runs/archive.ts';
+import { archivedRuns, readArchivedSummary, type DamagedRun } from '../runs/archive.ts';
 import { liveRuns } from '../runs/live-runs.ts';
 
 interface RunsFlags extends MeshFlags, JsonFlag {
@@ -30,14 +33,26 @@ export function build(command: Command): void {
   withMesh(withJson(command)).addOption(
     integerOption('--limit <n>', 'how many, the newest', 1).default(50),
   );
+  command.addHelpText(
+    'after',
+    `
+With the mesh down the finished runs are listed all the same, and it ends with 7. A directory that
+cannot be read as a run is named on standard error.`,
+  );
   withExamples(command, ['benchmesh runs', 'benchmesh runs --limit 5 --json']);
   command.action(async (flags: RunsFlags) => {
-    const rows = (await allRuns(flags)).slice(-flags.limit);
-    if (flags.json === true) {
-      terminal.printJson('runs', { runs: rows });
-      return;
-    }
+    const { rows: all, problems, unreachable } = await allRuns(flags);
+    const rows = all.slice(-flags.limit);
+    if (flags.json === true) terminal.printJson('runs', { runs: rows, unreachable, problems });
+    for (const { directory, reason } of problems)
+      terminal.note(`warning: ${directory} is not listed: ${reason}`);
+    // After the list, which is printed all the same: the status says that it is not all there is.
+    if (unreachable !== null) exitWith(EXIT.unreachable);
+    if (unreachable !== null)
+      terminal.note(`benchmesh: runs that are live are missing: ${unreachable}`);
+    if (flags.json === true) return;
     if (rows.length === 0) {
+      if (unreachable !== null || problems.length > 0) return;
       terminal.note('no runs yet: benchmesh run examples/hello.yaml makes one');
       return;
     }
@@ -46,25 +61,49 @@ export function build(command: Command): void {
   });
 }
 
+export interface Listed {
+  readonly rows: readonly Row[];
+  /** Directories of the results folder that cannot be read as a run. */
+  readonly problems: readonly DamagedRun[];
+  /** Why live runs are not among them; null where they are. */
+  readonly unreachable: string | null;
+}
+
 /** Live and finished, in the order of submission (the stream's time, I2). What is in a directory wins: it is complete. */
-async function allRuns(flags: RunsFlags): Promise<Row[]> {
+export async function allRuns(flags: MeshFlags & { readonly limit: number }): Promise<Listed> {
   const resultsDir = await resultsDirOf(flags);
-  const mesh = await openIfAny(flags, 'runs');
   const rows = new Map<string, Row>();
+  const unreachable = await addLive(flags, rows);
+  const { ids, damaged } = await archivedRuns(resultsDir);
+  const problems = [...damaged];
+  for (const id of ids.slice(-flags.limit)) {
+    try {
+      const { view, directory } = await readArchivedSummary(resultsDir, id);
+      rows.set(id, { ...view, directory });
+    } catch (error) {
+      problems.push({ directory: join(resultsDir, id), reason: toError(error).message });
+    }
+  }
+  const key = (row: Row): string => `${row.submitted} ${row.id}`;
+  const sorted = [...rows.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return { rows: sorted, problems, unreachable };
+}
+
+/** Answers why there are none, where the mesh is down. */
+async function addLive(flags: MeshFlags, rows: Map<string, Row>): Promise<string | null> {
+  let mesh: OpenMesh | null = null;
   try {
+    mesh = await openIfAny(flags, 'runs');
     for (const { view, archived } of mesh === null ? [] : await liveRuns(mesh.connection)) {
       rows.set(view.id, { ...view, directory: archived });
     }
+    return null;
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== 'mesh_unreachable') throw error;
+    return error.message;
   } finally {
     await mesh?.close();
   }
-  const ids = await archivedRunIds(resultsDir);
-  for (const id of ids.slice(-flags.limit)) {
-    const { view, directory } = await readArchivedSummary(resultsDir, id);
-    rows.set(id, { ...view, directory });
-  }
-  const key = (row: Row): string => `${row.submitted} ${row.id}`;
-  return [...rows.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 function columns(style: Style): Column<Row>[] {

@@ -6,15 +6,10 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { isAlive } from '#protocol/nats/process-identity.ts';
 import { stopServer } from '#protocol/nats/embedded-server.ts';
 import { tryLock } from '#protocol/nats/folder-lock.ts';
-import {
-  endLocalMesh,
-  meshPaths,
-  readMeshFile,
-  type EndResult,
-} from '#protocol/runtime/local-mesh.ts';
+import { endLocalMesh, meshPaths, type EndResult } from '#protocol/runtime/local-mesh.ts';
 import { debugLog } from '../debug-log.ts';
 import { liveRuns, type LiveRun } from '../runs/live-runs.ts';
-import { openIfAny } from './find-mesh.ts';
+import { localMeshOrNone, openIfAny } from './find-mesh.ts';
 import { attemptProcesses } from './local-steps.ts';
 import { lockMesh } from './start-mesh.ts';
 
@@ -24,6 +19,8 @@ const LOCK_MS = 30_000;
 export async function endMesh(home: string, graceMs?: number): Promise<EndResult> {
   const lock = await lockMesh(home, LOCK_MS);
   try {
+    // Nobody knows what to end where the record is damaged: rather said than half done.
+    await localMeshOrNone(home);
     const result = await endLocalMesh(home, {
       parts: { isAlive, tryLock, stopServer },
       log: debugLog,
@@ -49,9 +46,10 @@ export interface Unfinished {
 
 /** What `down` would leave behind. Works with any part dead. */
 export async function unfinished(home: string): Promise<Unfinished> {
-  const mesh = await readMeshFile(home);
+  const mesh = await localMeshOrNone(home);
   const processes = attemptProcesses(meshPaths(home).agentState).length;
-  if (mesh === null) return { runs: [], processes };
+  // A dead server has no runs to tell of, and must not keep the rest from being ended.
+  if (mesh === null || !isAlive(mesh.server)) return { runs: [], processes };
   const open = await openIfAny({}, 'down');
   try {
     const runs = open === null ? [] : await liveRuns(open.connection);

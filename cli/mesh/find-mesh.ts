@@ -1,12 +1,19 @@
 /**
  * Which mesh a command talks to, in this order: `--server`, `BENCHMESH_SERVER`, the local mesh of
- * `$BENCHMESH_HOME`. Reading a finished run needs none: `openIfAny` then answers null.
+ * `$BENCHMESH_HOME`. Reading a finished run needs none: `openIfAny` then answers null. A local mesh
+ * that is recorded and dead, or recorded unreadably, is not "none": its live runs are in its store,
+ * and an answer from the finished runs alone would deny them.
  */
 import { MeshError } from '#protocol/messages/errors.ts';
-import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
+import { connect, pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
 import { isAlive } from '#protocol/nats/process-identity.ts';
-import { meshPaths, readMeshFile, type MeshFile } from '#protocol/runtime/local-mesh.ts';
+import {
+  meshPaths,
+  readMeshFile,
+  recordedMesh,
+  type MeshFile,
+} from '#protocol/runtime/local-mesh.ts';
 import { debugLog } from '../debug-log.ts';
 import type { MeshFlags } from '../command.ts';
 import { homeDir, namedResultsDir } from './home.ts';
@@ -78,7 +85,7 @@ function localIsDown(url: string, cause?: unknown): MeshError {
 }
 
 async function localMesh(home: string): Promise<MeshFile> {
-  const mesh = await readMeshFile(home);
+  const mesh = await localMeshOrNone(home);
   if (mesh !== null) return mesh;
   throw new MeshError(
     'mesh_unreachable',
@@ -86,15 +93,35 @@ async function localMesh(home: string): Promise<MeshFile> {
   );
 }
 
+/** Null where none is recorded; rejects with `mesh_unreachable` where nobody can tell. */
+export async function localMeshOrNone(home: string): Promise<MeshFile | null> {
+  const recorded = await recordedMesh(home);
+  if (recorded.kind === 'absent') return null;
+  if (recorded.kind === 'found') return recorded.mesh;
+  throw new MeshError(
+    'mesh_unreachable',
+    `${meshPaths(home).file} cannot be read (${recorded.reason}): it says where the mesh is; benchmesh up writes it again`,
+  );
+}
+
+/** A server that is dead for this long does not come back by itself, nor is it being taken down. */
+const SETTLE_MS = 500;
+
 /**
- * Null where there is no mesh to ask: no local server is alive. Rejects if one was named or is alive
- * and does not answer: an answer from the finished runs alone would be half the truth.
+ * Null where there is no mesh to ask: none was named, and none is recorded in the home folder.
+ * Rejects with `mesh_unreachable` if one is and does not answer.
  */
 export async function openIfAny(flags: MeshFlags, name: string): Promise<OpenMesh | null> {
   const target = targetOf(flags);
   if (target.kind === 'local') {
-    const mesh = await readMeshFile(target.home);
-    if (mesh === null || !isAlive(mesh.server)) return null;
+    const deadline = performance.now() + SETTLE_MS;
+    for (;;) {
+      const mesh = await localMeshOrNone(target.home);
+      if (mesh === null) return null;
+      // Between the end of the server and of its record is a moment: of `down`, or of a healing.
+      if (isAlive(mesh.server) || performance.now() > deadline) break;
+      await pause(50);
+    }
   }
   return openMesh(flags, name);
 }

@@ -32,6 +32,7 @@ import {
   MESH_LOCK,
   meshPaths,
   readMeshFile,
+  recordedMesh,
   writeMeshFile,
   type MeshFile,
 } from '#protocol/runtime/local-mesh.ts';
@@ -72,7 +73,7 @@ export async function startLocalMesh(options: StartOptions): Promise<StartedMesh
  */
 export async function healLocalMesh(options: StartOptions): Promise<StartedMesh | null> {
   return underLock(options, async () => {
-    if ((await readMeshFile(options.home)) === null) return null;
+    if ((await recordedMesh(options.home)).kind === 'absent') return null;
     return new Starter(options).run();
   });
 }

@@ -9,7 +9,7 @@
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { pause } from '#protocol/nats/connection.ts';
 import { isAlive } from '#protocol/nats/process-identity.ts';
-import { readMeshFile, type MeshFile } from '#protocol/runtime/local-mesh.ts';
+import { recordedMesh, type MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { terminal } from '../output/terminal.ts';
 import { endMesh, unfinished } from './end-mesh.ts';
 import { healLocalMesh, type StartOptions } from './start-mesh.ts';
@@ -72,9 +72,10 @@ async function keepAlive(options: StartOptions, signal: AbortSignal): Promise<bo
   for (;;) {
     await pause(LOOK_MS * Math.min(20, 2 ** failures), signal);
     if (signal.aborted) return false;
-    const mesh = await readMeshFile(options.home);
-    if (mesh === null) return true;
-    const dead = deadParts(mesh);
+    const recorded = await recordedMesh(options.home);
+    if (recorded.kind === 'absent') return true;
+    // A damaged record is written again by the healing, which finds the parts by themselves.
+    const dead = recorded.kind === 'found' ? deadParts(recorded.mesh) : ['mesh.json'];
     if (dead.length === 0) continue;
     try {
       const healed = await healLocalMesh(options);

@@ -13,10 +13,35 @@ import type { RunView } from '#protocol/fold/run-view.ts';
 import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
 import { isRunId } from '#protocol/messages/ids.ts';
 
+/** A directory among the finished runs that cannot be read as one. */
+export interface DamagedRun {
+  readonly directory: string;
+  readonly reason: string;
+}
+
 /** Ids of the finished runs in a results folder, in order; none where there is no folder. */
 export async function archivedRunIds(resultsDir: string): Promise<string[]> {
+  return (await namesIn(resultsDir)).filter(isRunId).sort();
+}
+
+/** The same, and the directories that are a run's but for their name. */
+export async function archivedRuns(
+  resultsDir: string,
+): Promise<{ ids: string[]; damaged: DamagedRun[] }> {
+  const names = (await namesIn(resultsDir)).sort();
+  const damaged: DamagedRun[] = [];
+  for (const name of names) {
+    // Names with a dot are being made.
+    if (isRunId(name) || name.startsWith('.')) continue;
+    const directory = await archivedDirectory(resultsDir, name);
+    if (directory !== null) damaged.push({ directory, reason: 'its name is no id of a run' });
+  }
+  return { ids: names.filter(isRunId), damaged };
+}
+
+async function namesIn(resultsDir: string): Promise<string[]> {
   try {
-    return (await readdir(resultsDir)).filter(isRunId).sort();
+    return await readdir(resultsDir);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw new MeshError('config_invalid', `${resultsDir}: ${toError(error).message}`, error);
@@ -80,7 +105,21 @@ export interface ArchivedRun {
   readonly directory: string;
 }
 
-const Summary = z.object({ sequence: z.number().int(), run: z.looseObject({ id: z.string() }) });
+/** What a list shows of it: a run.json that lacks some of this is damaged. */
+const Summary = z.object({
+  sequence: z.number().int(),
+  run: z.looseObject({
+    id: z.string(),
+    suite: z.string(),
+    state: z.string(),
+    tasks: z.number(),
+    states: z.looseObject({ ended: z.number() }),
+    outcomes: z.record(z.string(), z.number()),
+    elapsedMs: z.number(),
+    submitted: z.string(),
+    by: z.string(),
+  }),
+});
 
 /** The run's view as archived (run.json): what `runs` lists, without folding anything. */
 export async function readArchivedSummary(resultsDir: string, run: string): Promise<ArchivedRun> {
@@ -88,6 +127,8 @@ export async function readArchivedSummary(resultsDir: string, run: string): Prom
   const file = join(directory, 'run.json');
   const parsed = Summary.safeParse(await readJson(file));
   if (!parsed.success) throw new MeshError('protocol', `${file} is no run of this format`);
+  const { id } = parsed.data.run;
+  if (id !== run) throw new MeshError('protocol', `${file} is of another run, ${id}`);
   // Written by the coordinator from the same view; `audit` compares it with the fold.
   return { view: parsed.data.run as unknown as RunView, sequence: parsed.data.sequence, directory };
 }

@@ -17,6 +17,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { errnoOf, toError } from '../messages/errors.ts';
 import type { Log } from './log.ts';
 
 export const LOCAL_AGENT = 'local-1';
@@ -66,14 +67,35 @@ export function meshPaths(home: string): MeshPaths {
   };
 }
 
+/** What the home folder says of its mesh. The file is removed by who takes the mesh down in order. */
+export type RecordedMesh =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'found'; readonly mesh: MeshFile }
+  /** There is, or was, a mesh, and nobody can say where. */
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+export async function recordedMesh(home: string): Promise<RecordedMesh> {
+  let text: string;
+  try {
+    text = await readFile(meshPaths(home).file, 'utf8');
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' };
+    return { kind: 'unreadable', reason: toError(error).message };
+  }
+  try {
+    const parsed = MeshFile.safeParse(JSON.parse(text));
+    if (parsed.success) return { kind: 'found', mesh: parsed.data };
+  } catch {
+    // Said below.
+  }
+  return { kind: 'unreadable', reason: 'its content is damaged' };
+}
+
 /** Null where no local mesh is recorded, or the file is unreadable. */
 export async function readMeshFile(home: string): Promise<MeshFile | null> {
-  try {
-    const parsed = MeshFile.safeParse(JSON.parse(await readFile(meshPaths(home).file, 'utf8')));
-    return parsed.success ? parsed.data : null;
-  } catch {
-    return null;
-  }
+  const recorded = await recordedMesh(home);
+  return recorded.kind === 'found' ? recorded.mesh : null;
 }
 
 /** Complete or not at all. */
