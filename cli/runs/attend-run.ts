@@ -5,6 +5,9 @@
  *       |                     | Ctrl-C
  *       v                     v
  *   its end               detached: the run is the mesh's
+ *       | waits for its directory; Ctrl-C: there is nothing to stop, only to wait for
+ *       v
+ *   left to the mesh
  */
 import { toError } from '#protocol/messages/errors.ts';
 import type { OpenMesh } from '../mesh/find-mesh.ts';
@@ -34,11 +37,13 @@ export async function attend(
       ? keepHealthy(mesh.target.home)
       : null;
   let end: RunFold | null = null;
+  let latest: RunFold | null = null;
   let interrupts = 0;
   let stopping: Promise<void> | null = null;
   const onInterrupt = (): void => {
     interrupts += 1;
-    if (interrupts === 1) stopping = stop(mesh, run, leave);
+    if (latest?.state === 'ended') leaveEnded(latest, leave);
+    else if (interrupts === 1) stopping = stop(mesh, run, leave);
     else leave.abort('detached');
   };
   process.on('SIGINT', onInterrupt);
@@ -48,6 +53,7 @@ export async function attend(
       ...options,
       signal: leave.signal,
       onChange: (fold, record) => {
+        latest = fold;
         progress.onChange(fold, record);
       },
     });
@@ -62,6 +68,15 @@ export async function attend(
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onInterrupt);
   }
+}
+
+/** A stop of it would be "proven" at once, and untrue: it has ended by itself. */
+function leaveEnded(fold: RunFold, leave: AbortController): void {
+  if (leave.signal.aborted) return;
+  terminal.note(
+    `\nrun ${fold.run} has ended already (${fold.outcome ?? 'ended'}); its directory is still to be made: benchmesh watch ${fold.run} waits for it`,
+  );
+  leave.abort('ended');
 }
 
 async function stop(mesh: OpenMesh, run: string, leave: AbortController): Promise<void> {

@@ -121,6 +121,27 @@ describe('a full disk', () => {
     await home.ok('watch', run.id);
     expect((await home.ok('logs', run.id, '--raw')) === 'x'.repeat(1_000_000)).toBe(true);
   });
+
+  it(
+    'keeps a run from its directory, and Ctrl-C then says what became of the run',
+    { timeout: 120_000 },
+    async (context) => {
+      const small = mount(context, '300k');
+      const home = (mesh = await TestMesh.create({
+        BENCHMESH_RESULTS: join(small.path, 'results'),
+      }));
+      await home.up();
+      const suite = "name: megabyte\nrun:\n  shell: head -c 1000000 /dev/zero | tr '\\0' x\n";
+      const run = home.start(['run', await home.file('megabyte.yaml', suite)]);
+      await until(() => run.stderr().match(NOT_ARCHIVED), 'run to say it', 60_000);
+      run.process.kill('SIGINT');
+      const { status, stdout, stderr } = await run.ended;
+      expect(status).toBe(130);
+      expect(stderr).toContain('has ended already (passed)');
+      expect(stderr).not.toContain('stop');
+      expect(stdout).toContain('passed');
+    },
+  );
 });
 
 /** The big log is whole but for what the disk refused, which is a gap of known bytes. */
