@@ -121,9 +121,12 @@ describe('survivors that meshrun holds', () => {
     const at = await open('subreaper');
     const { pid } = await surviving(at, told);
     at.watch.look('run');
+    const ends: StepOutcome[] = [];
     const stop = await at.bench.supervisor.adopt(stepDir(at.bench.root, 'run'), {
-      onEnd: () => undefined,
+      onEnd: (outcome) => ends.push(outcome),
     });
+    // Who asked first has been told by then that there are survivors.
+    await until(() => ends.length > 0, 'the end');
     expect(at.gone).toEqual([]);
     if (stop.kind !== 'alive') throw new Error(stop.kind);
     stop.handle.stop({ now: true });
