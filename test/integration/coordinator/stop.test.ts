@@ -37,7 +37,7 @@ describe('stop', () => {
       play: () => ({ holds: true }),
     }).start();
     const { run } = await bench.submit(sharedSuite(1_200));
-    await until(() => agent.held().length === 6, 'the agent to be full');
+    await until(() => agent.held().length === 4, 'the agent to be full');
     const { command } = await bench.stop(run, { reason: 'enough' });
     expect(await closed(run)).toBe('dead');
     await stopsStored();
@@ -51,7 +51,7 @@ describe('stop', () => {
       },
     });
     expect(await readFile(join(folder, 'events.ndjson'), 'utf8')).toContain('command.stop_done');
-    expect(agent.begun).toHaveLength(6);
+    expect(agent.begun).toHaveLength(4);
   });
 
   it('of one task leaves the others alone', async () => {
@@ -88,14 +88,14 @@ describe('stop', () => {
       play: () => ({ holds: true }),
     }).start();
     const { run } = await bench.submit(sharedSuite(50));
-    await until(() => agent.held().length === 6);
+    await until(() => agent.held().length === 4);
     await first.kill();
     await bench.stop(run);
     await until(() => agent.held().length === 0, 'the agent to obey without a coordinator');
     await bench.coordinator('c2');
     expect(await closed(run)).toBe('dead');
     await until(async () => (await readdir(bench.resultsDir)).includes(run), 'the directory');
-    expect(agent.begun).toHaveLength(6);
+    expect(agent.begun).toHaveLength(4);
   });
 
   it('of a run that has ended, or never was, is closed too', async () => {
