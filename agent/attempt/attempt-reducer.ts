@@ -143,7 +143,7 @@ function announce(turn: Turn, index: number, pid: number | null): void {
     id: step.id,
     pid,
   });
-  turn.set({ life: { kind: 'stepping', index, announced: true } });
+  turn.set({ life: { kind: 'stepping', index, announced: true, pid } });
 }
 
 function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {

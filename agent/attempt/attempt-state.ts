@@ -29,6 +29,8 @@ export type Life =
       readonly index: number;
       /** `attempt.step_started` was emitted. */
       readonly announced: boolean;
+      /** Of its main process, once that was heard. */
+      readonly pid?: number | null;
     };
 
 /** The end of the attempt, decided by the first thing that went wrong, or at the last step. */

@@ -27,7 +27,7 @@ import {
   type AttemptMessage,
   type AttemptState,
 } from './attempt-state.ts';
-import { childEnv, stopFileOf } from './child-env.ts';
+import { knownStart, stepSpecOf } from './step-spec.ts';
 import { FileKeeper, placeCheckpoint } from './file-keeper.ts';
 import { MetricFeed } from './metric-feed.ts';
 import { ReportTail } from './report-tail.ts';
@@ -212,18 +212,16 @@ export class Attempt {
     if (this.#isClosed) return;
     const { spec, stop } = this.state();
     const { supervisor, inheritedEnv: inherited } = this.#deps;
-    const base = { inherited, spec, step, paths: this.#paths, slot, budgetMs };
-    const stepSpec = {
-      argv: step.argv,
-      env: childEnv({ ...base, checkpoint: this.#checkpoint }),
-      cwd: step.cwd ?? this.#paths.work,
-      stdio: step.stdio,
+    const stepSpec = stepSpecOf({
+      inherited,
+      spec,
+      step,
+      paths: this.#paths,
+      slot,
       budgetMs,
       graceMs: stop?.graceMs ?? spec.graceMs,
-      stopSignal: spec.stopSignal,
-      stopFile: stopFileOf(this.#paths, step),
-      logLimitBytes: spec.logLimitBytes,
-    };
+      checkpoint: this.#checkpoint,
+    });
     const before = logBytesOf(this.state());
     this.#follow(step);
     this.#handle = supervisor.start(
@@ -271,7 +269,11 @@ export class Attempt {
     const before = logBytesOf(this.state());
     const events = this.#events(index, step, before);
     this.#follow(step);
-    const found = await this.#deps.supervisor.adopt(this.#stepDir(step), events);
+    const { life } = this.state();
+    const at = { step: step.id, pid: life.kind === 'stepping' ? (life.pid ?? null) : null };
+    const wasStarted = life.kind === 'stepping' && life.announced;
+    const known = wasStarted ? knownStart(this.#paths.dir, at) : undefined;
+    const found = await this.#deps.supervisor.adopt(this.#stepDir(step), events, known);
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();
       return;

@@ -15,6 +15,8 @@ const WITHHELD = [
   /^(CREDENTIALS_DIRECTORY|NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES))$/,
   /^(INVOCATION_ID|JOURNAL_STREAM|MAINPID|NODE_CHANNEL_FD|NODE_UNIQUE_ID|INIT_CWD)$/,
 ];
+/** Names a file of the step's own: by it the step's processes are known from all others. */
+export const STOP_VARIABLE = 'BENCHMESH_STOP';
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What every attempt inherits; worked out once. */
@@ -51,7 +53,7 @@ export function childEnv(input: ChildEnvInput): Env {
     BENCHMESH_SLOT: String(slot),
     BENCHMESH_SEED: String(spec.seed),
     BENCHMESH_REPORT: paths.report,
-    BENCHMESH_STOP: stopFileOf(paths, step),
+    [STOP_VARIABLE]: stopFileOf(paths.dir, step.id),
   };
   if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
@@ -65,6 +67,6 @@ function axisName(axis: string): string {
 }
 
 /** Of the step, not of the attempt: a teardown must not find the stop of the run step. */
-export function stopFileOf(paths: AttemptPaths, step: StepSpec): string {
-  return `${paths.dir}/stop.${step.id}`;
+export function stopFileOf(attemptDir: string, step: string): string {
+  return `${attemptDir}/stop.${step}`;
 }

@@ -6,6 +6,7 @@ import type { Log } from '#protocol/runtime/log.ts';
 import type { StepHandle, StepOutcome } from '../process/types.ts';
 import { stepDir } from '../state/state-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
+import { knownStart } from './step-spec.ts';
 
 /** How often survivors that nobody reports on are looked for. */
 const LOOK_MS = 5_000;
@@ -68,7 +69,11 @@ export class SurvivorWatch {
       const { survivors, proof } = outcome.gone;
       if (survivors.length === 0 || proof === 'scan') onGone(outcome);
     };
-    const found = await deps.supervisor.adopt(stepDir(attemptDir, step), { onEnd, onGone });
+    const found = await deps.supervisor.adopt(
+      stepDir(attemptDir, step),
+      { onEnd, onGone },
+      knownStart(attemptDir, { step, pid: null }),
+    );
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();
     } else if (found.kind === 'alive') this.#handles.set(step, found.handle);

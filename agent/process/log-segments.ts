@@ -232,8 +232,14 @@ export class LogSegments {
     }
   }
 
+  /** None in a folder that its own processes have removed: what it held is a gap then. */
   #numbers(): number[] {
-    return segmentNumbers(readdirSync(this.#dir));
+    try {
+      return segmentNumbers(readdirSync(this.#dir));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
   }
 
   #openFirst(): Segment | null {

@@ -7,11 +7,17 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LogSegments } from './log-segments.ts';
-import { bootId } from './proc-table.ts';
-import { findProcesses, killProcesses, type Swept } from './scan-sweep.ts';
+import { bootId, readProcess } from './proc-table.ts';
+import {
+  findProcesses,
+  killProcesses,
+  targetOf,
+  type Swept,
+  type SweepTarget,
+} from './scan-sweep.ts';
 import { outcomeOf } from './step-outcome.ts';
-import type { Gone, Started, StepRecord } from './step-record.ts';
-import type { StepOutcome } from './types.ts';
+import type { Gone, StepRecord } from './step-record.ts';
+import type { KnownStart, StepOutcome } from './types.ts';
 
 const NOTHING: Swept = { processes: 0, waves: 0, survivors: [] };
 
@@ -20,25 +26,37 @@ export function withLiving(outcome: StepOutcome, { started }: StepRecord): StepO
   const { gone } = outcome;
   if (gone.survivors.length === 0 || started === undefined) return outcome;
   const isSameBoot = started.bootId === bootId();
-  const living = new Set(
-    isSameBoot ? findProcesses({ cookie: started.cookie, main: started }) : [],
-  );
+  const living = new Set(isSameBoot ? findProcesses(targetOf(started)) : []);
   return {
     ...outcome,
     gone: { ...gone, survivors: gone.survivors.filter((pid) => living.has(pid)) },
   };
 }
 
+/** What is known of a step that was started; without its record, what its starter remembers. */
+export interface LostStep {
+  readonly record: StepRecord;
+  readonly target: SweepTarget;
+  readonly reason: string;
+}
+
+export const NO_END = 'meshrun ended without a record of the end';
+export const NO_RECORD = 'its record was removed from its folder while it ran';
+
+/** A step whose record was removed, as whoever journalled its start knows it. */
+export function withoutRecord({ variable, pid }: KnownStart): LostStep {
+  const startTime = pid === null ? undefined : readProcess(pid)?.startTime;
+  const main = pid === null || startTime === undefined ? null : { pid, startTime };
+  return { record: {}, target: { mark: variable, main }, reason: NO_RECORD };
+}
+
 /** Never rejects. */
-export async function closeLostStep(
-  stepDir: string,
-  record: StepRecord & { readonly started: Started },
-  reason = 'meshrun ended without a record of the end',
-): Promise<StepOutcome> {
+export async function closeLostStep(stepDir: string, lost: LostStep): Promise<StepOutcome> {
+  const { record, target, reason } = lost;
   const { started } = record;
-  const rebooted = started.bootId !== bootId();
+  const rebooted = started !== undefined && started.bootId !== bootId();
   const begunAt = performance.now();
-  const swept = rebooted ? NOTHING : await killProcesses({ cookie: started.cookie, main: started });
+  const swept = rebooted ? NOTHING : await killProcesses(target);
   const cause = record.exited ?? record.stopping;
   const gone: Gone = {
     type: 'gone',
@@ -61,7 +79,7 @@ export async function closeLostStep(
     // The line before may be torn.
     appendFileSync(join(stepDir, 'record'), `\n${JSON.stringify(gone)}\n`);
   } catch {
-    // A full disk: the next one to ask does the same again.
+    // A full disk, or no folder any more: the next one to ask does the same again.
   }
   const outcome = outcomeOf({ ...record, gone });
   if (outcome === null) throw new Error('a record with gone has an outcome');

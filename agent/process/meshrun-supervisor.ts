@@ -6,18 +6,24 @@
  * no earlier start can come, and the same folder may be started again (I8).
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, openSync, readdirSync, unlinkSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from './errno.ts';
 import type { Log } from './log.ts';
-import { closeLostStep, withLiving } from './lost-step.ts';
-import { MeshrunStep } from './meshrun-step.ts';
+import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
+import type { MeshrunStep } from './meshrun-step.ts';
 import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
 import { startFrame } from './start-frame.ts';
-import { outcomeOf } from './step-outcome.ts';
 import { readRecord } from './step-record.ts';
-import type { Adoption, StepEvents, StepHandle, StepSpec, Supervisor } from './types.ts';
+import type {
+  Adoption,
+  KnownStart,
+  StepEvents,
+  StepHandle,
+  StepSpec,
+  Supervisor,
+} from './types.ts';
 
 const TRIES = 2;
 
@@ -32,57 +38,27 @@ export class MeshrunSupervisor implements Supervisor {
   readonly rung = 'subreaper';
   readonly degraded = null;
   readonly #spawner: Spawner;
-  readonly #log: Log;
-  readonly #steps = new Set<MeshrunStep>();
+  readonly #adopter: MeshrunAdopter;
   #lastId = 0;
 
   constructor(spawner: Spawner, log: Log) {
     this.#spawner = spawner;
-    this.#log = log;
+    this.#adopter = new MeshrunAdopter(log);
   }
 
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
-    const step = this.#stepOf(stepDir, events);
+    const step = this.#adopter.follow(stepDir, events);
     this.#begin({ stepDir, spec, step, triesLeft: TRIES - 1 });
     return step;
   }
 
-  async adopt(stepDir: string, events: StepEvents): Promise<Adoption> {
-    removeTokens(stepDir);
-    const before = readRecord(stepDir);
-    if (before === null) return { kind: 'not_started' };
-    if (before.gone === undefined) {
-      const step = this.#stepOf(stepDir, events);
-      if (step.attach(before)) return { kind: 'alive', handle: step };
-      this.#steps.delete(step);
-    }
-    // Its meshrun is gone: what the record says now it will always say.
-    const record = readRecord(stepDir) ?? before;
-    if (record.gone !== undefined) {
-      const outcome = outcomeOf(record);
-      if (outcome !== null) return { kind: 'ended', outcome: withLiving(outcome, record) };
-    }
-    const { started } = record;
-    if (started === undefined) {
-      removeFiles(stepDir, ['record', 'ctl', 'exit']); // it died before the gate was opened
-      return { kind: 'not_started' };
-    }
-    return { kind: 'ended', outcome: await closeLostStep(stepDir, { ...record, started }) };
+  async adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption> {
+    return this.#adopter.adopt(stepDir, events, known);
   }
 
   close(): void {
-    for (const step of this.#steps) step.detach();
+    this.#adopter.close();
     this.#spawner.close();
-  }
-
-  #stepOf(stepDir: string, events: StepEvents): MeshrunStep {
-    const step: MeshrunStep = new MeshrunStep(stepDir, {
-      events,
-      log: this.#log,
-      onOver: () => this.#steps.delete(step),
-    });
-    this.#steps.add(step);
-    return step;
   }
 
   #begin(start: Start): void {
@@ -97,16 +73,17 @@ export class MeshrunSupervisor implements Supervisor {
       });
     } else if (frame.kind === 'frame') {
       this.#spawner.request(id, frame.bytes, (answer) => {
-        this.#onAnswer(start, answer);
+        this.#onAnswer(start, { answer, cookie });
       });
     }
   }
 
-  #onAnswer(start: Start, answer: StartAnswer): void {
+  #onAnswer(start: Start, heard: { answer: StartAnswer; cookie: string }): void {
     const { stepDir, step } = start;
+    const { answer, cookie } = heard;
     switch (answer.kind) {
       case 'ready':
-        step.onReady(answer.pid);
+        step.onReady({ pid: answer.pid, cookie });
         return;
       case 'failed':
         removeTokens(stepDir);
@@ -118,7 +95,7 @@ export class MeshrunSupervisor implements Supervisor {
       case 'undecided': {
         removeTokens(stepDir);
         const started = readRecord(stepDir)?.started;
-        if (started !== undefined) step.onReady(started.pid);
+        if (started !== undefined) step.onReady({ pid: started.pid, cookie });
         else if (start.triesLeft > 0) {
           removeFiles(stepDir, ['record', 'ctl', 'exit']);
           this.#begin({ ...start, triesLeft: start.triesLeft - 1 });
@@ -143,24 +120,5 @@ function layToken(stepDir: string, cookie: string): Refusal | null {
   } catch (error) {
     const { code = 'EIO', message } = error as NodeJS.ErrnoException;
     return { errno: code, message: `cannot write to the step's folder: ${message}` };
-  }
-}
-
-/** No folder, no token: the agent ended between its journal entry and the folder. */
-function removeTokens(stepDir: string): void {
-  if (!existsSync(stepDir)) return;
-  removeFiles(
-    stepDir,
-    readdirSync(stepDir).filter((name) => name.startsWith('record.')),
-  );
-}
-
-function removeFiles(stepDir: string, names: readonly string[]): void {
-  for (const name of names) {
-    try {
-      unlinkSync(join(stepDir, name));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
   }
 }

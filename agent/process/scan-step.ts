@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RAW_LOG, rawDropped, rawSize } from './raw-log.ts';
 import { readProcess } from './proc-table.ts';
-import { findProcesses, killProcesses, signalProcesses, type SweepTarget } from './scan-sweep.ts';
+import { findProcesses, killProcesses, signalProcesses, type NamedTarget } from './scan-sweep.ts';
 import { signalNumber } from './start-frame.ts';
 import { outcomeOf } from './step-outcome.ts';
 import { readRecord, type Gone, type RecordLine } from './step-record.ts';
@@ -36,7 +36,7 @@ export interface MainEnd {
 interface Setting {
   readonly stepDir: string;
   readonly plan: ScanPlan;
-  readonly target: SweepTarget;
+  readonly target: NamedTarget;
   readonly events: StepEvents;
   /** What of the budget was used up before this agent came. */
   readonly ranMs: number;
@@ -230,7 +230,7 @@ export class ScanStep implements StepHandle {
   }
 }
 
-function isAlive(target: SweepTarget): boolean {
+function isAlive(target: NamedTarget): boolean {
   return readProcess(target.main.pid)?.startTime === target.main.startTime;
 }
 

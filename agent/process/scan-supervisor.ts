@@ -10,9 +10,10 @@ import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from './log.ts';
-import { closeLostStep, withLiving } from './lost-step.ts';
+import { closeLostStep, withLiving, withoutRecord } from './lost-step.ts';
 import { bootId, readProcess } from './proc-table.ts';
 import { checkProgram } from './program-check.ts';
+import { targetOf } from './scan-sweep.ts';
 import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
 import { PIPE, isDraining, ScanStep, type ScanPlan } from './scan-step.ts';
 import { COOKIE_VARIABLE, signalNumber } from './start-frame.ts';
@@ -20,6 +21,7 @@ import { failureOf, notStartedOutcome, outcomeOf } from './step-outcome.ts';
 import { readRecord, type Started } from './step-record.ts';
 import type {
   Adoption,
+  KnownStart,
   StepEvents,
   StepHandle,
   StepOutcome,
@@ -32,6 +34,8 @@ const DRAIN =
 /** Nothing runs before the agent says so, with the record on disk; should it die first, nothing does. */
 const MAIN = 'read -r BENCHMESH_GATE || exit 125; exec >"$1" 2>&1; shift; exec "$@" </dev/null';
 const GO = 'go\n';
+/** What the step was asked for; by it a step of this rung is known. */
+export const SCAN_PLAN = 'scan.json';
 const ULIMIT_BLOCK_BYTES = 512;
 const TOOLS = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' };
 const TICKS_PER_SECOND = 100;
@@ -58,8 +62,11 @@ export class ScanSupervisor implements Supervisor {
     }
   }
 
-  async adopt(stepDir: string, events: StepEvents): Promise<Adoption> {
+  async adopt(stepDir: string, events: StepEvents, journalled?: KnownStart): Promise<Adoption> {
     const record = readRecord(stepDir);
+    if (record?.started === undefined && journalled !== undefined) {
+      return { kind: 'ended', outcome: await closeLostStep(stepDir, withoutRecord(journalled)) };
+    }
     if (record === null) return { kind: 'not_started' };
     const known = record.gone === undefined ? null : outcomeOf(record);
     if (known !== null) return { kind: 'ended', outcome: withLiving(known, record) };
@@ -73,12 +80,10 @@ export class ScanSupervisor implements Supervisor {
     if (!isAlive || record.exited !== undefined) {
       isDraining(stepDir);
       const reason = 'it ended while no agent ran, on the scan rung';
-      return {
-        kind: 'ended',
-        outcome: await closeLostStep(stepDir, { ...record, started }, reason),
-      };
+      const lost = { record, target: targetOf(started), reason };
+      return { kind: 'ended', outcome: await closeLostStep(stepDir, lost) };
     }
-    const plan = JSON.parse(readFileSync(join(stepDir, 'scan.json'), 'utf8')) as ScanPlan;
+    const plan = JSON.parse(readFileSync(join(stepDir, SCAN_PLAN), 'utf8')) as ScanPlan;
     const step = this.#stepOf({ stepDir, started, plan, events, ranMs: ageMs(started.startTime) });
     void step.watchMain();
     return { kind: 'alive', handle: step };
@@ -106,7 +111,7 @@ export class ScanSupervisor implements Supervisor {
     const plan: ScanPlan = { budgetMs, graceMs, stopSignal, stopFile };
     const [pipe, raw, dropped] = [PIPE, RAW_LOG, RAW_DROPPED].map((name) => join(stepDir, name));
     if (pipe === undefined || raw === undefined || dropped === undefined) throw new Error('paths');
-    writeFileSync(join(stepDir, 'scan.json'), JSON.stringify(plan));
+    writeFileSync(join(stepDir, SCAN_PLAN), JSON.stringify(plan));
     writeFileSync(raw, '');
     tryUnlink(pipe); // of a start that came to nothing
     const made = spawnSync('/bin/sh', ['-c', 'mkfifo "$1"', 'mkfifo', pipe], { env: TOOLS });
@@ -168,7 +173,7 @@ export class ScanSupervisor implements Supervisor {
     const step: ScanStep = new ScanStep({
       stepDir,
       plan,
-      target: { cookie: started.cookie, main: started },
+      target: targetOf(started),
       events,
       ranMs,
       onOver: () => this.#steps.delete(step),

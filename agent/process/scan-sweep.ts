@@ -10,12 +10,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasVariable, readProcesses, type ProcessRow } from './proc-table.ts';
 import { COOKIE_VARIABLE } from './start-frame.ts';
+import type { Started } from './step-record.ts';
 
 export interface SweepTarget {
-  readonly cookie: string;
-  readonly main: { readonly pid: number; readonly startTime: number };
+  /** An environment variable that only the step's processes have. */
+  readonly mark: { readonly name: string; readonly value: string };
+  /** Its main process, if known. */
+  readonly main: { readonly pid: number; readonly startTime: number } | null;
   /** Pids never to touch: helpers of ours that share the session. */
   readonly spare?: ReadonlySet<number>;
+}
+
+/** A target of which the main process is known. */
+export interface NamedTarget extends SweepTarget {
+  readonly main: { readonly pid: number; readonly startTime: number };
 }
 
 export interface Swept {
@@ -28,6 +36,11 @@ export interface Swept {
 const EMPTY_SCANS = 2;
 const PATIENCE_WAVES = 60;
 const SLOWEST_WAVE_MS = 100;
+
+/** What to look for, of a step whose record says who it is. */
+export function targetOf({ cookie, pid, startTime }: Started): NamedTarget {
+  return { mark: { name: COOKIE_VARIABLE, value: cookie }, main: { pid, startTime } };
+}
 
 /** The step's processes as far as a scan shows them. */
 export function findProcesses(target: SweepTarget): number[] {
@@ -89,13 +102,15 @@ function byParent(rows: readonly ProcessRow[]): Map<number, ProcessRow[]> {
 }
 
 function belongs(rows: readonly ProcessRow[], target: SweepTarget): (row: ProcessRow) => boolean {
-  const { pid, startTime } = target.main;
+  const { main, mark } = target;
   // Another process with that pid means that its session and group are another's too.
-  const reused = rows.some((row) => row.pid === pid && row.startTime !== startTime);
+  const reused = rows.some((row) => row.pid === main?.pid && row.startTime !== main.startTime);
   return (row) => {
-    if (isSpared(row.pid, target) || row.startTime < startTime) return false;
-    if (!reused && (row.session === pid || row.group === pid)) return true;
-    return hasVariable(row.pid, COOKIE_VARIABLE, target.cookie);
+    if (isSpared(row.pid, target) || row.startTime < (main?.startTime ?? 0)) return false;
+    if (main !== null && !reused && (row.session === main.pid || row.group === main.pid)) {
+      return true;
+    }
+    return hasVariable(row.pid, mark.name, mark.value);
   };
 }
 

@@ -2,7 +2,7 @@
  * Reads a step's record as meshrun wrote it: one JSON object a line, append-only. Pure but
  * for readRecord. A torn last line (meshrun killed in the middle of a write) is left out.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Started {
@@ -12,6 +12,8 @@ export interface Started {
   readonly startTime: number;
   readonly bootId: string;
   readonly cookie: string;
+  /** Pid of the meshrun that is its parent; on the subreaper rung. */
+  readonly meshrun?: number;
 }
 
 export interface ExecFailed {
@@ -79,6 +81,7 @@ export interface StepRecord {
   readonly gone?: Gone;
 }
 
+const READ_BYTES = 8192;
 const TYPES = new Set(['started', 'exec_failed', 'exited', 'stopping', 'survivors', 'gone']);
 
 export function parseRecord(text: string): StepRecord {
@@ -102,10 +105,33 @@ function parseLine(line: string): RecordLine | null {
   }
 }
 
-/** Null where there is no record: nothing has begun there. */
+/** Null where there is no record: nothing has begun there, or somebody has removed it. */
 export function readRecord(stepDir: string): StepRecord | null {
+  const fd = openRecord(stepDir);
+  if (fd === null) return null;
   try {
-    return parseRecord(readFileSync(join(stepDir, 'record'), 'latin1'));
+    return readOpenRecord(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Whoever holds it open reads it to its end, even if its folder is removed. */
+export function readOpenRecord(fd: number): StepRecord {
+  const parts: string[] = [];
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  for (let at = 0; ;) {
+    const size = readSync(fd, buffer, 0, buffer.length, at);
+    if (size === 0) return parseRecord(parts.join(''));
+    parts.push(buffer.toString('latin1', 0, size));
+    at += size;
+  }
+}
+
+/** Null where there is none. */
+export function openRecord(stepDir: string): number | null {
+  try {
+    return openSync(join(stepDir, 'record'), 'r');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

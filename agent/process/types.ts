@@ -127,14 +127,32 @@ export type Adoption =
   /** Nothing ever ran there, and no earlier start can still come: start() may be called. */
   | { readonly kind: 'not_started' };
 
-export interface Supervisor {
+/** What the caller has journalled of a step's start. */
+export interface KnownStart {
+  /** Of its main process, if that was heard. */
+  readonly pid: number | null;
+  /** A variable in the environment of the step's processes, and of no others. */
+  readonly variable: { readonly name: string; readonly value: string };
+}
+
+/** Takes up steps of one rung. */
+export interface Adopter {
+  adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption>;
+  close(): void;
+}
+
+export interface Supervisor extends Adopter {
   readonly rung: Rung;
   /** Why it is not the best rung this build has; null if it is. */
   readonly degraded: string | null;
   /** `stepDir` exists and has never seen a start (or adopt said not_started). Never throws. */
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle;
-  /** Takes up a step started by an agent that died. `events` serves an `alive` one only. */
-  adopt(stepDir: string, events: StepEvents): Promise<Adoption>;
+  /**
+   * Takes up a step started by an agent that died, on whichever rung. `events` serves an `alive` one
+   * only. `known`: its start was journalled, so that a folder without a record does not mean that
+   * nothing ran, but that its processes have removed it.
+   */
+  adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption>;
   /** Detaches from everything; steps go on. */
   close(): void;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { LogSegments, type LogChunk, type LogGap } from '#agent/process/log-segments.ts';
 import type {
   Adoption,
+  KnownStart,
   StepEvents,
   StepHandle,
   StepOutcome,
@@ -77,9 +78,12 @@ export class StepBench {
   }
 
   /** Adopts, and gives an alive step the same shape as a started one. */
-  async adopt(dir: string): Promise<Adoption & { readonly step?: RunningStep }> {
+  async adopt(
+    dir: string,
+    known?: KnownStart,
+  ): Promise<Adoption & { readonly step?: RunningStep }> {
     const heard = listen();
-    const adoption = await this.supervisor.adopt(dir, heard.events);
+    const adoption = await this.supervisor.adopt(dir, heard.events, known);
     if (adoption.kind !== 'alive') return adoption;
     this.#running.add(adoption.handle);
     void heard.ended.then(() => this.#running.delete(adoption.handle));

@@ -2,7 +2,7 @@
  * I8: steps outlive the agent. An agent is killed with -9 at different moments; another takes
  * up what it left, and learns how it ended, also while nobody was there.
  */
-import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
@@ -12,45 +12,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createSupervisor, type StepSpec } from '#agent/process/supervisor.ts';
+import { createSupervisor } from '#agent/process/supervisor.ts';
 import type { StepOutcome } from '#agent/process/types.ts';
+import { ProcessAgent } from '#test/support/process-agent-client.ts';
 import { outputOf, StepBench } from '#test/support/process-step.ts';
 import { isRunning, processesMarked } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
-
-/** Another process that runs steps, to be killed. */
-class Agent {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  #said = '';
-
-  constructor(rung = 'subreaper') {
-    const script = fileURLToPath(new URL('../../support/process-agent.ts', import.meta.url));
-    const args = ['--import', 'tsx', script, rung];
-    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
-    this.#child.stdin.on('error', () => undefined);
-  }
-
-  ask(dir: string, spec: StepSpec): void {
-    this.#child.stdin.write(`${JSON.stringify({ dir, spec })}\n`);
-  }
-
-  async pids(howMany: number): Promise<number[]> {
-    return until(() => {
-      const found = [...this.#said.matchAll(/^started (\d+)$/gm)].map(([, pid]) => Number(pid));
-      return found.length >= howMany ? found : null;
-    }, `${howMany} started steps`);
-  }
-
-  async kill(): Promise<void> {
-    const gone = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill('SIGKILL');
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await gone;
-  }
-}
 
 interface StartedLine {
   readonly pid: number;
@@ -62,7 +30,7 @@ const startedLine = (dir: string): StartedLine =>
 
 describe('adopting on the subreaper rung', () => {
   let bench: StepBench;
-  let agent: Agent;
+  let agent: ProcessAgent;
   beforeAll(async () => {
     bench = new StepBench(await createSupervisor({ rung: 'subreaper' }));
   });
@@ -79,7 +47,7 @@ describe('adopting on the subreaper rung', () => {
   ];
 
   it('takes up three steps: one goes on, one was stopped, one ended with nobody there', async () => {
-    agent = new Agent();
+    agent = new ProcessAgent();
     const gates = [1, 2, 3].map((n) => join(bench.root, `gate-${n}`));
     const dirs = gates.map(() => bench.dir());
     dirs.forEach((dir, n) => {
@@ -113,7 +81,7 @@ describe('adopting on the subreaper rung', () => {
   });
 
   it('enforces the budget with the agent dead', async () => {
-    agent = new Agent();
+    agent = new ProcessAgent();
     const dir = bench.dir();
     agent.ask(dir, bench.spec(['sleep', '60'], { budgetMs: 1500 }));
     const [pid = 0] = await agent.pids(1);
@@ -136,7 +104,7 @@ describe('adopting on the subreaper rung', () => {
   it.each([0, 1, 2, 3, 4, 5, 6, 7])(
     'never starts a step twice, killed while it starts them (round %i)',
     async (round) => {
-      agent = new Agent();
+      agent = new ProcessAgent();
       const log = join(bench.root, `starts-${round}`);
       const dirs = Array.from({ length: 12 }, () => bench.dir());
       const spec = bench.spec(['sh', '-c', `echo $$ >> "${log}"; sleep 0.05`]);
@@ -158,7 +126,7 @@ describe('adopting on the subreaper rung', () => {
   );
 
   it('says not_started of an empty folder, as often as it is asked', async () => {
-    agent = new Agent();
+    agent = new ProcessAgent();
     const dir = bench.dir();
     writeFileSync(join(dir, 'record.late'), '');
     expect(await bench.adopt(dir)).toEqual({ kind: 'not_started' });
@@ -172,7 +140,7 @@ describe('adopting on the subreaper rung', () => {
   it.each(['followed', 'adopted'])(
     'calls a step lost whose meshrun is killed, and ends its orphans (%s)',
     async (how) => {
-      agent = new Agent();
+      agent = new ProcessAgent();
       const mark = `bm-lost-${process.pid}-${how}`;
       const script = '(setsid perl -e "sleep 60" "$1" &); perl -e "sleep 60" "$1" & echo hi; wait';
       const step = bench.start(['sh', '-c', script, 'sh', mark]);
@@ -199,7 +167,7 @@ describe('adopting on the subreaper rung', () => {
   );
 
   it('knows that a restart of the host leaves nothing', async () => {
-    agent = new Agent();
+    agent = new ProcessAgent();
     const dir = bench.dir();
     const started = {
       type: 'started',
@@ -217,7 +185,7 @@ describe('adopting on the subreaper rung', () => {
   });
 
   it('goes on when the spawner is killed, with steps under way', async () => {
-    agent = new Agent();
+    agent = new ProcessAgent();
     const dir = bench.dir();
     const step = bench.start(['sleep', '0.2'], {}, dir);
     await step.started;
@@ -309,7 +277,7 @@ describe('the gate of a start on the scan rung', () => {
 describe('adopting on the scan rung', () => {
   it('follows what lives, and calls lost what ended with nobody there', async () => {
     const bench = new StepBench(await createSupervisor({ rung: 'scan' }));
-    const agent = new Agent('scan');
+    const agent = new ProcessAgent('scan');
     const [alive, ended] = [bench.dir(), bench.dir()];
     const gate = join(bench.root, 'gate');
     agent.ask(alive, bench.spec(['sh', '-c', 'echo one; sleep 60']));

@@ -1,0 +1,32 @@
+/** What the supervisor is told of a step: from the attempt's spec to one process's. Pure. */
+import type { KnownStart, StepSpec } from '../process/types.ts';
+import { childEnv, STOP_VARIABLE, stopFileOf, type ChildEnvInput } from './child-env.ts';
+
+export interface StepSpecInput extends ChildEnvInput {
+  /** Of a stop that has come already, else of the suite. */
+  readonly graceMs: number;
+}
+
+export function stepSpecOf(input: StepSpecInput): StepSpec {
+  const { spec, step, paths, budgetMs, graceMs } = input;
+  return {
+    argv: step.argv,
+    env: childEnv(input),
+    cwd: step.cwd ?? paths.work,
+    stdio: step.stdio,
+    budgetMs,
+    graceMs,
+    stopSignal: spec.stopSignal,
+    stopFile: stopFileOf(paths.dir, step.id),
+    logLimitBytes: spec.logLimitBytes,
+  };
+}
+
+/** What is known of a step that was started, should its processes have removed its record. */
+export function knownStart(
+  attemptDir: string,
+  at: { readonly step: string; readonly pid: number | null },
+): KnownStart {
+  const { step, pid } = at;
+  return { pid, variable: { name: STOP_VARIABLE, value: stopFileOf(attemptDir, step) } };
+}

@@ -1,0 +1,119 @@
+/**
+ * I5: steps whose own processes work against their supervision: they remove the folder it records
+ * in, kill or stop its helper. What cannot be proven any more is never said to be.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readProcess } from '#agent/process/proc-table.ts';
+import { createSupervisor } from '#agent/process/supervisor.ts';
+import { ProcessAgent } from '#test/support/process-agent-client.ts';
+import { StepBench } from '#test/support/process-step.ts';
+import { isRunning, processesMarked } from '#test/support/processes.ts';
+import { until } from '#test/support/until.ts';
+
+describe('a step that removes its own folder', () => {
+  let bench: StepBench;
+  let mark: string;
+  beforeAll(async () => {
+    bench = new StepBench(await createSupervisor({ rung: 'subreaper' }));
+  });
+  afterEach(() => {
+    expect(processesMarked(mark)).toEqual([]);
+  });
+  afterAll(() => {
+    bench.dispose();
+  });
+
+  /** Ignores TERM, has a child in a session of its own, removes the folder, then does `more`. */
+  const removing = (dir: string, more = ''): string[] => {
+    mark = randomUUID();
+    const child = `setsid sh -c 'trap "" TERM; while :; do sleep 0.05; done' ${mark} &`;
+    return ['sh', '-c', `trap "" TERM; ${child} rm -rf "${dir}"; ${more}\nwait`, mark];
+  };
+
+  it('is stopped and proven dead all the same', async () => {
+    const dir = bench.dir();
+    const step = bench.start(removing(dir), { graceMs: 100 }, dir);
+    await step.started;
+    await until(
+      () => !existsSync(dir) && processesMarked(mark).length > 0,
+      'the folder to be gone',
+    );
+    step.handle.stop();
+    expect(await step.ended).toMatchObject({
+      end: { kind: 'signaled', signal: 'SIGKILL' },
+      gone: { proof: 'subreaper', empty: true, survivors: [] },
+    });
+  });
+
+  it('and kills meshrun is lost and unproven, with nothing that a scan finds left', async () => {
+    const dir = bench.dir();
+    const outcome = await bench.start(removing(dir, 'kill -9 $PPID'), {}, dir).ended;
+    expect(outcome).toMatchObject({ end: { kind: 'lost' }, gone: { proof: 'scan', empty: false } });
+    await until(() => processesMarked(mark).length === 0, 'its processes to be gone');
+  });
+
+  it('is lost, never "not started", to the agent that comes after', async () => {
+    const agent = new ProcessAgent();
+    const dir = bench.dir();
+    const spec = bench.spec(removing(dir), {
+      env: { PATH: process.env['PATH'] ?? '', BENCHMESH_STOP: `${dir}.stop` },
+    });
+    agent.ask(dir, spec);
+    const [pid = 0] = await agent.pids(1);
+    await until(() => !existsSync(dir), 'the folder to be gone');
+    await agent.kill();
+    expect(isRunning(pid)).toBe(true);
+    const variable = { name: 'BENCHMESH_STOP', value: `${dir}.stop` };
+    for (const known of [
+      { pid, variable },
+      { pid: null, variable },
+    ]) {
+      expect(await bench.adopt(dir, known)).toMatchObject({
+        kind: 'ended',
+        outcome: { end: { kind: 'lost' }, gone: { proof: 'scan', empty: false, survivors: [] } },
+      });
+    }
+    expect(isRunning(pid)).toBe(false);
+  });
+});
+
+it('a step that stops meshrun is stopped all the same', async () => {
+  const bench = new StepBench(await createSupervisor({ rung: 'subreaper' }));
+  const step = bench.start(['sh', '-c', 'kill -STOP $PPID; sleep 60']);
+  await step.started;
+  const meshrun = readProcess(step.handle.pid ?? 0)?.parent ?? 0;
+  await until(() => readProcess(meshrun)?.state === 'T', 'meshrun to be stopped');
+  step.handle.stop();
+  expect(await step.ended).toMatchObject({
+    end: { kind: 'signaled', signal: 'SIGTERM' },
+    gone: { proof: 'subreaper', empty: true },
+  });
+  bench.dispose();
+});
+
+describe.each([
+  ['subreaper', 'scan'],
+  ['scan', 'subreaper'],
+] as const)('a step started on the %s rung', (first, second) => {
+  it(`is taken up by an agent on the ${second} rung`, async () => {
+    const bench = new StepBench(await createSupervisor({ rung: second }));
+    const agent = new ProcessAgent(first);
+    const dir = bench.dir();
+    agent.ask(dir, bench.spec(['sleep', '60'], { graceMs: 1_000 }));
+    const [pid = 0] = await agent.pids(1);
+    await agent.kill();
+    const found = await bench.adopt(dir);
+    expect(found.kind).toBe('alive');
+    expect(isRunning(pid)).toBe(true);
+    found.step?.handle.stop();
+    expect((await found.step?.ended)?.gone).toMatchObject({
+      proof: first,
+      empty: first === 'subreaper',
+      survivors: [],
+    });
+    expect(isRunning(pid)).toBe(false);
+    bench.dispose();
+  });
+});
