@@ -25,7 +25,8 @@ export function checkTree(tree: Tree, dir: string | null): Finding[] {
   const findings = [...checkNames(tree, axes, vars), ...checkEntries(tree, axes, vars)];
   const known = [...axes, ...vars, ...BUILT_IN];
   const onText = (text: string, node: Tree, path: Path) => {
-    const message = checkTemplate(text, known) ?? checkPlace(text, path, dir);
+    const message =
+      checkTemplate(text, known) ?? checkPattern(text, path) ?? checkPlace(text, path, dir);
     if (message !== null) findings.push({ at: node.at, path, message });
   };
   for (const key of TEMPLATED_LISTS) walk(child(tree, key), [key], onText);
@@ -62,6 +63,16 @@ function checkTemplate(text: string, known: readonly string[]): string | null {
   const unknown = parsed.names.find((name) => !known.includes(name));
   if (unknown === undefined) return null;
   return `unknown name "{{${unknown}}}"; known: ${known.join(', ')}.${didYouMean(unknown, known)}`;
+}
+
+/** Patterns are looked for in the work folder and nowhere else. */
+function checkPattern(text: string, path: Path): string | null {
+  if (path[0] !== 'files' && path[0] !== 'checkpoints') return null;
+  const isOutside =
+    text.startsWith('/') || text.startsWith('{{suite.dir}}') || text.split('/').includes('..');
+  return isOutside
+    ? 'leads out of the work folder; name files inside it, and copy others there in collect'
+    : null;
 }
 
 /** Without a folder of the suite, nothing can be relative to it. */

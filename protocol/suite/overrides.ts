@@ -41,6 +41,7 @@ function withSet(tree: Tree, set: string, known: readonly string[]): Tree | stri
   const equals = set.indexOf('=');
   if (equals < 1) return 'must be key=value';
   const key = set.slice(0, equals);
+  if (key.split('.').includes('__proto__')) return '"__proto__" cannot be a name';
   const value = valueOf(set.slice(equals + 1), `--set ${set}`);
   const vars = keys(child(tree, 'vars'));
   const axes = keys(child(tree, 'axes'));

@@ -20,6 +20,7 @@ import type { Entry, MapTree, Scalar, Tree } from './tree.ts';
 /** More values than this are an attack by aliases, not a suite. */
 const MAX_VALUES = 200_000;
 const MAX_DEPTH = 64;
+const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`;
 
 export interface YamlText {
   readonly tree: Tree | null;
@@ -39,16 +40,15 @@ export function readYaml(text: string, option?: string): YamlText {
   });
   const position = (offset: number) => lines.linePos(offset);
   const reader = new Reader(document, option);
-  const findings: Finding[] = document.errors.map(({ code, message, pos }) => ({
-    at: reader.origin(pos[0]),
-    path: [],
-    message:
-      code === 'DUPLICATE_KEY'
-        ? 'this key is written twice in the same map; keep one of them'
-        : code === 'MULTIPLE_DOCS'
-          ? 'a suite is one YAML document; remove the second one (after "---")'
-          : `this is not YAML: ${oneLine(message)}`,
-  }));
+  // The parser recurses: too deep a text exhausts it at every level, and says so of each.
+  const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION');
+  const findings: Finding[] = (tooDeep === undefined ? document.errors : [tooDeep]).map(
+    ({ code, message, pos }) => ({
+      at: reader.origin(pos[0]),
+      path: [],
+      message: yamlProblem(code, message),
+    }),
+  );
   const warnings = document.warnings.map(({ message, pos }) => ({
     at: reader.origin(pos[0]),
     path: [],
@@ -57,6 +57,19 @@ export function readYaml(text: string, option?: string): YamlText {
   const isReadable = document.errors.every(({ code }) => code === 'DUPLICATE_KEY');
   const tree = isReadable ? reader.read(document.contents, [], []) : null;
   return { tree, findings: [...findings, ...reader.findings], warnings, position };
+}
+
+function yamlProblem(code: string, message: string): string {
+  switch (code) {
+    case 'DUPLICATE_KEY':
+      return 'this key is written twice in the same map; keep one of them';
+    case 'MULTIPLE_DOCS':
+      return 'a suite is one YAML document; remove the second one (after "---")';
+    case 'RESOURCE_EXHAUSTION':
+      return TOO_DEEP;
+    default:
+      return `this is not YAML: ${oneLine(message)}`;
+  }
 }
 
 function oneLine(message: string): string {
@@ -86,7 +99,7 @@ class Reader {
     if (this.#values === MAX_VALUES + 1)
       this.#find(at, path, `more than ${MAX_VALUES} values; aliases multiply, use fewer`);
     if (node === null || this.#values > MAX_VALUES || open.length > MAX_DEPTH) {
-      if (open.length > MAX_DEPTH) this.#find(at, path, `nested deeper than ${MAX_DEPTH} levels`);
+      if (open.length > MAX_DEPTH) this.#find(at, path, TOO_DEEP);
       return { kind: 'scalar', at, value: null, source: '' };
     }
     if (isAlias(node)) {
@@ -129,7 +142,10 @@ class Reader {
         continue;
       }
       const name = key.type === 'PLAIN' ? (key.source ?? String(key.value)) : String(key.value);
-      if (name === '<<' && key.type === 'PLAIN') this.#mergeInto(merged, value, path, within);
+      // Objects have one of their own: an entry of this name would be lost without a word.
+      if (name === '__proto__')
+        this.#find(keyAt, [...path, name], '"__proto__" cannot be a name; choose another');
+      else if (name === '<<' && key.type === 'PLAIN') this.#mergeInto(merged, value, path, within);
       else own.set(name, { keyAt, value: this.read(value, [...path, name], within) });
     }
     // What a map says itself wins over what it merges.

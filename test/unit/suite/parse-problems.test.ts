@@ -49,6 +49,36 @@ const FILES: readonly Bad[] = [
     ],
   },
   {
+    what: 'a text nested beyond what can be parsed',
+    text: `run: ${'['.repeat(20_000)}`,
+    problems: [
+      expect.stringMatching(/^suite\.yaml:1:\d+: nested deeper than 64 levels$/) as string,
+    ],
+  },
+  {
+    what: 'names that every object has',
+    text: 'run: [echo, "{{__proto__}}"]\naxes:\n  __proto__: [1]\nvars: { __proto__: 2 }\n',
+    problems: [
+      `suite.yaml:1:13: run[1]: unknown name "{{__proto__}}"; known: ${KNOWN}.`,
+      'suite.yaml:3:3: axes.__proto__: "__proto__" cannot be a name; choose another',
+      'suite.yaml:4:9: vars.__proto__: "__proto__" cannot be a name; choose another',
+    ],
+  },
+  {
+    what: 'such a name on the command line',
+    text: `${RUN}env: { A: b }\n`,
+    options: { set: ['env.__proto__=1'] },
+    problems: ['--set env.__proto__=1: "__proto__" cannot be a name'],
+  },
+  {
+    what: 'patterns of files elsewhere',
+    text: `${RUN}files: [/etc/passwd, "a/../../b", "..x", "{{suite.dir}}/c"]\ncheckpoints: [../d]\n`,
+    problems: ['2:9: files[0]', '2:22: files[1]', '2:42: files[3]', '3:15: checkpoints[0]'].map(
+      (place) =>
+        `suite.yaml:${place}: leads out of the work folder; name files inside it, and copy others there in collect`,
+    ),
+  },
+  {
     what: 'an alias to itself',
     text: 'run: &a [x, *a]\n',
     problems: [
