@@ -146,6 +146,8 @@ export function labelsOf(texts: readonly string[]): Record<string, string> {
   for (const text of texts) {
     const at = text.indexOf('=');
     if (at < 1) throw new MeshError('usage', `--label "${text}" must be key=value`);
+    if (text.startsWith('__proto__='))
+      throw new MeshError('usage', '--label "__proto__" cannot be a name');
     labels[text.slice(0, at)] = text.slice(at + 1);
   }
   return labels;
