@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { attemptProcesses } from '#cli/mesh/local-steps.ts';
 import { MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { isRunning, processesWithEnvironment } from './processes.ts';
 import { until } from './until.ts';
@@ -161,7 +162,11 @@ export class TestMesh {
   async dispose(): Promise<void> {
     await this.cli(['down', '--force'], { deadlineMs: 30_000 }).catch(() => undefined);
     for (let round = 0; round < 50; round += 1) {
-      const left = processesWithEnvironment('BENCHMESH_HOME', this.home);
+      const left = [
+        ...processesWithEnvironment('BENCHMESH_HOME', this.home),
+        // Benchmarks do not have that variable; `down --force` leaves them running.
+        ...attemptProcesses(join(this.home, 'agent')),
+      ];
       if (left.length === 0) break;
       for (const pid of left) {
         try {
