@@ -116,7 +116,7 @@ describe('leading', () => {
       }).start();
       agent = own;
       const { run } = await bench.submit(sharedSuite(8));
-      await until(() => own.held().length === 6);
+      await until(() => own.held().length === 4);
       const observed = async (): Promise<string[]> =>
         (await bench.events([subjects.fleet('a1')])).map(({ message }) => message.name);
       own.silence(true);
@@ -127,9 +127,9 @@ describe('leading', () => {
       own.finish();
       await until(async () => {
         const events = await bench.events(filters.runEvents(run));
-        return events.filter(({ message }) => message.name === 'task.ended').length === 6;
+        return events.filter(({ message }) => message.name === 'task.ended').length === 4;
       }, 'what it had to end');
-      expect(own.begun).toHaveLength(6);
+      expect(own.begun).toHaveLength(4);
       own.silence(false);
       await until(
         async () => (await observed()).includes('agent.returned'),
