@@ -13,6 +13,7 @@ import { beginAttempt, isStopped, newestStop, runOutcome } from '../runs/run-red
 import { openKey, type RunEntry, type TaskEntry } from '../runs/run-state.ts';
 import {
   neighbours,
+  occupy,
   place,
   vacate,
   withdraw,
@@ -328,4 +329,12 @@ export function resume(context: Context): void {
     finishRun(context, run);
     if (run.archived === 'stored') schedulePurge(context, run);
   }
+}
+
+/** An attempt that was not handed out by this leader takes its place. */
+export function hold(context: Context, run: RunEntry, at: { task: string; agent: string }): void {
+  const { scheduler } = context.state;
+  const task = run.tasks.get(at.task);
+  if (task !== undefined) withdraw(scheduler, run.id, task.index);
+  occupy(scheduler, run.id, at.agent);
 }

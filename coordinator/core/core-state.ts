@@ -18,7 +18,7 @@ import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-red
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-reducer.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
-import { createLate, type LateState, type SweepEffect } from './sweep.ts';
+import { createLate, type LateState, type SweepEffect } from './late-state.ts';
 
 export type CoreMessage =
   /** Stored in BM_EVENTS. */

@@ -6,9 +6,8 @@ import { beginAttempt } from '../runs/run-reducer.ts';
 import { openKey, type RunEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
-import { announceStop, closeStops, stopsOf } from './act.ts';
+import { announceStop, closeStops, hold, stopsOf } from './act.ts';
 import type { Context, OwnStart } from './core-state.ts';
-import { hold } from './on-event.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
   const subject = parseSubject(record.subject);

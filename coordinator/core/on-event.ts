@@ -18,12 +18,19 @@ import {
   dropRun,
   enqueue,
   neighbours,
-  occupy,
   vacate,
   withdraw,
 } from '../scheduler/scheduler-reducer.ts';
 import { noteAck, noteAnnounced, noteClosed, noteEvent, noteStart } from '../stop/stop-reducer.ts';
-import { closeStops, endWaiting, finishRun, schedulePurge, settleTask, stopsOf } from './act.ts';
+import {
+  closeStops,
+  endWaiting,
+  finishRun,
+  hold,
+  schedulePurge,
+  settleTask,
+  stopsOf,
+} from './act.ts';
 import { log, markDirty, type Context } from './core-state.ts';
 import { applyStop } from './on-command.ts';
 import { answerSubmit } from './on-submit.ts';
@@ -220,14 +227,6 @@ function onAttemptEvent(
   if (stops === undefined || stops.stops.size === 0) return;
   noteEvent(stops, record, openKey(ref.task, ref.n));
   closeStops(context, run);
-}
-
-/** An attempt that was not handed out by this leader takes its place. */
-export function hold(context: Context, run: RunEntry, at: { task: string; agent: string }): void {
-  const { scheduler } = context.state;
-  const task = run.tasks.get(at.task);
-  if (task !== undefined) withdraw(scheduler, run.id, task.index);
-  occupy(scheduler, run.id, at.agent);
 }
 
 function onAck(context: Context, command: string, record: EventRecord): void {

@@ -11,39 +11,11 @@
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import type { AgentEntry } from '../fleet/fleet-reducer.ts';
 import type { Context, CoreState } from './core-state.ts';
-
-/** What was seen of a run that is not live: its stored files are told by its events alone. */
-export interface LateRun {
-  readonly files: Map<string, { readonly agent: string; readonly sha256: string }>;
-}
-
-export interface LateState {
-  readonly runs: Map<string, LateRun>;
-  /** Commands of runs that are not live, by id, with their run: their acknowledgements go. */
-  readonly commands: Map<string, string>;
-  /** Monotonic. */
-  sweepAtMs: number;
-}
-
-export interface SweepEffect {
-  readonly kind: 'sweep';
-  readonly runs: readonly {
-    readonly run: string;
-    readonly files: readonly { readonly agent: string; readonly sha256: string }[];
-  }[];
-  readonly commands: readonly string[];
-  /** Every agent that was ever heard of; of its own subject, where its last start stands. */
-  readonly agents: readonly Pick<AgentEntry, 'id' | 'startedSequence' | 'saidSince'>[];
-}
+import type { LateRun, SweepEffect } from './late-state.ts';
 
 /** Of one sweep; the rest comes with the next. */
 const MOST_AT_A_TIME = 1_000;
-
-export function createLate(): LateState {
-  return { runs: new Map(), commands: new Map(), sweepAtMs: 0 };
-}
 
 /** An event of an attempt whose run is not live, or is being purged. */
 export function noteLateAttempt(

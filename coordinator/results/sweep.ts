@@ -18,7 +18,7 @@ import { readAll } from '#protocol/nats/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { COORDINATOR_FLEET_ID } from '../core/core-reducer.ts';
-import type { SweepEffect } from '../core/sweep.ts';
+import type { SweepEffect } from '../core/late-state.ts';
 import { isArchived } from './archive.ts';
 
 /** Of a host's and a fleet subject. */
