@@ -9,11 +9,12 @@
  * 5. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
-import type { AttemptEffect, AttemptMessage, AttemptState, ReachedStop } from './attempt-state.ts';
+import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
 import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
 import { onReport } from './report-rules.ts';
-import { budgetOf, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
+import { budgetOf, finalVerdict, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
+import { joined } from './stop-rules.ts';
 import { Turn } from './turn.ts';
 
 type Of<K extends AttemptMessage['kind']> = Extract<AttemptMessage, { kind: K }>;
@@ -260,9 +261,10 @@ function finish(turn: Turn): void {
   else exit(turn, { logGaps: [] });
 }
 
-function exit(turn: Turn, { logGaps, filesLost = [] }: Omit<Of<'finished'>, 'kind'>): void {
+function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
   const { state } = turn;
-  const verdict = state.verdict ?? { outcome: 'passed', stage: null, class: null, reason: null };
+  const { logGaps, isRefused = false, filesLost = [] } = finished;
+  const verdict = finalVerdict(state, isRefused);
   const { stop } = state;
   turn.emit('attempt.exited', {
     elapsedMs: turn.elapsedMs(),
@@ -290,8 +292,7 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
   const { stop } = message;
   const graceMs = stop.now ? 0 : (stop.graceMs ?? spec.graceMs);
   const isNew = known?.commands.includes(stop.command) !== true;
-  if (isNew)
-    turn.keep({ stop: joined(known, message, { graceMs, arrivedMs: turn.now.monotonicMs }) });
+  if (isNew) turn.keep({ stop: joined(known, stop, { graceMs, arrivedMs: turn.now.monotonicMs }) });
   switch (life.kind) {
     case 'new':
     case 'exited':
@@ -311,32 +312,6 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
     case 'finishing':
       return;
   }
-}
-
-function joined(
-  known: ReachedStop | null,
-  { stop }: Of<'stop'>,
-  fresh: { readonly graceMs: number; readonly arrivedMs: number },
-): ReachedStop {
-  if (known !== null) {
-    const graceMs = Math.min(known.graceMs, fresh.graceMs);
-    return {
-      ...known,
-      commands: [...known.commands, stop.command],
-      graceMs,
-      now: known.now || stop.now,
-    };
-  }
-  return {
-    commands: [stop.command],
-    by: stop.by,
-    reason: stop.reason,
-    now: stop.now,
-    ...fresh,
-    processes: 0,
-    signal: null,
-    goneMs: 0,
-  };
 }
 
 function announceStop(turn: Turn, { stop }: Of<'stop'>): void {

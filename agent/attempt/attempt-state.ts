@@ -125,6 +125,8 @@ export type AttemptMessage =
   | {
       readonly kind: 'finished';
       readonly logGaps: readonly Gap[];
+      /** Output is missing because the disk refused it. */
+      readonly isRefused?: boolean;
       readonly filesLost?: readonly LostFile[];
     }
   /** The agent came back and found the attempt in its journal (I8). */

@@ -367,7 +367,7 @@ export class Attempt {
     const keepsFiles = spec.files.length > 0 || spec.checkpoints.length > 0;
     const filesLost = keepsFiles ? await this.#files().finish() : [];
     await this.#logStored();
-    this.post({ kind: 'finished', logGaps: this.#shipper?.gaps ?? [], filesLost });
+    this.post({ kind: 'finished', ...(this.#shipper?.losses ?? { logGaps: [] }), filesLost });
   }
 
   #logStored(): Promise<void> {

@@ -78,6 +78,18 @@ export function verdictOf(
   return { outcome: 'failed', stage, class: end.kind === 'signaled' ? 'signal' : 'exit', reason };
 }
 
+/**
+ * What is told in the end. Output that the disk refused takes "passed" away: nobody could say what
+ * was measured. The suite's own log limit does not: the suite has set it.
+ */
+export function finalVerdict(state: AttemptState, isOutputRefused: boolean): Verdict {
+  const verdict = state.verdict ?? { outcome: 'passed', stage: null, class: null, reason: null };
+  if (verdict.outcome !== 'passed' || !isOutputRefused) return verdict;
+  const reason =
+    "output was lost: the disk of the agent's state folder is full, or does not take it";
+  return { outcome: 'failed', stage: 'run', class: 'disk', reason };
+}
+
 /** A clean-up that failed is a field of its own (I3). */
 export function teardownFailureOf(
   step: StepSpec,

@@ -16,6 +16,8 @@ export interface LogBatch {
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes that were dropped and are not in the payload. */
   readonly isGap: boolean;
+  /** The disk refused them, rather than the suite's limit. */
+  readonly isRefused: boolean;
 }
 
 export interface BatchSource {
@@ -36,6 +38,7 @@ export function firstBatch(read: LogRead, source: BatchSource): LogBatch | null 
       endOffset: from + gap.length,
       chunks: [],
       payload: new Uint8Array(),
+      isRefused: gap.reason === 'write-failed',
     });
   }
   if (first === undefined) return null;
@@ -55,6 +58,7 @@ export function firstBatch(read: LogRead, source: BatchSource): LogBatch | null 
     endOffset: offset + bytes,
     chunks,
     payload: Buffer.concat(parts, bytes),
+    isRefused: false,
   });
 }
 
@@ -63,16 +67,18 @@ interface Content {
   readonly endOffset: number;
   readonly chunks: readonly LogChunk[];
   readonly payload: Uint8Array;
+  readonly isRefused: boolean;
 }
 
 function batch(source: BatchSource, content: Content): LogBatch {
-  const { offset, endOffset, chunks, payload } = content;
+  const { offset, endOffset, chunks, payload, isRefused } = content;
   const isGap = chunks.length === 0;
   return {
     offset,
     endOffset,
     payload,
     isGap,
+    isRefused,
     headers: {
       [LOG_HEADERS.offset]: String(offset),
       [LOG_HEADERS.step]: source.step,

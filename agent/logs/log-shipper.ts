@@ -50,6 +50,7 @@ export class LogShipper {
   readonly #options: ShipperOptions;
   readonly #sources: Source[] = [];
   readonly #gaps: Gap[] = [];
+  #isRefused = false;
   #offset = 0;
   #sequence = 0;
   #isSure: boolean;
@@ -90,8 +91,10 @@ export class LogShipper {
     this.wake();
   }
 
-  get gaps(): readonly Gap[] {
-    return this.#gaps;
+  /** Gaps shipped so far, and whether the disk refused output, shipped or still to be. */
+  get losses(): { readonly logGaps: readonly Gap[]; readonly isRefused: boolean } {
+    const isRefused = this.#isRefused || this.#sources.some(({ segments }) => segments.isRefused());
+    return { logGaps: this.#gaps, isRefused };
   }
 
   /** True when everything of the steps added so far is stored. */
@@ -203,6 +206,7 @@ export class LogShipper {
   #advance(source: Source, batch: LogBatch): void {
     this.#isSteady = true;
     this.#offset = batch.endOffset;
+    this.#isRefused ||= batch.isRefused;
     if (batch.isGap) this.#gaps.push({ from: batch.offset, to: batch.endOffset });
     this.#release(source, false);
   }

@@ -4,6 +4,8 @@ export const ENTRY_BYTES = 32;
 export const KIND_STDOUT = 1;
 export const KIND_STDERR = 2;
 export const KIND_GAP = 3;
+/** Reason of a gap at the spool's limit; any other is the disk's refusal. */
+export const GAP_LIMIT = 1;
 
 export interface IndexEntry {
   /** Combined offset of the first byte. */

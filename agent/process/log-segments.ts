@@ -24,6 +24,7 @@ import {
 import { join } from 'node:path';
 import {
   ENTRY_BYTES,
+  GAP_LIMIT,
   KIND_GAP,
   KIND_STDERR,
   readEntry,
@@ -113,7 +114,7 @@ export class LogSegments {
       miss(entry.offset);
       const skip = at - entry.offset;
       if (entry.kind === KIND_GAP) {
-        const reason = entry.reason === 1 ? 'limit' : 'write-failed';
+        const reason = isWriteFailed(entry) ? 'write-failed' : 'limit';
         gaps.push({ offset: at, length: entry.length - skip, reason, arrivalMs: entry.arrivalMs });
         at = entry.offset + entry.length;
         continue;
@@ -153,6 +154,14 @@ export class LogSegments {
   extent(): number {
     const last = this.#numbers().at(-1);
     return last === undefined ? rawSize(this.#dir) : this.#endOf(last);
+  }
+
+  /** Whether the disk refused some of what is still here, rather than the limit of the spool. */
+  isRefused(): boolean {
+    const numbers = this.#numbers();
+    if (numbers.some((number) => this.#entriesOf(number).some(isWriteFailed))) return true;
+    // What not even the index could take. The scan rung has none, and only a limit.
+    return numbers.length > 0 && this.#end !== null && this.#end > this.extent();
   }
 
   close(): void {
@@ -210,25 +219,36 @@ export class LogSegments {
   }
 
   #endOf(number: number): number {
-    const index = tryOpen(join(this.#dir, segmentName('index', number)));
-    if (index === null) return 0;
     const log = tryOpen(join(this.#dir, segmentName('log', number)));
     try {
-      const entries = Buffer.alloc(fstatSync(index).size);
-      readSync(index, entries, 0, entries.length, 0);
       let room = log === null ? 0 : fstatSync(log).size;
       let end = 0;
-      for (let at = 0; ; at += ENTRY_BYTES) {
-        const entry = readEntry(entries, at);
-        if (entry === null) break;
+      for (const entry of this.#entriesOf(number)) {
         const held = entry.kind === KIND_GAP ? entry.length : Math.min(entry.length, room);
         if (entry.kind !== KIND_GAP) room -= held;
         end = entry.offset + held;
       }
       return end;
     } finally {
-      closeSync(index);
       if (log !== null) closeSync(log);
+    }
+  }
+
+  /** None of a segment that was released. */
+  #entriesOf(number: number): IndexEntry[] {
+    const index = tryOpen(join(this.#dir, segmentName('index', number)));
+    if (index === null) return [];
+    try {
+      const bytes = Buffer.alloc(fstatSync(index).size);
+      readSync(index, bytes, 0, bytes.length, 0);
+      const entries: IndexEntry[] = [];
+      for (let at = 0; ; at += ENTRY_BYTES) {
+        const entry = readEntry(bytes, at);
+        if (entry === null) return entries;
+        entries.push(entry);
+      }
+    } finally {
+      closeSync(index);
     }
   }
 
@@ -274,6 +294,10 @@ export class LogSegments {
     this.#leave();
     this.#offset = 0;
   }
+}
+
+function isWriteFailed({ kind, reason }: IndexEntry): boolean {
+  return kind === KIND_GAP && reason !== GAP_LIMIT;
 }
 
 function tryOpen(path: string): number | null {

@@ -57,6 +57,7 @@ describe('a full disk', () => {
       });
       expect(filled.status, filled.stdout + filled.stderr).toBe(3);
       expect(filled.stderr.match(NOT_ARCHIVED), filled.stderr).toHaveLength(1);
+      expect(filled.stdout).toMatch(/failed \S+ what=big .*output was lost: the disk .*is full/);
       expect(filled.stdout).toMatch(/failed \S+ what=after .*disk.* is full/);
       const run = (await home.json<{ run: RunView }>('show', 'latest')).run.id;
       const tasksNow = async (): Promise<unknown> =>
@@ -67,7 +68,7 @@ describe('a full disk', () => {
         ]);
       const tasks = [
         ['small', 'passed', null],
-        ['big', 'passed', null],
+        ['big', 'failed', 'disk'],
         ['after', 'failed', 'disk'],
       ];
       expect(await tasksNow()).toEqual(tasks);

@@ -48,6 +48,19 @@ describe('steps', () => {
     expect(script.state.teardownFailure === null).toBe(failing !== 'teardown');
   });
 
+  test.each([
+    [0, true, { outcome: 'failed', stage: 'run', class: 'disk' }],
+    [0, false, { outcome: 'passed', stage: null, class: null }],
+    [3, true, { outcome: 'failed', stage: 'run', class: 'exit' }],
+  ])('exit status %i, the disk refusing output: %s', (code, isRefused, verdict) => {
+    const script = new Script(specOf(['run']));
+    script.begin();
+    script.end(EXITED(code), { logBytes: 9 });
+    const said = script.say({ kind: 'finished', logGaps: [{ from: 3, to: 9 }], isRefused });
+    const events = said.flatMap((effect) => (effect.kind === 'record' ? effect.events : []));
+    expect(events.at(-1)).toMatchObject({ name: 'attempt.exited', data: verdict });
+  });
+
   test('time in the host’s queue is no time of the attempt, nor of its budget', () => {
     const script = new Script(specOf(['run'], { budgetMs: 1000 }));
     const begun = script.say({ kind: 'begin', slots: [0] }, 5000);

@@ -127,7 +127,10 @@ describe('log batches', () => {
       { offset: 5, nextOffset: 16, chunks: chunks.slice(2), gaps: [gap] },
       source,
     );
-    expect(second).toMatchObject({ offset: 105, endOffset: 115, isGap: true });
+    expect(second).toMatchObject({ offset: 105, endOffset: 115, isGap: true, isRefused: false });
+    const refused = { ...gap, reason: 'write-failed' } as const;
+    const third = { offset: 5, nextOffset: 16, chunks: [], gaps: [refused] };
+    expect(firstBatch(third, source)).toMatchObject({ isGap: true, isRefused: true });
     expect(second?.headers).toMatchObject({
       'bm-gap-to': '115',
       'bm-offset': '105',

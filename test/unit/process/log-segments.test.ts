@@ -65,6 +65,21 @@ describe('the log reader', () => {
     expect(new LogSegments(dir).extent()).toBe(0);
   });
 
+  it('tells a refusal of the disk from the limit of the spool', () => {
+    const gap = (reason: number): Entry => ({ kind: KIND_GAP, offset: 3, length: 9, reason });
+    const log = new LogSegments(dir);
+    expect(log.isRefused()).toBe(false);
+    segment(0, [text(KIND_STDOUT, 0, 3), gap(1)], 'abc');
+    log.finish(12);
+    expect(log.isRefused()).toBe(false);
+    // Not even the index took what came then.
+    log.finish(20);
+    expect(log.isRefused()).toBe(true);
+    log.finish(12);
+    segment(0, [text(KIND_STDOUT, 0, 3), gap(2)], 'abc');
+    expect(log.isRefused()).toBe(true);
+  });
+
   it('gives both streams in order, over segments, from any offset', () => {
     segment(0, [text(KIND_STDOUT, 0, 3), text(KIND_STDERR, 3, 2)], 'abcde');
     segment(1, [text(KIND_STDOUT, 5, 4)], 'fghi');
