@@ -3,7 +3,7 @@
  * checked for left-overs when the test ends.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { attemptProcesses } from '#cli/mesh/local-steps.ts';
@@ -147,14 +147,25 @@ export class TestMesh {
     await until(() => !isRunning(pid), `${part} to be gone`);
   }
 
-  /** Waits for the run to have its directory. */
+  /** Waits for the run to have its directory; a failure says what the coordinator knows of it. */
   async archived(run: string, deadlineMs = 60_000): Promise<string> {
     const directory = join(this.home, 'results', run);
-    await until(
-      () => readFile(join(directory, 'benchmesh.json')),
-      `the directory of ${run}`,
-      deadlineMs,
-    );
+    try {
+      await until(
+        () => readFile(join(directory, 'benchmesh.json')),
+        `the directory of ${run}`,
+        deadlineMs,
+      );
+    } catch (error) {
+      const doctor = await this.cli(['doctor']);
+      const log = await readFile(join(this.home, 'logs', 'coordinator.log'), 'utf8').catch(String);
+      const events = await this.cli(['events', run]);
+      const last = (text: string): string => text.trim().split('\n').slice(-12).join('\n');
+      throw new Error(
+        `${String(error)}\n${doctor.stdout}\n${last(log)}\n${last(events.stdout)}\n${(await readdir(join(this.home, 'results'))).join(' ')}`,
+        { cause: error },
+      );
+    }
     return directory;
   }
 
