@@ -78,6 +78,8 @@ const WINDOW_MESSAGES = 1_000;
 const WINDOW_BYTES = 16 * 1024 * 1024;
 /** Streams of large messages: a window of many would be cut off as a slow consumer (facts 3.11). */
 const LARGE: ReadonlySet<string> = new Set(['BM_LOGS', 'BM_METRICS', 'BM_FILES']);
+/** Without a message, before what is said to come is counted anew; longer each time. */
+const IDLE_SECONDS = 2;
 const RETRY = { firstMs: 20, maxMs: 1_000, factor: 2 } as const;
 
 /** Reads until closed. Never rejects: what goes wrong is retried for ever. */
@@ -144,6 +146,9 @@ class Reader implements Tail {
   #caughtUp = false;
   #messages: ConsumerMessages | null = null;
   #attempt = 0;
+  #isHanding = false;
+  /** Seconds without a message, in this session. */
+  #idleSeconds = 0;
 
   constructor(connection: MeshConnection, options: TailOptions) {
     this.#connection = connection;
@@ -238,6 +243,7 @@ class Reader implements Tail {
     position: StreamPosition | null,
   ): Promise<void> {
     this.#begun = true;
+    this.#idleSeconds = 0;
     let left = pending;
     let delivered = 0;
     for await (const message of messages) {
@@ -257,11 +263,15 @@ class Reader implements Tail {
   }
 
   async #hand(message: JsMsg): Promise<void> {
+    this.#isHanding = true;
     try {
       const done = this.#options.onMessage(toTailMessage(message));
       if (done instanceof Promise) await done;
     } catch (error) {
       throw new HandlerFailure(error);
+    } finally {
+      this.#isHanding = false;
+      this.#idleSeconds = 0;
     }
   }
 
@@ -279,10 +289,18 @@ class Reader implements Tail {
   }
 
   async #checkPending(consumer: Consumer, messages: ConsumerMessages): Promise<void> {
-    if (this.#caughtUp || messages.getPending() > 0) return;
+    // The client's own count of what it holds is no sign: it may stay at 1 with nothing to come.
+    if (this.#caughtUp || this.#isHanding) return;
+    this.#idleSeconds += 1;
+    // After a purge by subject the server may count for ever what is gone; a new consumer counts anew.
+    if (this.#idleSeconds > Math.min(IDLE_SECONDS * (this.#attempt + 1), 10 * IDLE_SECONDS)) {
+      messages.stop();
+      return;
+    }
     try {
       // Nothing is coming and we have not caught up: a new session sees nothing pending.
-      if ((await consumer.info()).num_pending === 0 && messages.getPending() === 0) messages.stop();
+      // A message that is being handed over meanwhile is handed over whole: stop ends what follows it.
+      if ((await consumer.info()).num_pending === 0) messages.stop();
     } catch {
       // The heartbeat or the link will tell.
     }
