@@ -1,4 +1,5 @@
 /** `benchmesh logs RUN[/TASK[/N]]`: what benchmarks wrote, both streams in the order they came. */
+import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
@@ -12,6 +13,7 @@ import {
   incompleteText,
   outcomeText,
   statusText,
+  unfinishedOf,
   type LogTarget,
   type Unfinished,
 } from '../logs/log-status.ts';
@@ -79,6 +81,12 @@ async function printLogs(
   let unfinished: readonly Unfinished[] = [];
   if (found.kind === 'archived') {
     await printArchived({ target, cursors, printer }, found.directory, fold);
+    // An archive is whole: what is missing in it was taken away, and nobody will bring it.
+    unfinished = unfinishedOf(fold, target, (ref) => cursors.next(ref)).map((one) => ({
+      ...one,
+      isAway: false,
+      file: join(found.directory, 'logs', one.ref.task, `${one.ref.n}.log`),
+    }));
   } else {
     const { connection } = found.mesh;
     const reading = { connection, resultsDir: found.resultsDir, target, cursors, printer, note };
@@ -89,7 +97,7 @@ async function printLogs(
   // Said with --raw too: whoever takes the bytes for the whole log is wrong.
   for (const one of unfinished) terminal.note(incompleteText(one));
   if (unfinished.length > 0) process.exitCode = EXIT.failed;
-  const status = statusText(end, target, printer.bytes);
+  const status = unfinished.length > 0 ? null : statusText(end, target, printer.bytes);
   if (status !== null && (flags.follow !== true || printer.bytes === 0)) note(status);
   if (flags.follow === true) {
     const outcome = outcomeText(end, target);

@@ -52,6 +52,8 @@ export interface Unfinished {
   readonly at: number;
   readonly of: number;
   readonly isAway: boolean;
+  /** The file of a run's directory that should hold it and does not. */
+  readonly file?: string;
 }
 
 /** `next` says how far an attempt has been printed. Those that go on promise nothing yet. */
@@ -67,8 +69,9 @@ export function unfinishedOf(
   });
 }
 
-export function incompleteText({ ref, at, of, isAway }: Unfinished): string {
-  const why = isAway ? ': its agent is unreachable' : '';
+export function incompleteText({ ref, at, of, isAway, file }: Unfinished): string {
+  const away = isAway ? ': its agent is unreachable' : '';
+  const why = file === undefined ? away : `: ${file} is missing or cut short`;
   return `the log of ${attemptKey(ref)} is incomplete: bytes 0 to ${at} of ${of} were read${why}`;
 }
 
@@ -81,7 +84,11 @@ export function statusText(fold: RunFold, target: LogTarget, bytes: number): str
   if (first !== undefined && lost.length === live.length) {
     return `agent ${first.fold.agent} is unreachable: ${attemptKey(first.ref)} may go on there, its log comes when it returns`;
   }
-  if (hasEnded(fold, target)) return bytes === 0 ? 'nothing was written' : null;
+  if (hasEnded(fold, target)) {
+    if (bytes > 0) return null;
+    const isStarted = attempts.some(({ fold: attempt }) => attempt.startedMs !== null);
+    return isStarted ? 'nothing was written' : `nothing of ${nameOf(target)} was ever started`;
+  }
   if (bytes > 0) return null;
   const started = live.filter(({ fold: attempt }) => attempt.startedMs !== null);
   const one = started[0];

@@ -56,6 +56,22 @@ describe('log status', () => {
     expect(hasEnded(folded(), target())).toBe(false);
   });
 
+  it('ended: without a start, or without a byte', () => {
+    log.attempt({ task, n: 1 }, 'attempt.accepted', goldenMessages['attempt.accepted']);
+    const ended = { outcome: 'stopped', reason: null, n: 1, stage: null, class: null } as const;
+    log.task(task, 'task.ended', { ...goldenMessages['task.ended'], ...ended });
+    expect(statusText(folded(), target(), 0)).toBe(
+      `nothing of task ${RUN}/${task} was ever started`,
+    );
+  });
+
+  it('a file that is not in a run’s directory is named', () => {
+    const ref = { run: RUN, task, n: 1 };
+    expect(incompleteText({ ref, at: 0, of: 9, isAway: false, file: '/r/1.log' })).toBe(
+      `the log of ${RUN}/${task}#1 is incomplete: bytes 0 to 0 of 9 were read: /r/1.log is missing or cut short`,
+    );
+  });
+
   it('what ended before its log was read to the end is not finished', () => {
     const at = (offset: number) => unfinishedOf(folded(), target(), () => offset);
     start();
