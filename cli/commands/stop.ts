@@ -1,7 +1,7 @@
 /** `benchmesh stop RUN[/TASK]`: stop means dead (I5), and needs no coordinator (I6). */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
-import { MeshError } from '#protocol/messages/errors.ts';
+import { EXIT, MeshError } from '#protocol/messages/errors.ts';
 import { newId } from '#protocol/messages/ids.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';
@@ -38,7 +38,7 @@ export function build(command: Command): void {
     .addOption(
       durationOption('--grace <duration>', "time between TERM and KILL; default the suite's"),
     )
-    .option('--now', 'kill at once, no grace')
+    .addOption(new Option('--now', 'kill at once, no grace').conflicts('grace'))
     .option('--reason <text>', 'recorded with the stop')
     .addOption(
       durationOption(
@@ -51,7 +51,8 @@ export function build(command: Command): void {
     'after',
     `
 Ends with 0 only when every process is proven gone; 8 if the stop is still open, unproven or a
-process cannot be killed; 9 if the run or task had ended already.`,
+process cannot be killed; 9 if the run or task had ended already. Ctrl-C ends the waiting, not
+the stop.`,
   );
   withExamples(command, [
     'benchmesh stop latest --reason "wrong branch"',
@@ -84,7 +85,14 @@ async function stop(found: FoundRun, taskText: string | null, flags: StopFlags):
     await publishStop(connection, request, command);
     const { run } = request;
     if (flags.json === true)
-      terminal.printJson('stop', { command, run, task, verdict: 'open', agents: [] });
+      terminal.printJson('stop', {
+        command,
+        run,
+        task,
+        verdict: 'open',
+        agents: [],
+        unreachable: [],
+      });
     else terminal.print(`the stop of ${name} is stored (${command})`);
     return;
   }
@@ -92,8 +100,10 @@ async function stop(found: FoundRun, taskText: string | null, flags: StopFlags):
   const grace = request.now ? 0 : (request.graceMs ?? fold.submitted?.suite.graceMs ?? 0);
   const waitMs = typeof flags.wait === 'number' ? flags.wait : grace + WAIT_BEYOND_GRACE_MS;
   const told = new Set<string>();
+  const interrupted = onInterrupt();
   const { view, silent } = await performStop(connection, request, {
     waitMs,
+    signal: interrupted,
     onView: ({ agents }) => {
       for (const agent of agents.filter((one) => one.done && !told.has(one.agent))) {
         told.add(agent.agent);
@@ -101,7 +111,14 @@ async function stop(found: FoundRun, taskText: string | null, flags: StopFlags):
       }
     },
   });
-  exitWith(exitOf(view.verdict));
+  if (interrupted.aborted) {
+    process.exitCode = EXIT.interrupted;
+    terminal.note(
+      `\nthe stop of ${name} stays stored and is obeyed: benchmesh show ${found.run} says how it stands`,
+    );
+  } else {
+    exitWith(exitOf(view.verdict));
+  }
   if (flags.json === true) {
     terminal.printJson('stop', { ...view, unreachable: silent });
     return;
@@ -112,11 +129,22 @@ async function stop(found: FoundRun, taskText: string | null, flags: StopFlags):
   const line = verdictLine(view, name);
   const { style } = terminal;
   terminal.print(view.verdict === 'dead' ? style.good(line) : style.warn(line));
+  if (interrupted.aborted) return;
   if (!(await leads)) {
     terminal.note('no coordinator leads: what was pending ends when one returns (benchmesh up)');
   } else if (task === null && view.verdict !== 'open') {
     await untilEnded(connection, found.run, flags);
   }
+}
+
+/** Ends the waiting, once the stop is stored; a second Ctrl-C does not wait for that either. */
+function onInterrupt(): AbortSignal {
+  const abort = new AbortController();
+  process.on('SIGINT', () => {
+    if (abort.signal.aborted) process.exit(EXIT.interrupted);
+    abort.abort();
+  });
+  return abort.signal;
 }
 
 function refuseEnded(fold: RunFold, task: string | null, name: string): void {

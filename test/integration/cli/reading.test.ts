@@ -1,5 +1,5 @@
 /** Commands that read and stop, on one mesh. */
-import { appendFile, cp, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskView } from '#protocol/fold/run-view.ts';
@@ -112,6 +112,32 @@ describe('reading', () => {
       'tasks.ndjson[0].outcome: the log says "passed", found "failed"',
     );
     expect(audit.stdout).toMatch(/logs\/\w+\/1\.bytes: the log says 6, found 10/);
+  });
+
+  it('logs of a directory that lacks one says which', async () => {
+    const run = await mesh.submit(
+      await mesh.file('hello.yaml', 'name: hello\nrun: [echo, hello]\n'),
+    );
+    const copy = join(mesh.home, 'lacking');
+    await cp(await mesh.archived(run), join(copy, run), { recursive: true });
+    const { tasks } = await mesh.json<{ tasks: TaskView[] }>('tasks', run);
+    const file = join(copy, run, 'logs', tasks[0]?.id ?? '', '1.log');
+    await rm(file);
+    const logs = await mesh.cli(['logs', run, '--results', copy]);
+    expect([logs.status, logs.stdout]).toEqual([1, '']);
+    expect(logs.stderr).toContain(`${file} is missing`);
+  });
+
+  it('Ctrl-C on a stop says that the stop stays', async () => {
+    const stubborn = 'name: stubborn\nrun:\n  shell: trap "" TERM; while :; do sleep 0.1; done\n';
+    const run = await mesh.submit(await mesh.file('stubborn.yaml', stubborn));
+    await until(async () => (await mesh.ok('show', run)).includes('local-1'), 'the run to run');
+    const stop = mesh.start(['stop', run, '--grace', '60s']);
+    await until(async () => (await mesh.ok('show', run)).includes('(open)'), 'the stop');
+    stop.process.kill('SIGINT');
+    const { status, stderr } = await stop.ended;
+    expect([status, stderr]).toEqual([130, expect.stringContaining('stays stored and is obeyed')]);
+    await mesh.ok('stop', run, '--now');
   });
 
   it('audit of a live run agrees with the coordinator', async () => {
