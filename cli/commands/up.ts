@@ -51,6 +51,7 @@ runs that are live are stopped first; a second Ctrl-C leaves everything running.
   command.action(async (flags: UpFlags) => {
     const options = optionsOf(flags);
     const started = await startLocalMesh(options);
+    for (const line of notApplied(options, started)) terminal.note(`warning: ${line}`);
     if (flags.detach === true || flags.json === true) {
       report(started, flags);
       return;
@@ -72,6 +73,30 @@ function optionsOf(flags: UpFlags): StartOptions {
     ...(flags.rung === undefined ? {} : { rung: flags.rung }),
     ...(flags.port === undefined ? {} : { port: flags.port }),
   };
+}
+
+/** Flags for a part that was running already and goes on as it was. Pure. */
+export function notApplied(
+  wanted: Pick<StartOptions, 'slots' | 'rung' | 'port' | 'resultsDir'>,
+  { mesh, started }: StartedMesh,
+): string[] {
+  const lines: string[] = [];
+  const check = (
+    part: string,
+    [flag, asked]: readonly [string, string | number | undefined],
+    is: string | number | null | undefined,
+  ): void => {
+    if (started.includes(part) || asked === undefined || String(asked) === String(is)) return;
+    const own = is === null || is === undefined ? '' : ` with ${is}`;
+    lines.push(
+      `${flag} ${asked} is not applied: the ${part} runs already${own}; benchmesh down ends it`,
+    );
+  };
+  check('agent', ['--slots', wanted.slots], mesh.agent?.slots);
+  check('agent', ['--rung', wanted.rung], mesh.agent?.rung);
+  check('server', ['--port', wanted.port], new URL(mesh.server.url).port);
+  check('coordinator', ['--results', wanted.resultsDir], mesh.coordinator?.resultsDir);
+  return lines;
 }
 
 function report({ mesh, started }: StartedMesh, flags: UpFlags): void {
