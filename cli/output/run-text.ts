@@ -113,11 +113,15 @@ export function taskColumns(style: Style): Column<TaskView>[] {
   ];
 }
 
-/** `throughput 812.50 MB/s, latency 1.2 ms`. */
+const METRICS_MOST = 20;
+
+/** `throughput 812.50 MB/s, latency 1.2 ms`; of very many the first, on one line. */
 export function metricsText(metrics: TaskView['metrics']): string {
-  return metrics
-    .map(({ name, value, unit }) => `${name} ${quantity(value)}${unit === '' ? '' : ` ${unit}`}`)
-    .join(', ');
+  const shown = metrics
+    .slice(0, METRICS_MOST)
+    .map(({ name, value, unit }) => `${name} ${quantity(value)}${unit === '' ? '' : ` ${unit}`}`);
+  const more = metrics.length - shown.length;
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join(', ');
 }
 
 /** What failed and how to look at it; at most `limit` of them. */

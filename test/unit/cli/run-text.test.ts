@@ -4,7 +4,7 @@ import { duration, plural, quantity, bytes } from '#cli/output/format.ts';
 import { etaMs, progressLines } from '#cli/output/progress.ts';
 import { resultsTable } from '#cli/output/results-table.ts';
 import { exitOfRun } from '#cli/output/run-end.ts';
-import { countsText } from '#cli/output/run-text.ts';
+import { countsText, metricsText } from '#cli/output/run-text.ts';
 import { Stopwatch } from '#cli/output/stopwatch.ts';
 import { styleFor, wantsColour } from '#cli/output/style.ts';
 import { widthOf } from '#cli/output/text.ts';
@@ -25,6 +25,14 @@ function fresh(): { view: RunView; tasks: TaskView[] } {
   if (view === null) throw new Error('no view');
   return { view, tasks: taskViews(fold) };
 }
+
+it('ten thousand metrics are not one line of them all', () => {
+  const metrics = Array.from({ length: 10_000 }, (_, at) => {
+    return { name: `m${at}`, value: at, unit: 's', direction: 'none' } as const;
+  });
+  expect(metricsText(metrics)).toMatch(/^m0 0 s, m1 1 s, .*m19 19 s, and 9980 more$/);
+  expect(metricsText(metrics.slice(0, 2))).toBe('m0 0 s, m1 1 s');
+});
 
 describe('values', () => {
   it.each([
