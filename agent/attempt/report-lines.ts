@@ -6,8 +6,11 @@
  *   metric tokens_per_second 812.5 tok/s
  *   {"phase": "measure"}   {"progress": 0.5}   {"metric": "name", "value": 1, "unit": "s"}
  *
+ * A number is what it is in a suite's metrics: decimal, thousands may be grouped.
  * Pure. What cannot be read is a value too: it is said once per attempt and never fatal.
  */
+import { parseNumber } from '#protocol/suite/extract/number.ts';
+
 export type ReportLine =
   | { readonly kind: 'phase'; readonly phase: string }
   | { readonly kind: 'progress'; readonly progress: number }
@@ -37,11 +40,15 @@ export function parseReportLine(text: string): readonly ReportLine[] {
     case 'progress':
       if (first === undefined || second !== undefined)
         return malformed(line, 'progress takes one number');
-      return progressOf(line, Number(first));
+      return progressOf(line, parseNumber(first) ?? Number.NaN);
     case 'metric':
       if (first === undefined || second === undefined)
         return malformed(line, 'metric takes a name and a value');
-      return metricOf(line, { name: first, value: Number(second), unit: more.join(' ') });
+      return metricOf(line, {
+        name: first,
+        value: parseNumber(second) ?? Number.NaN,
+        unit: more.join(' '),
+      });
     default:
       return malformed(line, 'a line begins with phase, progress, metric or {');
   }
@@ -85,7 +92,7 @@ function metricOf(
   if (!METRIC_NAME.test(metric.name))
     return malformed(line, 'a metric name has 1 to 128 of A-Z a-z 0-9 _ . : / -');
   if (!Number.isFinite(metric.value))
-    return malformed(line, 'the value of a metric is a finite number');
+    return malformed(line, 'the value of a metric is a decimal number');
   return [{ kind: 'metric', ...metric }];
 }
 

@@ -59,6 +59,7 @@ test.each([
   ['phase warmup', [{ kind: 'phase', phase: 'warmup' }]],
   ['  progress   0.25 ', [{ kind: 'progress', progress: 0.25 }]],
   ['metric tps 812.5 tok/s', [{ kind: 'metric', name: 'tps', value: 812.5, unit: 'tok/s' }]],
+  ['metric big 1,234.5 B', [{ kind: 'metric', name: 'big', value: 1234.5, unit: 'B' }]],
   ['metric n 3', [{ kind: 'metric', name: 'n', value: 3, unit: '' }]],
   [
     '{"phase":"a","progress":1,"metric":"m","value":2}',
@@ -83,6 +84,10 @@ test.each([
   'metric a',
   'metric a x',
   'metric a Infinity',
+  'metric a 0x10 s',
+  'metric a 12k',
+  'metric a 1,00 s',
+  'progress 0x1',
   '{"phase":',
   '{}',
   '[1]',
