@@ -67,7 +67,9 @@ export class FileKeeper {
     const lost: LostFile[] = [];
     let matched: string[] = [];
     try {
-      matched = await matchFiles(paths.work, spec.files);
+      matched = await matchFiles(paths.work, spec.files, (path, reason) => {
+        lost.push({ path, reason });
+      });
     } catch (error) {
       const reason = toError(error).message;
       log.warn({ err: reason }, 'result files could not be read');

@@ -3,6 +3,7 @@ import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { metricsText, percent } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
+import { oneLine } from './text.ts';
 
 export function taskLines(
   run: string,
@@ -42,8 +43,30 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
       return `    ${step.id}: ${end}${step.deadline ? ' at its time limit' : ''}, ${duration(step.durationMs)}, ${cpu}, log ${bytes(step.logBytes)}, proof ${proof}`;
     }),
     ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
+    ...problemLines(attempt),
     ...(attempt.survivors.length === 0
       ? []
       : [`    ${plural(attempt.survivors.length, 'survivor')}: ${attempt.survivors.join(', ')}`]),
   ];
+}
+
+const MOST = 10;
+
+/** What went wrong beside the outcome. */
+function problemLines(attempt: AttemptView): string[] {
+  const { missingFiles, logGaps, malformedReport, teardownFailure } = attempt;
+  const dropped = logGaps.reduce((sum, { from, to }) => sum + to - from, 0);
+  const files = missingFiles
+    .slice(0, MOST)
+    .map(({ path, reason }) => `not kept: ${path}: ${reason}`);
+  const more = missingFiles.length - files.length;
+  return [
+    ...files,
+    ...(more > 0 ? [`not kept: ${plural(more, 'more file')}`] : []),
+    ...(dropped > 0
+      ? [`log: ${bytes(dropped)} were dropped, in ${plural(logGaps.length, 'gap')}`]
+      : []),
+    ...(malformedReport === null ? [] : [`report: a line cannot be read: ${malformedReport}`]),
+    ...(teardownFailure === null ? [] : [`teardown failed: ${teardownFailure}`]),
+  ].map((line) => `    ${oneLine(line)}`);
 }

@@ -56,9 +56,6 @@ export function* attemptRows(
       repeat: task.repeat,
       ...attemptView(attempt),
       metrics: exited?.metrics ?? [],
-      logGaps: exited?.logGaps ?? [],
-      missingFiles: exited?.filesLost ?? [],
-      teardownFailure: exited?.teardownFailure ?? null,
       registration: hosts[agent] ?? null,
       spec: cell === undefined ? null : specOf(suite, { run: fold.run, task: cell, n }),
     });

@@ -12,7 +12,7 @@ import type {
   TaskOutcome,
   TaskState,
 } from '../messages/outcome.ts';
-import type { StepResult, StoredFile } from '../messages/attempt.ts';
+import type { AttemptExited, LostFile, StepResult, StoredFile } from '../messages/attempt.ts';
 import type { AttemptFold, AttemptState } from './attempt-fold.ts';
 import type { RunFold, RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
@@ -86,7 +86,14 @@ export interface AttemptView {
   } | null;
   readonly steps: readonly StepResult[];
   readonly files: readonly StoredFile[];
+  /** Matched by the suite's `files`, and could not be kept. */
+  readonly missingFiles: readonly LostFile[];
   readonly logBytes: number | null;
+  /** Bytes of the log that were dropped on the host, as [from, to) ranges. */
+  readonly logGaps: AttemptExited['logGaps'];
+  /** The first line of the report that could not be read. */
+  readonly malformedReport: string | null;
+  readonly teardownFailure: string | null;
   readonly proven: boolean | null;
   readonly survivors: readonly number[];
 }
@@ -205,7 +212,11 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     stop: exited?.stop ?? attempt.stopping,
     steps: exited?.steps ?? [],
     files: attempt.files,
+    missingFiles: exited?.filesLost ?? [],
     logBytes: exited?.logBytes ?? null,
+    logGaps: exited?.logGaps ?? [],
+    malformedReport: attempt.malformedReport,
+    teardownFailure: exited?.teardownFailure ?? null,
     proven: exited?.proven ?? null,
     survivors: exited?.survivors ?? [],
   };

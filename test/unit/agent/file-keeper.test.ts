@@ -1,5 +1,6 @@
 /** Files that cannot be stored are said, one by one, and do not keep the others back. */
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -90,6 +91,31 @@ test('a folder that cannot be read: by pattern', async () => {
   const lost = await keeperOf(['*.json', 'out/**']).finish();
   expect(lost.map(({ path }) => path)).toEqual(['*.json', 'out/**']);
   expect(lost[0]?.reason).toContain('ENOENT');
+});
+
+test('links, pipes and names that are no text', async () => {
+  await writeFile(join(paths.work, 'a.json'), '1');
+  await symlink('a.json', join(paths.work, 'b.json'));
+  await symlink('a.json', join(paths.work, 'unmatched'));
+  execFileSync('mkfifo', [join(paths.work, 'c.json')]);
+  const latin = (name: string): Buffer =>
+    Buffer.concat([
+      Buffer.from(`${paths.work}/${name}`),
+      Buffer.from([0xe4]),
+      Buffer.from('.json'),
+    ]);
+  await writeFile(latin('d'), '1');
+  await mkdir(latin('e'));
+  const lost = await keeperOf(['**/*.json']).finish();
+  expect(new Map(lost.map(({ path, reason }) => [path, reason]))).toEqual(
+    new Map([
+      ['b.json', 'a link, which is not followed'],
+      ['c.json', 'no regular file'],
+      ['d\uFFFD.json', 'its name is not UTF-8'],
+      ['e\uFFFD.json', 'its name is not UTF-8'],
+    ]),
+  );
+  expect(storedPaths()).toEqual(['a.json']);
 });
 
 test('very many are counted', async () => {
