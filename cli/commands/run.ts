@@ -3,6 +3,8 @@ import { Option, type Command } from 'commander';
 import { isRunId } from '#protocol/messages/ids.ts';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
 import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
+import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { resultRows } from '#protocol/fold/results-fold.ts';
 import { runView, taskViews } from '#protocol/fold/run-view.ts';
 import {
@@ -21,6 +23,7 @@ import { deadParts } from '../mesh/supervise.ts';
 import { plural } from '../output/format.ts';
 import { exitOfRun, printEnd } from '../output/run-end.ts';
 import { terminal } from '../output/terminal.ts';
+import { readRun, withRun } from '../runs/find-run.ts';
 import { readSuite, type SuiteFlags } from '../runs/read-suite.ts';
 import { submit } from '../runs/submit.ts';
 
@@ -66,7 +69,10 @@ stopped the run or its directory could not be made (a full disk).`,
   ]);
   command.action(async (file: string, flags: RunFlags) => {
     if (flags.id !== undefined && !isRunId(flags.id))
-      throw new MeshError('usage', `--id "${flags.id}" must look like 2026-02-13_14-30-45-k3f9`);
+      throw new MeshError(
+        'usage',
+        `--id "${flags.id}" must look like 2026-02-13_14-30-45-k3f9, a time that exists`,
+      );
     const labels = labelsOf(flags.label);
     const { suite, text, file: suiteFile } = await readSuite(file, flags);
     const mesh = await ensureMesh(flags);
@@ -81,7 +87,10 @@ stopped the run or its directory could not be made (a full disk).`,
         labels,
       });
       if (reply.behind.length > 0) terminal.note(`queued behind ${reply.behind.join(', ')}`);
-      if (!reply.created) terminal.note(`run ${reply.run} was submitted before`);
+      if (!reply.created) {
+        await refuseOther(flags, reply.run, suite);
+        terminal.note(`run ${reply.run} was submitted before`);
+      }
       if (flags.detach === true) {
         const { run, created, tasks, behind } = reply;
         if (flags.json === true) terminal.printJson('submitted', { run, created, tasks, behind });
@@ -94,6 +103,16 @@ stopped the run or its directory could not be made (a full disk).`,
       await mesh.close();
     }
   });
+}
+
+/** An id stands for one suite: a submit repeated is that run, another suite is a mistake. */
+async function refuseOther(flags: RunFlags, run: string, suite: SuiteSpec): Promise<void> {
+  const before = await withRun(flags, run, async (found) => (await readRun(found)).submitted);
+  if (before === null || canonicalJson(before.suite) === canonicalJson(suite)) return;
+  throw new MeshError(
+    'usage',
+    `run ${run} was submitted before with another suite (or other --set, --only, --profile): leave out --id, or choose another`,
+  );
 }
 
 /** The mesh to use; a local one is started, or completed where parts of it are dead. */

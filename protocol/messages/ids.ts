@@ -20,12 +20,16 @@ export const Token = z
   .string()
   .refine(isToken, 'must be 1 to 64 of A-Z a-z 0-9 _ - and not the reserved word "all"');
 
-export const RunId = z
-  .string()
-  .refine((text) => RUN_ID.test(text), 'must look like 2026-02-13_14-30-45-k3f9');
+export const RunId = z.string().refine(isRunId, 'must look like 2026-02-13_14-30-45-k3f9');
 
+/** The shape, and a time that exists: the 13th month would sort after years to come. */
 export function isRunId(text: string): boolean {
-  return RUN_ID.test(text);
+  const [, year, month, day, hour, minute, second] = RUN_ID.exec(text) ?? [];
+  if (year === undefined) return false;
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}`;
+  const ms = Date.parse(`${iso}Z`);
+  // February 30th is read as March 2nd.
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(iso);
 }
 
 /**

@@ -97,6 +97,20 @@ describe('runs', () => {
     await mesh.archived(id);
     expect(await mesh.submit(suite, '--id', id)).toBe(id);
     expect((await directories()).filter((name) => name === id)).toHaveLength(1);
+    // Another suite under its id, live or finished, is not "submitted before".
+    const other = await mesh.file('other.yaml', 'name: other\nrun: [sleep, "600"]\n');
+    const live = newRunId(new Date());
+    await mesh.submit(other, '--id', live);
+    for (const [file, taken] of [
+      [other, id],
+      [suite, live],
+    ] as const) {
+      const refused = await mesh.cli(['run', file, '--detach', '--id', taken]);
+      expect([refused.status, refused.stdout]).toEqual([2, '']);
+      expect(refused.stderr).toContain(`run ${taken} was submitted before with another suite`);
+    }
+    expect(await mesh.submit(other, '--id', live)).toBe(live);
+    await mesh.ok('stop', live, '--now');
   });
 
   it('are still listed, with logs, after down, kill -9 of everything and up', async () => {
@@ -111,12 +125,14 @@ describe('runs', () => {
     await mesh.ok('stop', stopped);
     await mesh.archived(stopped);
     await mesh.ok('down');
-    const expectListed = async (): Promise<void> => {
-      const { runs } = await mesh.json<{ runs: { id: string; outcome: string }[] }>(
-        'runs',
-        '--limit',
-        '1000',
-      );
+    const expectListed = async (status = 0): Promise<void> => {
+      const listing = await mesh.cli(['runs', '--limit', '1000', '--json']);
+      // With the mesh dead, and not taken down, nobody can say that these are all.
+      expect([listing.status, listing.stderr.includes('runs that are live are missing')]).toEqual([
+        status,
+        status === 7,
+      ]);
+      const { runs } = JSON.parse(listing.stdout) as { runs: { id: string; outcome: string }[] };
       const outcome = (id: string): string | undefined =>
         runs.find((run) => run.id === id)?.outcome;
       expect([outcome(failing), outcome(stopped)]).toEqual(['failed', 'stopped']);
@@ -126,7 +142,7 @@ describe('runs', () => {
     await expectListed();
     await mesh.up();
     for (const part of ['agent', 'coordinator', 'server'] as const) await mesh.kill9(part);
-    await expectListed();
+    await expectListed(7);
     await mesh.up();
     await expectListed();
   });

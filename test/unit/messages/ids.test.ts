@@ -19,6 +19,21 @@ describe('ids', () => {
     expect(isRunId(early) && isToken(early)).toBe(true);
   });
 
+  it.each([
+    ['2026-02-13_14-30-45-k3f9', true],
+    ['2028-02-29_23-59-59-k3f9', true],
+    ['2026-13-01_08-00-00-abcd', false],
+    ['2026-02-29_08-00-00-abcd', false],
+    ['2026-04-31_08-00-00-abcd', false],
+    ['2026-01-00_08-00-00-abcd', false],
+    ['2026-01-01_24-00-00-abcd', false],
+    ['2026-01-01_08-60-00-abcd', false],
+    ['2026-01-01_08-00-60-abcd', false],
+    ['2026-1-01_08-00-00-abcd', false],
+  ])('%s is a run id: %s', (text, is) => {
+    expect(isRunId(text)).toBe(is);
+  });
+
   it('run ids of one second sort by the millisecond, whatever the random part', () => {
     const ids = Array.from({ length: 1_000 }, (_, ms) =>
       newRunId(new Date(Date.UTC(2026, 1, 13, 14, 30, 45, ms)), () =>
