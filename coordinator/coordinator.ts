@@ -6,7 +6,7 @@
  * 1. At most one term at a time; the next begins only when the last has ended.
  * 2. The lease decides who tries to lead; the claim decides whose writes are stored (I1).
  */
-import { mkdir, access, constants } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { encode } from '#protocol/messages/envelope.ts';
 import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
 import { newId } from '#protocol/messages/ids.ts';
@@ -17,6 +17,7 @@ import { contendForLease, type LeaseContender, type LeaseHolder } from '#protoco
 import { ensureStreams } from '#protocol/nats/streams.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import type { CoreTiming } from './core/core-state.ts';
 import { beginTerm, type Term } from './term.ts';
 
@@ -141,7 +142,7 @@ class Life implements Coordinator {
 
 async function checkResultsDir(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     const code = errnoOf(error) === 'ENOSPC' ? 'disk_full' : 'state_unwritable';

@@ -10,12 +10,13 @@
  *
  * Only the holder of the lock writes here; it is free again as soon as its holder is dead.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
 import { newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import { tryLock, type FolderLock } from '#protocol/nats/folder-lock.ts';
+import { makeFolder } from '#protocol/runtime/make-folder.ts';
 
 const Identity = z.object({
   id: z.string(),
@@ -38,8 +39,8 @@ export interface StateFolder {
 export async function openStateFolder(path: string, id: string): Promise<StateFolder> {
   const dir = resolve(path);
   try {
-    await mkdir(join(dir, 'journal'), { recursive: true });
-    await mkdir(join(dir, 'attempts'), { recursive: true });
+    await makeFolder(join(dir, 'journal'));
+    await makeFolder(join(dir, 'attempts'));
     const attempt = await tryLock(dir, 'lock');
     if (attempt.kind === 'busy') {
       throw new MeshError(

@@ -1,6 +1,6 @@
 /** What `doctor` looks at. Each check never rejects: what goes wrong is its finding. */
 import { constants } from 'node:fs';
-import { access, mkdir, statfs } from 'node:fs/promises';
+import { access, statfs } from 'node:fs/promises';
 import { InfoReply } from '#protocol/messages/api.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
@@ -9,6 +9,7 @@ import { call } from '#protocol/nats/rpc.ts';
 import { streamState } from '#protocol/nats/stream-read.ts';
 import { compareStreams, STREAMS, streamConfigs } from '#protocol/nats/streams.ts';
 import type { MeshFile } from '#protocol/runtime/local-mesh.ts';
+import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { deadParts } from '../mesh/supervise.ts';
 import { bytes, duration, plural } from '../output/format.ts';
 import { readFleet } from '../runs/fleet.ts';
@@ -150,7 +151,7 @@ export async function checkAgents(connection: MeshConnection): Promise<Check[]> 
 }
 
 export async function checkDisk(name: string, dir: string): Promise<Check[]> {
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   await access(dir, constants.W_OK);
   const { bavail, bsize } = await statfs(dir);
   const free = bavail * bsize;

@@ -3,10 +3,11 @@
  * not reach it (facts section 6), with what it prints appended to a file.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { identityOf } from '#protocol/nats/process-identity.ts';
+import { makeFolder } from '#protocol/runtime/make-folder.ts';
 
 export interface SpawnedPart {
   readonly pid: number;
@@ -33,7 +34,7 @@ const NODE_FLAGS = ['--max-semi-space-size=2'];
 /** Rejects with MeshError `start_failed` where the process cannot even be made. */
 export async function spawnPart(command: PartCommand): Promise<SpawnedPart> {
   const { name, script, args, cwd, outputFile } = command;
-  await mkdir(dirname(outputFile), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(outputFile), 0o700);
   const from = await sizeOf(outputFile);
   const output = await open(outputFile, 'a', 0o600);
   const state: { end: string | null } = { end: null };

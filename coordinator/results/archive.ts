@@ -29,6 +29,7 @@ import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { STREAMS } from '#protocol/nats/stream-configs.ts';
 import { readAll } from '#protocol/nats/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
+import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { collectFile, type AttemptFile, type MissingFile } from './collect-files.ts';
 import { collectLogs, type MissingLog } from './collect-logs.ts';
 import { removeSalvaged } from './log-salvage.ts';
@@ -81,7 +82,7 @@ export async function isArchived(resultsDir: string, run: string): Promise<boole
  */
 export async function archiveRun(env: ArchiveEnvironment, job: ArchiveJob): Promise<string> {
   const directory = archiveDirectory(env.resultsDir, job.run);
-  await mkdir(env.resultsDir, { recursive: true });
+  await makeFolder(env.resultsDir);
   await removeLeftovers(env, job.run);
   if (await isArchived(env.resultsDir, job.run)) {
     await removeSalvaged(env.resultsDir, job.run);

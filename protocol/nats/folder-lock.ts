@@ -8,10 +8,11 @@
  *    the next generation; so nobody can break a lock that has just been taken.
  * 4. Only generations below the newest are removed; who made one below the newest has lost.
  */
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../messages/errors.ts';
+import { makeFolder } from '../runtime/make-folder.ts';
 import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
 
 export type LockAttempt =
@@ -30,7 +31,7 @@ let serial = 0;
 
 /** Tries once to take the lock `name` in `dir` (made if missing). Rejects with system errors. */
 export async function tryLock(dir: string, name: string): Promise<LockAttempt> {
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   const self = identityOf(process.pid);
   if (self === null) throw new Error('cannot read the identity of this process');
   for (;;) {

@@ -9,11 +9,12 @@
  *   store/            JetStream's files
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises';
+import { readFile, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSeed } from '@nats-io/nkeys';
 import { z } from 'zod';
 import { errnoOf, MeshError, toError } from '../messages/errors.ts';
+import { makeFolder } from '../runtime/make-folder.ts';
 import { createNkeyFile, parseCredential } from './credential.ts';
 
 export interface ServerPaths {
@@ -79,7 +80,7 @@ export async function defaultStoreBytes(dir: string): Promise<number> {
 /** Makes the folder. Rejects with MeshError `state_unwritable` or `disk_full` naming it. */
 export async function makeServerDir(paths: ServerPaths): Promise<void> {
   await guarded(paths.dir, async () => {
-    await mkdir(paths.store, { recursive: true, mode: 0o700 });
+    await makeFolder(paths.store, 0o700);
   });
 }
 

@@ -14,10 +14,11 @@
  * 2. A process is signalled only if pid and start time are those of the file.
  * 3. A mesh that stays (`up`) is never ended by idleness: `stays` is read under the lock.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, toError } from '../messages/errors.ts';
+import { makeFolder } from './make-folder.ts';
 import type { Log } from './log.ts';
 
 export const LOCAL_AGENT = 'local-1';
@@ -101,7 +102,7 @@ export async function readMeshFile(home: string): Promise<MeshFile | null> {
 /** Complete or not at all. */
 export async function writeMeshFile(home: string, mesh: MeshFile): Promise<void> {
   const { file } = meshPaths(home);
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  await makeFolder(home, 0o700);
   const temporary = `${file}.${process.pid}.tmp`;
   await writeFile(temporary, `${JSON.stringify(mesh, null, 2)}\n`, { mode: 0o600 });
   await rename(temporary, file);

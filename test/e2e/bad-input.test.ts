@@ -112,6 +112,20 @@ describe('a bad host', () => {
     await mesh.dispose();
   });
 
+  it('state folder where no folder can be', async () => {
+    const mesh = await TestMesh.create();
+    const suite = await mesh.file('ok.yaml', 'name: ok\nrun: [echo, ok]\n');
+    for (const args of [
+      ['up', '--detach'],
+      ['run', suite],
+    ]) {
+      const home = '/proc/benchmesh';
+      const result = await mesh.cli(args, { env: { BENCHMESH_HOME: home }, deadlineMs: 15_000 });
+      expectOneLine(result, 1, /\/proc\/benchmesh cannot be written/);
+    }
+    await mesh.dispose();
+  });
+
   it('port taken', async () => {
     const mesh = await TestMesh.create();
     const holder = createServer();
