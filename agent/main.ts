@@ -34,6 +34,11 @@ function parseFlags(argv: readonly string[]): Flags {
         .default('auto'),
     )
     .option('--log-file <file>', 'its own log (default: agent.log in the state folder)');
+  program.configureOutput({
+    outputError: (text, write) => {
+      write(text.replace(/^error: /, 'benchmesh-agent: '));
+    },
+  });
   program.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
   return program.parse([...argv]).opts<Flags>();
 }

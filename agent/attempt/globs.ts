@@ -37,7 +37,7 @@ export function globToRegExp(pattern: string): RegExp {
 }
 
 /** Told of what matches, or may hold what does, and cannot be had. */
-export type OnSkipped = (path: string, reason: string) => void;
+type OnSkipped = (path: string, reason: string) => void;
 
 /** Paths relative to `root`, sorted. Rejects only with system errors of `root` itself. */
 export async function matchFiles(

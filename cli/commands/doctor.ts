@@ -61,8 +61,18 @@ async function allChecks(flags: DoctorFlags): Promise<Check[]> {
       detail: `${process.version} on ${process.platform}`,
       advice: null,
     } satisfies Check,
-    ...(await guardedCheck('results', () => checkDisk('results', resultsDir))),
-    ...(home === null ? [] : await guardedCheck('state', () => checkDisk('state', home))),
+    ...(await guardedCheck(
+      'results',
+      () => checkDisk('results', resultsDir),
+      'make the folder writable, or name another: BENCHMESH_RESULTS, --results',
+    )),
+    ...(home === null
+      ? []
+      : await guardedCheck(
+          'state',
+          () => checkDisk('state', home),
+          'make the folder writable, or name another: BENCHMESH_HOME',
+        )),
   ];
   if (home !== null && (await recordedMesh(home)).kind === 'absent') {
     return [

@@ -33,13 +33,15 @@ const bad = (
 ): Check => ({ name, status, detail, advice });
 
 /** Runs checks; one that fails to look is itself a failed check. */
-export async function guardedCheck(name: string, look: () => Promise<Check[]>): Promise<Check[]> {
+export async function guardedCheck(
+  name: string,
+  look: () => Promise<Check[]>,
+  advice = 'see the log of the server',
+): Promise<Check[]> {
   try {
     return await look();
   } catch (error) {
-    return [
-      bad('fail', name, { detail: toError(error).message, advice: 'see the log of the server' }),
-    ];
+    return [bad('fail', name, { detail: toError(error).message, advice })];
   }
 }
 

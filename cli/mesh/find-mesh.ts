@@ -38,6 +38,9 @@ export function targetOf(flags: MeshFlags, environment: Environment = process.en
       `"${url}" is no server address: it must look like nats://host:4222 (credentials go into --credential FILE)`,
     );
   }
+  const port = /:(\d+)$/.exec(url)?.[1];
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535))
+    throw new MeshError('usage', `"${url}" is no server address: a port is from 1 to 65535`);
   const file = flags.credential ?? environment['BENCHMESH_CREDENTIAL'] ?? '';
   return { kind: 'server', url, credentialFile: file === '' ? null : file };
 }

@@ -102,7 +102,8 @@ function idleWarnings(
   const tasks = countCells(suite) * suite.repeats;
   if (suite.maxParallel === parallelism && tasks > parallelism)
     return [`${share}: maxParallel is ${suite.maxParallel}`];
-  if (tasks <= parallelism) return [`${share}: there are only ${plural(tasks, 'task')}`];
+  if (tasks <= parallelism)
+    return [`${share}: there ${tasks === 1 ? 'is' : 'are'} only ${plural(tasks, 'task')}`];
   if (exclusive)
     return [
       `${share} by design: exclusive tasks are measured in peace; needs.exclusive: false uses them`,

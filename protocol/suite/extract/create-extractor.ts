@@ -102,7 +102,11 @@ function takeJsonLine(line: string, isCut: boolean, last: JsonText): void {
 }
 
 function readJson(file: string, text: string | null): JsonText {
-  if (text === null) return { value: undefined, reason: `the file ${file} was not written` };
+  if (text === null)
+    return {
+      value: undefined,
+      reason: `there is no file ${file} of at most 64 MiB in the work folder (a folder, or a link out of it, is none)`,
+    };
   try {
     return { value: JSON.parse(text) as unknown, reason: '' };
   } catch (error) {

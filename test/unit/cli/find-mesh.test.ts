@@ -27,12 +27,16 @@ describe('which mesh', () => {
     expect(targetOf({ server: 'mesh:4222' }, {})).toMatchObject({ credentialFile: null });
   });
 
-  it.each(['http://x', 'nats://user:secret@host:4222', 'a b', 'nats://h/x'])(
-    '%s is refused',
-    (server) => {
-      expect(() => targetOf({ server }, {})).toThrow(expect.objectContaining({ code: 'usage' }));
-    },
-  );
+  it.each([
+    'http://x',
+    'nats://user:secret@host:4222',
+    'a b',
+    'nats://h/x',
+    '127.0.0.1:99999',
+    'nats://h:0',
+  ])('%s is refused', (server) => {
+    expect(() => targetOf({ server }, {})).toThrow(expect.objectContaining({ code: 'usage' }));
+  });
 
   it('a credential without a server is refused', () => {
     expect(() => targetOf({ credential: 'x' }, {})).toThrow(

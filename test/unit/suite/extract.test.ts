@@ -147,7 +147,11 @@ describe('a JSON file', () => {
   });
 
   it.each<[string, Record<string, string>, string]>([
-    ['absent', {}, 'the file r.json was not written'],
+    [
+      'absent',
+      {},
+      'there is no file r.json of at most 64 MiB in the work folder (a folder, or a link out of it, is none)',
+    ],
     ['not JSON', { 'r.json': '{' }, 'the file r.json is not JSON: SyntaxError: '],
     ['without the place', { 'r.json': '{}' }, 'there is nothing at runs[0].t'],
   ])('%s: the required metric fails, the optional one is absent', (_, files, reason) => {

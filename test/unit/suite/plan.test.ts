@@ -82,6 +82,12 @@ describe('a plan', () => {
       },
     ],
     [
+      'one task',
+      'needs: { exclusive: false }\nrepeats: 1\naxes: { a: [1] }',
+      [host('h', 2)],
+      { warnings: ['1 of 2 slots will idle: there is only 1 task'] },
+    ],
+    [
       'more slots than any agent has',
       'needs: { slots: 8 }',
       [host('h', 4), host('i', 2)],
@@ -110,6 +116,7 @@ describe('a plan', () => {
       },
     ],
   ])('%s', (_, more, hosts, plan) => {
-    expect(planRun(suiteOf(SUITE + more), hosts)).toMatchObject(plan);
+    const suite = more.includes('axes:') ? 'run: [x]\n' : SUITE;
+    expect(planRun(suiteOf(suite + more), hosts)).toMatchObject(plan);
   });
 });
