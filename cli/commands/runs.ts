@@ -13,13 +13,14 @@ import {
   type MeshFlags,
 } from '../command.ts';
 import { openIfAny, resultsDirOf, type OpenMesh } from '../mesh/find-mesh.ts';
-import { date, duration } from '../output/format.ts';
+import { date, elapsed } from '../output/format.ts';
 import { stateText } from '../output/run-text.ts';
 import { paintState, type Style } from '../output/style.ts';
 import { table, type Column } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
 import { archivedRuns, readArchivedSummary, type DamagedRun } from '../runs/archive.ts';
 import { liveRuns } from '../runs/live-runs.ts';
+import { hasCoordinator, NO_COORDINATOR } from '../runs/uncoordinated.ts';
 
 interface RunsFlags extends MeshFlags, JsonFlag {
   readonly limit: number;
@@ -41,13 +42,14 @@ cannot be read as a run is named on standard error.`,
   );
   withExamples(command, ['benchmesh runs', 'benchmesh runs --limit 5 --json']);
   command.action(async (flags: RunsFlags) => {
-    const { rows: all, problems, unreachable } = await allRuns(flags);
+    const { rows: all, problems, unreachable, isLed } = await allRuns(flags);
     const rows = all.slice(-flags.limit);
     if (flags.json === true) terminal.printJson('runs', { runs: rows, unreachable, problems });
     for (const { directory, reason } of problems)
       terminal.note(`warning: ${directory} is not listed: ${reason}`);
     // After the list, which is printed all the same: the status says that it is not all there is.
     if (unreachable !== null) exitWith(EXIT.unreachable);
+    if (!isLed) terminal.note(NO_COORDINATOR);
     if (unreachable !== null)
       terminal.note(`benchmesh: runs that are live are missing: ${unreachable}`);
     if (flags.json === true) return;
@@ -67,13 +69,15 @@ export interface Listed {
   readonly problems: readonly DamagedRun[];
   /** Why live runs are not among them; null where they are. */
   readonly unreachable: string | null;
+  /** False where no coordinator records what becomes of the live ones. */
+  readonly isLed: boolean;
 }
 
 /** Live and finished, in the order of submission (the stream's time, I2). What is in a directory wins: it is complete. */
 export async function allRuns(flags: MeshFlags & { readonly limit: number }): Promise<Listed> {
   const resultsDir = await resultsDirOf(flags);
   const rows = new Map<string, Row>();
-  const unreachable = await addLive(flags, rows);
+  const { unreachable, isLed } = await addLive(flags, rows);
   const { ids, damaged } = await archivedRuns(resultsDir);
   const problems = [...damaged];
   for (const id of ids.slice(-flags.limit)) {
@@ -86,21 +90,26 @@ export async function allRuns(flags: MeshFlags & { readonly limit: number }): Pr
   }
   const key = (row: Row): string => `${row.submitted} ${row.id}`;
   const sorted = [...rows.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1));
-  return { rows: sorted, problems, unreachable };
+  return { rows: sorted, problems, unreachable, isLed };
 }
 
-/** Answers why there are none, where the mesh is down. */
-async function addLive(flags: MeshFlags, rows: Map<string, Row>): Promise<string | null> {
+async function addLive(
+  flags: MeshFlags,
+  rows: Map<string, Row>,
+): Promise<Pick<Listed, 'unreachable' | 'isLed'>> {
   let mesh: OpenMesh | null = null;
   try {
     mesh = await openIfAny(flags, 'runs');
-    for (const { view, archived } of mesh === null ? [] : await liveRuns(mesh.connection)) {
+    if (mesh === null) return { unreachable: null, isLed: true };
+    let isLive = false;
+    for (const { view, archived } of await liveRuns(mesh.connection)) {
+      isLive ||= view.state !== 'ended';
       rows.set(view.id, { ...view, directory: archived });
     }
-    return null;
+    return { unreachable: null, isLed: !isLive || (await hasCoordinator(mesh.connection)) };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== 'mesh_unreachable') throw error;
-    return error.message;
+    return { unreachable: error.message, isLed: true };
   } finally {
     await mesh?.close();
   }
@@ -108,7 +117,7 @@ async function addLive(flags: MeshFlags, rows: Map<string, Row>): Promise<string
 
 function columns(style: Style): Column<Row>[] {
   return [
-    { header: 'run', value: (row) => row.id },
+    { header: 'run', value: (row) => row.id, isKey: true },
     { header: 'suite', value: (row) => row.suite, shrinkTo: 8 },
     { header: 'state', value: stateText, paint: (cell) => paintState(style, cell) },
     {
@@ -117,7 +126,11 @@ function columns(style: Style): Column<Row>[] {
       align: 'right',
     },
     { header: 'failed', value: (row) => String(notPassed(row)), align: 'right' },
-    { header: 'elapsed', value: (row) => duration(row.elapsedMs), align: 'right' },
+    {
+      header: 'elapsed',
+      value: (row) => elapsed(row.elapsedMs, row.state === 'ended'),
+      align: 'right',
+    },
     { header: 'submitted', value: (row) => date(row.submitted), optional: true },
     { header: 'by', value: (row) => row.by, shrinkTo: 8, optional: true },
   ];

@@ -12,11 +12,18 @@ import {
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
+import type { OpenMesh } from '../mesh/find-mesh.ts';
 import { currentLines, failureLines, runLines } from '../output/run-text.ts';
 import { taskLines } from '../output/task-text.ts';
 import { terminal } from '../output/terminal.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { matchTask, parseTarget } from '../runs/match.ts';
+import {
+  hasCoordinator,
+  NO_COORDINATOR,
+  unreadStopLine,
+  unreadStops,
+} from '../runs/uncoordinated.ts';
 
 interface ShowFlags extends MeshFlags, JsonFlag {}
 
@@ -35,6 +42,7 @@ gets the same bytes.`,
       const fold = await readRun(found);
       if (target.task !== null) showTask(fold, matchTask(target.task, fold.tasks.keys()), flags);
       else showRun(fold, found, flags);
+      if (found.kind === 'live' && flags.json !== true) await sayUnrecorded(found.mesh, fold);
     });
   });
 }
@@ -68,6 +76,13 @@ function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
   terminal.printLines(runLines(run, { style, directory }));
   terminal.printLines(currentLines(run, { style, width }));
   terminal.printLines(failureLines(run.id, taskViews(fold), { style, limit: 10 }));
+}
+
+/** The fold knows what is recorded; who asks after a stop without a coordinator asks after more. */
+async function sayUnrecorded({ connection }: OpenMesh, fold: RunFold): Promise<void> {
+  if (fold.state === 'ended' || (await hasCoordinator(connection))) return;
+  for (const stop of await unreadStops(connection, fold)) terminal.note(unreadStopLine(stop));
+  terminal.note(NO_COORDINATOR);
 }
 
 function showTask(fold: RunFold, id: string, flags: ShowFlags): void {

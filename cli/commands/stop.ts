@@ -4,7 +4,6 @@ import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
 import { newId } from '#protocol/messages/ids.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
-import { call } from '#protocol/nats/rpc.ts';
 import {
   durationOption,
   exitWith,
@@ -19,6 +18,7 @@ import { archivedDirectory } from '../runs/archive.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { readLiveRun } from '../runs/live-run.ts';
 import { matchTask, parseTarget } from '../runs/match.ts';
+import { hasCoordinator } from '../runs/uncoordinated.ts';
 import { resultsDirOf } from '../mesh/find-mesh.ts';
 import { performStop, publishStop, type StopRequest } from '../stop/perform-stop.ts';
 import { ackLine, exitOf, openLine, verdictLine } from '../stop/stop-text.ts';
@@ -152,15 +152,6 @@ function refuseEnded(fold: RunFold, task: string | null, name: string): void {
   if (state !== 'ended' && fold.state !== 'ended') return;
   const outcome = task === null ? fold.outcome : fold.tasks.get(task)?.outcome;
   throw new MeshError('already_ended', `${name} has ended already (${outcome ?? 'ended'})`);
-}
-
-async function hasCoordinator(connection: MeshConnection): Promise<boolean> {
-  try {
-    await call(connection, 'info', {}, 1_000);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The coordinator closes the run moments after the last proof: what is shown next says so. */

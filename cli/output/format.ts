@@ -14,6 +14,14 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${two(hours % 24)} h`;
 }
 
+/**
+ * A time that its owner has said and that has an end, or that goes on: then it is of the last event,
+ * since nothing that is shown ticks with the reader's clock (docs/decisions/0004).
+ */
+export function elapsed(ms: number, hasEnded: boolean): string {
+  return hasEnded ? duration(ms) : `> ${duration(ms)}`;
+}
+
 const two = (value: number): string => String(value).padStart(2, '0');
 
 /** Five significant digits and no exponent where it can be avoided: `812.50`, `12345`, `0.0012345`. */

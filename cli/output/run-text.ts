@@ -1,7 +1,7 @@
 /** A run in words and tables. Pure: from views to lines. */
 import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
 import type { AxisValue } from '#protocol/messages/ids.ts';
-import { axesText, dash, date, duration, plural, quantity } from './format.ts';
+import { axesText, dash, date, duration, elapsed, plural, quantity } from './format.ts';
 import { paintState, type Style } from './style.ts';
 import { table, type Column } from './table.ts';
 
@@ -35,7 +35,7 @@ export function runLines(
     ['submitted', `${date(view.submitted)} by ${view.by}`],
     ['started', date(view.started)],
     ['ended', date(view.ended)],
-    ['elapsed', duration(view.elapsedMs)],
+    ['elapsed', sofar(view.elapsedMs, view.state === 'ended')],
     ...view.stops.map((stop): [string, string] => ['stop', stopText(stop)]),
     ...(directory === null ? [] : [['directory', directory] satisfies [string, string]]),
   ];
@@ -43,6 +43,11 @@ export function runLines(
     style.bold(`run ${view.id}`),
     ...fields.map(([name, value]) => `  ${style.dim(name.padEnd(9))}  ${value}`),
   ];
+}
+
+/** `59 ms at its last event`; of what has ended without the rest. */
+export function sofar(ms: number, hasEnded: boolean): string {
+  return hasEnded ? duration(ms) : `${duration(ms)} at its last event`;
 }
 
 function stopText(stop: RunView['stops'][number]): string {
@@ -59,13 +64,13 @@ export function currentLines(
   if (view.current.length === 0) return [];
   type Row = RunView['current'][number];
   const columns: Column<Row>[] = [
-    { header: 'task', value: (row) => row.id, shrinkTo: 6 },
+    { header: 'task', value: (row) => row.id, isKey: true },
     { header: 'axes', value: (row) => `${axesText(row.axes)} #${row.repeat}`, shrinkTo: 12 },
     { header: 'agent', value: (row) => row.agent, shrinkTo: 6 },
     { header: 'state', value: (row) => (row.unreachable ? 'unreachable' : row.state) },
-    { header: 'phase', value: (row) => dash(row.phase), shrinkTo: 6 },
-    { header: 'progress', value: (row) => percent(row.progress), align: 'right' },
-    { header: 'elapsed', value: (row) => duration(row.elapsedMs), align: 'right' },
+    { header: 'phase', value: (row) => dash(row.phase), shrinkTo: 6, optional: true },
+    { header: 'progress', value: (row) => percent(row.progress), align: 'right', optional: true },
+    { header: 'elapsed', value: (row) => elapsed(row.elapsedMs, false), align: 'right' },
   ];
   return table(view.current, columns, { width: about.width, paintHeader: about.style.dim });
 }
@@ -78,7 +83,7 @@ export function percent(progress: number | null): string {
 /** The columns of `tasks`. */
 export function taskColumns(style: Style): Column<TaskView>[] {
   return [
-    { header: 'id', value: (task) => task.id },
+    { header: 'id', value: (task) => task.id, isKey: true },
     { header: 'axes', value: (task) => `${axesText(task.axes)} #${task.repeat}`, shrinkTo: 12 },
     {
       header: 'agent',
@@ -95,14 +100,19 @@ export function taskColumns(style: Style): Column<TaskView>[] {
       value: (task) => dash(task.outcome),
       paint: (cell) => paintState(style, cell),
     },
-    { header: 'attempts', value: (task) => String(task.attempts), align: 'right' },
-    { header: 'stage', value: (task) => dash(task.stage) },
-    { header: 'class', value: (task) => dash(task.class) },
-    { header: 'message', value: (task) => dash(task.message), shrinkTo: 16 },
-    { header: 'metrics', value: (task) => dash(metricsText(task.metrics)), shrinkTo: 16 },
+    { header: 'attempts', value: (task) => String(task.attempts), align: 'right', optional: true },
+    { header: 'stage', value: (task) => dash(task.stage), optional: true },
+    { header: 'class', value: (task) => dash(task.class), optional: true },
+    { header: 'message', value: (task) => dash(task.message), shrinkTo: 16, optional: true },
+    {
+      header: 'metrics',
+      value: (task) => dash(metricsText(task.metrics)),
+      shrinkTo: 16,
+      optional: true,
+    },
     {
       header: 'elapsed',
-      value: (task) => duration(task.elapsedMs),
+      value: (task) => elapsed(task.elapsedMs, task.state === 'ended'),
       align: 'right',
       optional: true,
     },

@@ -1,7 +1,7 @@
 /**
  * Tables that fit. On a terminal, columns that may shrink are cut with an ellipsis, the widest
  * first, down to their minimum; if that is not enough, optional columns are left out, the last
- * first. Into a pipe (`width` null) nothing is cut and nothing left out.
+ * first. A key is cut last of all. Into a pipe (`width` null) nothing is cut and nothing left out.
  */
 import { oneLine, pad, truncate, widthOf } from './text.ts';
 
@@ -11,6 +11,8 @@ export interface Column<Row> {
   readonly align?: 'left' | 'right';
   /** Least width it may be cut to; absent: never cut. */
   readonly shrinkTo?: number;
+  /** People copy it: cut only when nothing else is left. */
+  readonly isKey?: boolean;
   /** May be left out where there is no room. */
   readonly optional?: boolean;
   /** Colours a cell that is already cut and padded. */
@@ -24,6 +26,8 @@ export interface TableOptions {
 }
 
 const GAP = 2;
+/** A column that is not copied is cut down to this before one that is. */
+const LEAST = 3;
 
 /** The lines of a table. No line is wider than `width`, none ends in spaces. */
 export function table<Row>(
@@ -68,7 +72,7 @@ function* chunkedWidths(cells: readonly string[][], at: number): Generator<numbe
 
 /** Width of each column; null for one left out. */
 export function fit(
-  columns: readonly Pick<Column<never>, 'shrinkTo' | 'optional'>[],
+  columns: readonly Pick<Column<never>, 'shrinkTo' | 'optional' | 'isKey'>[],
   natural: readonly number[],
   limit: number | null,
 ): (number | null)[] {
@@ -88,9 +92,11 @@ export function fit(
     });
     shrink(columns, widths, () => total() - limit);
   }
-  // Still too wide: cut whatever is widest, so that no line wraps.
+  // Still too wide: cut whatever is widest, so that no line wraps; what is copied last of all.
   while (total() > limit) {
-    const widest = indexOfMax(widths, () => 1);
+    const widest =
+      indexOfMax(widths, (at) => (columns[at]?.isKey === true ? Infinity : LEAST)) ??
+      indexOfMax(widths, () => 1);
     if (widest === null) break;
     widths[widest] = (widths[widest] ?? 1) - 1;
   }

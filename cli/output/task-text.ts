@@ -1,7 +1,7 @@
 /** One task with its attempts and their steps, in words. Pure. */
 import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
-import { metricsText, percent } from './run-text.ts';
+import { metricsText, percent, sofar } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
 import { oneLine } from './text.ts';
 
@@ -18,7 +18,7 @@ export function taskLines(
     ['state', `${paintState(style, state)}${failure === '' ? '' : `: ${failure}`}`],
     ['started', date(task.started)],
     ['ended', date(task.ended)],
-    ['elapsed', duration(task.elapsedMs)],
+    ['elapsed', sofar(task.elapsedMs, task.state === 'ended')],
     ['metrics', dash(metricsText(task.metrics))],
   ];
   return [
@@ -33,7 +33,7 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
   const phase = attempt.phase === null ? '' : `, ${attempt.phase} ${percent(attempt.progress)}`;
   const why = attempt.reason === null ? '' : `: ${attempt.reason}`;
   const stop = attempt.stop === null ? '' : `, stopped by ${attempt.stop.by}`;
-  const head = `  attempt ${attempt.n} on ${attempt.agent} (${attempt.host}): ${outcome}${why}${phase}${stop}, ${duration(attempt.elapsedMs)}`;
+  const head = `  attempt ${attempt.n} on ${attempt.agent} (${attempt.host}): ${outcome}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
   return [
     head,
     ...attempt.steps.map((step) => {

@@ -181,6 +181,29 @@ describe('reading', () => {
     expect(plan).toContain('hello: 1 task: 1 cell x 1 repeat');
   });
 
+  it('show and runs say what no coordinator has recorded', async () => {
+    const run = await mesh.submit(
+      await mesh.file('slow.yaml', 'name: slow\nrun: [sleep, "600"]\n'),
+    );
+    await until(async () => (await mesh.ok('show', run)).includes('local-1'), 'the run to run');
+    expect(await mesh.ok('show', run)).toMatch(/elapsed +.* at its last event\n/);
+    await mesh.kill9('coordinator');
+    const stop = await mesh.cli(['stop', run, '--now', '--reason', 'not needed']);
+    expect(stop.status, stop.stderr).toBe(0);
+    const show = await mesh.cli(['show', run]);
+    expect(show.stderr).toMatch(
+      /^stop by .*: not needed; stored, done on local-1, not recorded yet\nno coordinator leads: /,
+    );
+    const runs = await mesh.cli(['runs']);
+    expect([runs.status, runs.stderr]).toEqual([
+      0,
+      expect.stringContaining('no coordinator leads'),
+    ]);
+    await mesh.up();
+    await mesh.archived(run);
+    expect((await mesh.cli(['show', run])).stderr).toBe('');
+  });
+
   it('doctor says what is dead and what to do', async () => {
     await mesh.kill9('coordinator');
     const doctor = await mesh.cli(['doctor']);

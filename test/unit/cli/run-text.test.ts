@@ -4,9 +4,16 @@ import { duration, plural, quantity, bytes } from '#cli/output/format.ts';
 import { etaMs, progressLines } from '#cli/output/progress.ts';
 import { resultsTable } from '#cli/output/results-table.ts';
 import { exitOfRun } from '#cli/output/run-end.ts';
-import { countsText, metricsText } from '#cli/output/run-text.ts';
+import {
+  countsText,
+  currentLines,
+  metricsText,
+  runLines,
+  taskColumns,
+} from '#cli/output/run-text.ts';
 import { Stopwatch } from '#cli/output/stopwatch.ts';
 import { styleFor, wantsColour } from '#cli/output/style.ts';
+import { table } from '#cli/output/table.ts';
 import { widthOf } from '#cli/output/text.ts';
 import { pageOf } from '#cli/commands/tasks.ts';
 import { labelsOf } from '#cli/commands/run.ts';
@@ -25,6 +32,34 @@ function fresh(): { view: RunView; tasks: TaskView[] } {
   if (view === null) throw new Error('no view');
   return { view, tasks: taskViews(fold) };
 }
+
+it.each([40, 60, 80, 120])('in %d columns ids stay whole', (width) => {
+  const { view, tasks } = fresh();
+  const task = tasks[0];
+  if (task === undefined) throw new Error('no task');
+  const failed = {
+    ...task,
+    ...({ state: 'ended', outcome: 'timed_out', stage: 'run', class: 'timeout' } as const),
+    message: 'run: the time limit ended it (killed by SIGTERM)',
+    ...{ agent: 'a-rather-long-agent-name', address: '10.0.0.1' },
+  };
+  const lines = table([failed], taskColumns(style), { width });
+  expect(lines[1]).toContain(`${task.id} `);
+  for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(width);
+  const current = { ...failed, n: 1, agent: failed.agent, state: 'run' as const };
+  const [, row] = currentLines({ ...view, current: [current] }, { style, width });
+  expect(row).toContain(`${task.id} `);
+});
+
+it('the elapsed time of what goes on is of its last event, and says so', () => {
+  const { view, tasks } = fresh();
+  const about = { style, directory: null };
+  expect(runLines(view, about).join('\n')).toMatch(/elapsed +0 ms at its last event/);
+  const ended = { ...view, state: 'ended', elapsedMs: 59 } as const;
+  expect(runLines(ended, about).join('\n')).toMatch(/elapsed +59 ms$/m);
+  const [, line] = table(tasks.slice(0, 1), taskColumns(style), { width: null });
+  expect(line).toContain('> 0 ms');
+});
 
 it('ten thousand metrics are not one line of them all', () => {
   const metrics = Array.from({ length: 10_000 }, (_, at) => {
