@@ -179,15 +179,23 @@ describe('outbox', () => {
     // The journal is not to mark by itself what is stored.
     vi.useFakeTimers({ toFake: ['setTimeout'] });
     const outbox = await open(limits);
+    let elapsedMs = 0;
+    const flushed = async (): Promise<void> => {
+      const state = { isDone: false };
+      void outbox.flush().then(() => (state.isDone = true));
+      // Messages gather for a moment before they are sent.
+      for (; !state.isDone; elapsedMs += 1) await vi.advanceTimersByTimeAsync(1);
+    };
     for (let count = 0; count < 5; count += 1) await say(outbox, 'a', 'early');
-    await outbox.flush();
+    await flushed();
     for (let round = 0; round < 8; round += 1) {
       await Promise.all(
         Array.from({ length: 5 }, () => outbox.append('b', () => new Uint8Array(700))),
       );
-      await outbox.flush();
+      await flushed();
     }
     vi.useRealTimers();
+    expect(elapsedMs, 'time enough to mark').toBeLessThan(250);
     // No close: what the journal holds now is what a crash leaves.
     const second = await open(limits);
     expect(await say(second, 'a', 'next')).toMatchObject({ kind: 'recorded', seq: 6 });
