@@ -49,7 +49,7 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
     await purgeSubject(connection, STREAMS.events, filters.acksOf(command));
   }
   const own = subjects.run(run);
-  for (const filter of filters.runEvents(run)) {
+  for (const filter of filters.ownEvents(run)) {
     if (filter !== own) await purgeSubject(connection, STREAMS.events, filter);
   }
   await purgeSubject(connection, STREAMS.events, own);

@@ -44,11 +44,12 @@ export const filters = {
    * What the fold of a run reads: every event that concerns it, whoever writes it, and the
    * coordinator's observations of agents (its tasks show `unreachable`).
    */
-  runEvents: (run: string) => [
+  runEvents: (run: string) => [...filters.ownEvents(run), `${ERA}.evt.fleet.*`],
+  /** What is about this run alone, and goes with it. Its own subject is the first. */
+  ownEvents: (run: string) => [
     `${ERA}.evt.run.${run}`,
     `${ERA}.evt.task.${run}.>`,
     `${ERA}.evt.agent.*.${run}.>`,
-    `${ERA}.evt.fleet.*`,
   ],
   /** What agents say of the attempts of a run. */
   attemptEventsOf: (run: string) => `${ERA}.evt.agent.*.${run}.>`,
