@@ -1,24 +1,22 @@
 /**
- * The folder of an attempt, made when its first step begins, in few calls: three folders and a file.
+ * The folder of an attempt, made when its first step begins, in few calls.
  * Synchronous, since an asynchronous call costs several times what it does here.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
 import type { StepOutcome } from '../process/types.ts';
 import { LogSegments } from '../process/log-segments.ts';
 import { notStartedOutcome } from '../process/step-outcome.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
 
-/** Makes the folder and writes its spec. Throws system errors. */
-export function makeAttemptFolder(paths: AttemptPaths, spec: AttemptSpec): void {
+/** Makes the folder. Throws system errors. */
+export function makeAttemptFolder(paths: AttemptPaths): void {
   const runDir = dirname(paths.dir);
   // Looked for first: a call that fails costs more than the two that make the folder.
   if (!existsSync(runDir)) mkdirSync(runDir, { recursive: true });
   makeFolder(paths.dir);
   makeFolder(paths.work);
-  writeFileSync(paths.spec, JSON.stringify(spec));
 }
 
 /** Makes a folder in one that exists. */

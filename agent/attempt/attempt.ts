@@ -179,7 +179,7 @@ export class Attempt {
     const { spec, steps } = this.state();
     const isFirst = steps.length === 0;
     try {
-      if (isFirst) makeAttemptFolder(this.#paths, spec);
+      if (isFirst) makeAttemptFolder(this.#paths);
       makeFolder(this.#stepDir(effect.step));
     } catch (error) {
       this.#log.error({ err: error }, 'the attempt cannot be prepared');

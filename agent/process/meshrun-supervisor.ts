@@ -87,10 +87,7 @@ export class MeshrunSupervisor implements Supervisor {
         return;
       case 'failed':
         removeTokens(stepDir);
-        step.onFailed(
-          errnoName(answer.errno),
-          `meshrun could not start the step: ${answer.what}: ${errnoName(answer.errno)}`,
-        );
+        step.onFailed(errnoName(answer.errno), startFailure(answer));
         return;
       case 'undecided': {
         removeTokens(stepDir);
@@ -121,4 +118,11 @@ function layToken(stepDir: string, cookie: string): Refusal | null {
     const { code = 'EIO', message } = error as NodeJS.ErrnoException;
     return { errno: code, message: `cannot write to the step's folder: ${message}` };
   }
+}
+
+function startFailure({ errno, what }: Extract<StartAnswer, { kind: 'failed' }>): string {
+  const name = errnoName(errno);
+  const isFull = name === 'ENOSPC' || name === 'EDQUOT';
+  const why = isFull ? `${name}: the disk of the agent's state folder is full` : name;
+  return `meshrun could not start the step: ${what}: ${why}`;
 }

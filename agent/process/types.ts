@@ -9,7 +9,7 @@ export type Rung = 'subreaper' | 'scan';
 /** What the statement "nothing of this step is left" rests on; `scan` proves nothing. */
 export type StopProof = 'cgroup' | 'subreaper' | 'scan';
 
-/** One step to run. The caller has written its own spec.json before it starts it. */
+/** One step to run. The caller has journalled it before it starts it. */
 export interface StepSpec {
   /** argv[0] without a slash is looked up in the PATH of `env`. Never given to a shell. */
   readonly argv: readonly string[];

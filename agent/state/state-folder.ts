@@ -4,7 +4,7 @@
  *   <state>/agent.json      id, instance (the identity of this folder), incarnation (starts so far)
  *   <state>/lock.<n>        held by the agent process that lives
  *   <state>/journal/        ledger.<n> (this agent's), outbox (protocol/nats)
- *   <state>/attempts/<run>/<task>.<n>/{spec.json, work/, step.<step>/, report}: few folders deep, since
+ *   <state>/attempts/<run>/<task>.<n>/{work/, step.<step>/, report}: few folders deep, since
  *     making one is the dearest call of a short attempt
  *   <state>/agent.log
  *
@@ -112,7 +112,6 @@ function safeJson(text: string): unknown {
 /** Paths of one attempt. */
 export interface AttemptPaths {
   readonly dir: string;
-  readonly spec: string;
   readonly work: string;
   readonly report: string;
   /** Where the latest checkpoint of the task's earlier attempt is put. */
@@ -127,7 +126,6 @@ export function attemptPaths(stateDir: string, ref: AttemptRef): AttemptPaths {
   const dir = `${stateDir}/attempts/${ref.run}/${ref.task}.${ref.n}`;
   return {
     dir,
-    spec: `${dir}/spec.json`,
     work: `${dir}/work`,
     report: `${dir}/report`,
     checkpoint: `${dir}/checkpoint`,
