@@ -3,7 +3,7 @@
  * in, kill or stop its helper. What cannot be proven any more is never said to be.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readProcess } from '#agent/process/proc-table.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
@@ -25,17 +25,21 @@ describe('a step that removes its own folder', () => {
     bench.dispose();
   });
 
+  const gateOf = (dir: string): string => `${dir}.go`;
   /** Ignores TERM, has a child in a session of its own, removes the folder, then does `more`. */
   const removing = (dir: string, more = ''): string[] => {
     mark = randomUUID();
     const child = `setsid sh -c 'trap "" TERM; while :; do sleep 0.05; done' ${mark} &`;
-    return ['sh', '-c', `trap "" TERM; ${child} rm -rf "${dir}"; ${more}\nwait`, mark];
+    // Not before it is followed: the next test does without.
+    const gate = `until [ -e "${gateOf(dir)}" ]; do sleep 0.02; done`;
+    return ['sh', '-c', `trap "" TERM; ${gate}; ${child} rm -rf "${dir}"; ${more}\nwait`, mark];
   };
 
   it('is stopped and proven dead all the same', async () => {
     const dir = bench.dir();
     const step = bench.start(removing(dir), { graceMs: 100 }, dir);
     await step.started;
+    writeFileSync(gateOf(dir), '');
     await until(
       () => !existsSync(dir) && processesMarked(mark).length > 0,
       'the folder to be gone',
@@ -49,6 +53,7 @@ describe('a step that removes its own folder', () => {
 
   it('and kills meshrun is lost and unproven, with nothing that a scan finds left', async () => {
     const dir = bench.dir();
+    writeFileSync(gateOf(dir), '');
     const outcome = await bench.start(removing(dir, 'kill -9 $PPID'), {}, dir).ended;
     expect(outcome).toMatchObject({ end: { kind: 'lost' }, gone: { proof: 'scan', empty: false } });
     await until(() => processesMarked(mark).length === 0, 'its processes to be gone');
@@ -62,6 +67,7 @@ describe('a step that removes its own folder', () => {
     });
     agent.ask(dir, spec);
     const [pid = 0] = await agent.pids(1);
+    writeFileSync(gateOf(dir), '');
     await until(() => !existsSync(dir), 'the folder to be gone');
     await agent.kill();
     expect(isRunning(pid)).toBe(true);
