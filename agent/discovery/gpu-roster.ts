@@ -44,7 +44,7 @@ export function rosterOf(known: readonly Gpu[], found: Found): Roster {
       ? unlisted([...listed, ...rest], onBus, look.probe)
       : [];
     const all = [...listed, ...rest, ...silent].map((gpu) => placed(gpu, found.pci));
-    gpus.push(...all);
+    gpus.push(...bounded(all));
     probes.push(probeOf(look.probe, all));
   }
   return { gpus, probes };
@@ -133,8 +133,25 @@ function placed(gpu: Gpu, pci: readonly PciGpu[]): Gpu {
   return device === undefined ? gpu : { ...gpu, numaNode: device.numaNode };
 }
 
+/** A message holds so many (I12): far more than a machine takes, or a person reads. */
+const MOST_GPUS = 256;
+const MOST_PROCESSES = 512;
+
+function bounded(gpus: readonly Gpu[]): Gpu[] {
+  let room = MOST_PROCESSES;
+  return gpus.slice(0, MOST_GPUS).map((gpu) => {
+    const processes = gpu.processes?.slice(0, room) ?? null;
+    room -= processes?.length ?? 0;
+    return processes?.length === gpu.processes?.length ? gpu : { ...gpu, processes };
+  });
+}
+
 /** A tool that finds no device where there is none is as good as not there. */
 function probeOf(probe: GpuProbe, gpus: readonly Gpu[]): GpuProbe {
+  if (gpus.length > MOST_GPUS) {
+    const reason = `${gpus.length} GPUs are known, ${MOST_GPUS} are told`;
+    return { ...probe, state: 'degraded', reason };
+  }
   const isEmpty = gpus.length === 0 && /no devices were found/i.test(probe.reason ?? '');
   return probe.state === 'failed' && isEmpty ? { ...probe, state: 'absent' } : probe;
 }

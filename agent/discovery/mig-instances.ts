@@ -5,7 +5,7 @@
  */
 import type { Gpu, GpuProcess } from '#protocol/messages/hardware.ts';
 import { blankGpu } from './gpu-facts.ts';
-import { short } from './nvidia-gpus.ts';
+import { MOST_PROCESSES, short } from './nvidia-gpus.ts';
 
 export interface MigInstance {
   /** UUID of the GPU it is part of. */
@@ -54,7 +54,7 @@ export function readMigDetails(text: string): Map<string, MigDetail> {
       const own = processes.filter((each) => each.gi === gi && each.ci === ci);
       found.set(`${uuid}/${Number(device)}`, {
         ...memoryOf(section),
-        processes: own.map(({ process }) => process),
+        processes: own.slice(0, MOST_PROCESSES).map(({ process }) => process),
       });
     }
   }
@@ -134,24 +134,31 @@ function processesOf({ below }: Section): InstanceProcess[] {
   return found;
 }
 
-/** The GPUs, each with its instances behind it; one in MIG mode is itself no longer to be had. */
+/**
+ * The GPUs, each with its instances behind it; one in MIG mode is itself no longer to be had. Without
+ * `instances` nvidia-smi did not say which there are.
+ */
 export function withInstances(
   gpus: readonly Gpu[],
-  instances: readonly MigInstance[],
+  instances: readonly MigInstance[] | null,
   details: ReadonlyMap<string, MigDetail>,
 ): Gpu[] {
   return gpus.flatMap((gpu) => {
     if (gpu.mig !== true) return [gpu];
-    const own = instances.filter(({ parent }) => parent === gpu.uuid);
+    const own = (instances ?? []).filter(({ parent }) => parent === gpu.uuid);
     const parts = own.map((instance) =>
       instanceGpu(gpu, instance, details.get(`${instance.parent}/${instance.device}`) ?? null),
     );
-    return [partitioned(gpu, own.length), ...parts];
+    return [partitioned(gpu, instances === null ? null : own.length), ...parts];
   });
 }
 
-function partitioned(gpu: Gpu, instances: number): Gpu {
+function partitioned(gpu: Gpu, instances: number | null): Gpu {
   if (gpu.state === 'failed') return gpu;
+  if (instances === null) {
+    const reason = 'it is in MIG mode and nvidia-smi could not list its instances';
+    return { ...gpu, state: 'failed', reason };
+  }
   if (instances === 0) {
     const reason = 'it is in MIG mode and nvidia-smi lists no instance of it';
     return { ...gpu, state: 'failed', reason };

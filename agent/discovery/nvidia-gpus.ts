@@ -38,7 +38,8 @@ export interface ReadGpus {
   readonly note: string | null;
 }
 
-const MOST_PROCESSES = 64;
+/** Of one GPU. */
+export const MOST_PROCESSES = 64;
 
 export function readGpus(text: string): ReadGpus {
   const { rows, notes } = parseTable(text, { key: 'uuid', free: 'name' });

@@ -120,7 +120,8 @@ export class NvidiaTool implements VendorTool {
     if (!known.some(({ mig }) => mig === true)) return known;
     const list = await ask('-L');
     const details = list === null ? null : await ask('-q');
-    return withInstances(known, readInstances(list ?? ''), readMigDetails(details ?? ''));
+    const instances = list === null ? null : readInstances(list);
+    return withInstances(known, instances, readMigDetails(details ?? ''));
   }
 
   async #readCuda(driver: string | null): Promise<string | null> {
