@@ -138,6 +138,17 @@ describe('cgroup v1', () => {
   });
 });
 
+it("below the root of a mount that is not the hierarchy's, levels count from there", () => {
+  const files = { [`${AT}/memory/sub/memory.limit_in_bytes`]: '4096' };
+  const own = '4:memory:/docker/x/sub\n';
+  expect(limits(v1('memory', '/docker/x'), own, files)).toEqual([
+    'v1',
+    { ...NONE, memoryBytes: 4_096 },
+  ]);
+  // A path beside that root is not to be seen.
+  expect(limits(v1('memory', '/docker/xy'), own, files)).toEqual(['v1', NONE]);
+});
+
 describe('both mounted (hybrid)', () => {
   it('reads each controller where it is; the v2 mount without controllers has none', () => {
     const mounts = [

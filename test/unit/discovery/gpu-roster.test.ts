@@ -101,14 +101,14 @@ describe('what sits on the bus', () => {
     );
   });
 
-  it.each([
-    ['no tool', look([], 'absent'), false, 2, 'nvidia-smi is not installed'],
-    ['a tool that fails', look([], 'failed', 'it hangs'), false, 2, 'it hangs'],
-    ['no tool, in a container: it was given none', look([], 'absent'), true, 0, ''],
-    ['a tool that fails, in a container', look([], 'failed', 'it hangs'), true, 2, 'it hangs'],
-    ['a tool that lists none of it, in a container', look([B]), true, 1, ''],
-    ['a tool that has not answered', look([], 'waiting'), false, 0, ''],
-  ])('%s', (_name, now, isContainer, count, reason) => {
+  it.each<[string, [VendorGpus, boolean], number, string]>([
+    ['no tool', [look([], 'absent'), false], 2, 'nvidia-smi is not installed'],
+    ['a tool that fails', [look([], 'failed', 'it hangs'), false], 2, 'it hangs'],
+    ['no tool, in a container: it was given none', [look([], 'absent'), true], 0, ''],
+    ['a tool that fails, in a container', [look([], 'failed', 'it hangs'), true], 2, 'it hangs'],
+    ['a tool that lists none of it, in a container', [look([B]), true], 1, ''],
+    ['a tool that has not answered', [look([], 'waiting'), false], 0, ''],
+  ])('%s', (_name, [now, isContainer], count, reason) => {
     const all = states([], { looks: [now], pci, isContainer });
     expect(all).toHaveLength(count);
     if (reason !== '') for (const [, , why] of all) expect(why).toContain(reason);

@@ -45,6 +45,13 @@ describe('the capture of an H100 in four parts', () => {
     expect(second?.processes).toEqual([]);
   });
 
+  it('tells a bounded number of processes', () => {
+    const text = section('h100-mig', 'load-details');
+    const block = /( {8}GPU instance ID[\s\S]*?MiB\n)/.exec(text)?.[1] ?? '';
+    const details = readMigDetails(text.replace(block, block.repeat(100)));
+    expect(details.get(`${PARENT}/0`)?.processes).toHaveLength(64);
+  });
+
   it.each(['l40s', 'h100', 'rtx-2080-super'] as const)('%s has none', (capture) => {
     expect(readInstances(section(capture, 'list'))).toEqual([]);
     expect(readMigDetails(section(capture, 'idle-details')).size).toBe(0);
