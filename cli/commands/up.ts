@@ -98,7 +98,12 @@ export function notApplied(
   };
   check('agent', ['--slots', wanted.slots], mesh.agent?.slots);
   check('agent', ['--rung', wanted.rung], mesh.agent?.rung);
-  check('agent', ['--label', wanted.labels?.join(' ')], mesh.agent?.labels?.join(' '));
+  const labels = mesh.agent?.labels ?? [];
+  check(
+    'agent',
+    ['--label', wanted.labels?.join(' ')],
+    labels.length === 0 ? null : labels.join(' '),
+  );
   check('server', ['--port', wanted.port], new URL(mesh.server.url).port);
   check('coordinator', ['--results', wanted.resultsDir], mesh.coordinator?.resultsDir);
   return lines;
