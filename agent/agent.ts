@@ -1,14 +1,16 @@
 /**
  * The agent put together: state folder, supervisor, connection, outbox, host.
  *
- *   state folder (lock) -> supervisor -> connection -> registration -> outbox -> ledger's events
- *     -> host takes up what ran -> heartbeat -> mailbox
+ *   state folder (lock) -> supervisor -> connection, first look at the host -> registration -> outbox
+ *     -> ledger's events -> host takes up what ran -> heartbeat -> mailbox -> changes of the host
  *
  * The registration comes before anything is consumed or published: another state folder under this
  * id is refused while it has done no harm (I1). Ending is the same way back; what runs goes on (I8).
  */
 import { join } from 'node:path';
+import type { Hardware } from '#protocol/messages/hardware.ts';
 import type { Registration } from '#protocol/messages/host.ts';
+import type { Labels } from '#protocol/messages/labels.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
@@ -21,6 +23,9 @@ import manifest from '../package.json' with { type: 'json' };
 import { inheritedEnv } from './attempt/child-env.ts';
 import { natsFileStore } from './attempt/file-store.ts';
 import { ReportPoller } from './attempt/report-tail.ts';
+import type { Discovery } from './discovery/discovery.ts';
+import { discoveryOfHost } from './discovery/host-discovery.ts';
+import { ChangePublisher } from './host/change-publisher.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
 import { register, startPresence } from './host/presence.ts';
@@ -34,9 +39,12 @@ export interface AgentOptions {
   readonly folder: StateFolder;
   readonly url: string;
   readonly credentialFile: string | null;
-  /** Null: one per core. */
+  /** Null: one for each CPU it may use. */
   readonly slots: number | null;
   readonly rung: Rung | 'auto';
+  readonly labels: Labels;
+  /** Between two looks at the host. */
+  readonly refreshMs: number;
   readonly logFile: string;
   readonly log: Log;
   /** Ends waiting for a server that does not answer. */
@@ -54,16 +62,20 @@ const FLUSH_MS = 2_000;
 
 /** Starts the agent. Rejects with MeshError; nothing is left open then but the state folder. */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
-  const { folder, log } = options;
-  const info = readHostInfo();
+  const { folder, log, refreshMs } = options;
   const supervisor = await beginSupervisor(options);
+  const discovery = discoveryOfHost({ stateDir: folder.dir, everyMs: refreshMs, log });
   let connection: MeshConnection | null = null;
   try {
+    const looking = discovery.begin();
     connection = await dial(options);
-    const registration = registrationOf(options, info, supervisor);
+    const hardware = await looking;
+    const info = readHostInfo(hardware);
+    const registration = registrationOf(options, { info, hardware, supervisor });
     await register(connection, registration);
-    return await begin(options, { connection, supervisor, registration, info });
+    return await begin(options, { connection, supervisor, registration, info, discovery });
   } catch (error) {
+    discovery.close();
     supervisor.close();
     await connection?.close();
     log.error({ err: toError(error), dir: folder.dir }, 'the agent cannot start');
@@ -105,10 +117,14 @@ async function dial({
 
 function registrationOf(
   options: AgentOptions,
-  info: HostInfo,
-  supervisor: Supervisor,
+  found: {
+    readonly info: HostInfo;
+    readonly hardware: Hardware;
+    readonly supervisor: Supervisor;
+  },
 ): Registration {
-  const { folder, slots, logFile } = options;
+  const { folder, slots, labels, logFile } = options;
+  const { info, hardware, supervisor } = found;
   const { id: agent, instance, incarnation } = folder.identity;
   return {
     agent,
@@ -122,6 +138,8 @@ function registrationOf(
     degraded: supervisor.degraded,
     stateDir: folder.dir,
     logFile,
+    hardware,
+    labels,
   };
 }
 
@@ -130,11 +148,12 @@ interface Parts {
   readonly supervisor: Supervisor;
   readonly registration: Registration;
   readonly info: HostInfo;
+  readonly discovery: Discovery;
 }
 
 async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent> {
   const { folder, log, onFatal } = options;
-  const { connection, supervisor, registration, info } = parts;
+  const { connection, supervisor, registration, info, discovery } = parts;
   const { agent, instance, incarnation } = registration;
   const clock = systemClock;
   const journalDir = join(folder.dir, 'journal');
@@ -192,9 +211,15 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const presence = startPresence({ connection, registration, host, ledger });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   log.info({ ...registration, adopted }, 'agent started');
+  const changes = new ChangePublisher({ connection, registration, sink, log });
+  discovery.follow((hardware, what) => {
+    changes.publish(hardware, what);
+  });
 
   return {
     close: async (reason) => {
+      discovery.close();
+      changes.close();
       await mailbox.close();
       presence.stop();
       host.close();

@@ -6,9 +6,13 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT, MeshError, toError } from '#protocol/messages/errors.ts';
 import { isToken } from '#protocol/messages/ids.ts';
+import { readLabels, type Labels } from '#protocol/messages/labels.ts';
+import { parseDuration } from '#protocol/suite/units.ts';
 import { startAgent, type RunningAgent } from './agent.ts';
 import { openFileLog, type FileLog } from '#protocol/runtime/pino-log.ts';
 import { openStateFolder } from './state/state-folder.ts';
+
+const DAY_MS = 86_400_000;
 
 interface Flags {
   readonly id: string;
@@ -17,6 +21,8 @@ interface Flags {
   readonly credential?: string;
   readonly slots?: number;
   readonly rung: 'auto' | 'subreaper' | 'scan';
+  readonly label: readonly string[];
+  readonly refresh: number;
   readonly logFile?: string;
 }
 
@@ -27,12 +33,14 @@ function parseFlags(argv: readonly string[]): Flags {
     .requiredOption('--state <dir>', "state folder, this agent's alone")
     .requiredOption('--server <url>', 'nats-server, for example nats://127.0.0.1:4222')
     .option('--credential <file>', 'file with an nkey seed or user and password')
-    .option('--slots <n>', 'slots it offers (default: one per core)', parseSlots)
+    .option('--slots <n>', 'slots it offers (default: one for each CPU it may use)', parseSlots)
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
         .choices(['auto', 'subreaper', 'scan'])
         .default('auto'),
     )
+    .option('--label <key=value>', 'a label of this agent; repeatable', collect, [])
+    .option('--refresh <duration>', 'between two looks at the host', parseRefresh, 60_000)
     .option('--log-file <file>', 'its own log (default: agent.log in the state folder)');
   program.configureOutput({
     outputError: (text, write) => {
@@ -52,6 +60,19 @@ function parseSlots(text: string): number {
   const slots = Number(text);
   if (Number.isInteger(slots) && slots >= 1 && slots <= 4096) return slots;
   throw new InvalidArgumentError('it must be a whole number from 1 to 4096');
+}
+
+function collect(text: string, before: readonly string[]): string[] {
+  const all = [...before, text];
+  const read = readLabels(all);
+  if (read.kind === 'wrong') throw new InvalidArgumentError(read.reason);
+  return all;
+}
+
+function parseRefresh(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== null && ms >= 1_000 && ms <= DAY_MS) return ms;
+  throw new InvalidArgumentError('it must be a duration from 1s to 24h');
 }
 
 async function main(flags: Flags): Promise<void> {
@@ -98,6 +119,8 @@ async function main(flags: Flags): Promise<void> {
     credentialFile,
     slots,
     rung: flags.rung,
+    labels: labelsOf(flags.label),
+    refreshMs: flags.refresh,
     logFile,
     log,
     signal,
@@ -110,6 +133,12 @@ async function main(flags: Flags): Promise<void> {
     await folder.lock.release();
     throw error;
   }
+}
+
+/** Each was checked as it was read. */
+function labelsOf(texts: readonly string[]): Labels {
+  const read = readLabels(texts);
+  return read.kind === 'labels' ? read.labels : {};
 }
 
 function openLog(file: string, id: string): FileLog {

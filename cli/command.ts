@@ -1,6 +1,7 @@
 /** What every command is made of. One command per file in cli/commands/. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT } from '#protocol/messages/errors.ts';
+import { readLabels } from '#protocol/messages/labels.ts';
 import { parseDuration } from '#protocol/suite/units.ts';
 
 /** A command's module: adds its arguments, options, help and action. */
@@ -61,6 +62,18 @@ export function integerOption(flags: string, description: string, least: number)
       throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`);
     return value;
   });
+}
+
+/** `--label key=value` of an agent, several times; checked as they are read. */
+export function labelOption(description: string): Option {
+  return new Option('--label <key=value>', description).argParser(
+    (text, before: readonly string[] | undefined) => {
+      const all = [...(before ?? []), text];
+      const read = readLabels(all);
+      if (read.kind === 'wrong') throw new InvalidArgumentError(`${read.reason}.`);
+      return all;
+    },
+  );
 }
 
 /** For options that may be given several times. */

@@ -1,16 +1,10 @@
-/** What this host is: read once at the start, for the registration. */
+/** What this host is called, and what of it attempts may use: for the registration, at the start. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import {
-  availableParallelism,
-  cpus,
-  hostname,
-  networkInterfaces,
-  release,
-  totalmem,
-  type,
-} from 'node:os';
+import { cpus, hostname, networkInterfaces, release, type } from 'node:os';
+import type { Hardware } from '#protocol/messages/hardware.ts';
 import { bootId } from '#protocol/nats/process-identity.ts';
+import { affinityCpus, usableCpus, usableMemoryMiB } from '../discovery/host-facts.ts';
 
 export interface HostInfo {
   readonly hostId: string;
@@ -24,7 +18,7 @@ export interface HostInfo {
   readonly memoryMiB: number;
 }
 
-export function readHostInfo(): HostInfo {
+export function readHostInfo(hardware: Hardware): HostInfo {
   return {
     hostId: hostId(),
     hostname: hostname(),
@@ -33,8 +27,8 @@ export function readHostInfo(): HostInfo {
     os: osName(),
     kernel: release(),
     cpuModel: cpus()[0]?.model.trim() ?? 'unknown',
-    cpus: availableParallelism(),
-    memoryMiB: Math.max(1, Math.floor(totalmem() / 1024 / 1024)),
+    cpus: usableCpus(hardware, affinityCpus()),
+    memoryMiB: usableMemoryMiB(hardware),
   };
 }
 

@@ -1,31 +1,49 @@
-/** `benchmesh agents`: who is in the mesh, what they have, and how they supervise. */
+/** `benchmesh agents [AGENT]`: who is in the mesh, what they have, and how they supervise. */
 import type { Command } from 'commander';
 import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
 import { openMesh } from '../mesh/find-mesh.ts';
+import { agentLines } from '../output/agent-text.ts';
 import { dash, date } from '../output/format.ts';
+import { gpusText, gpuTroubles } from '../output/gpu-text.ts';
 import { paintState, type Style } from '../output/style.ts';
 import { table, type Column } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
+import { oneLine, truncate } from '../output/text.ts';
 import { readFleet } from '../runs/fleet.ts';
 
 interface AgentsFlags extends MeshFlags, JsonFlag {}
 
 export function build(command: Command): void {
-  withMesh(withJson(command));
-  withExamples(command, ['benchmesh agents', 'benchmesh agents --json']);
-  command.action(async (flags: AgentsFlags) => {
+  withMesh(withJson(command)).argument('[agent]', 'one agent, at length');
+  withExamples(command, [
+    'benchmesh agents',
+    'benchmesh agents local-1',
+    'benchmesh agents --json',
+  ]);
+  command.action(async (id: string | undefined, flags: AgentsFlags) => {
     const mesh = await openMesh(flags, 'agents');
     try {
-      const { sequence, agents } = await readFleet(mesh.connection);
+      const { sequence, agents: all } = await readFleet(mesh.connection);
+      const agents = id === undefined ? all : all.filter(({ agent }) => agent === id);
+      if (id !== undefined && agents.length === 0) {
+        throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
+      }
       if (flags.json === true) {
         terminal.printJson('agents', { sequence, agents: agents.map(agentJson) });
         return;
       }
-      if (agents.length === 0) terminal.note('no agent has joined: benchmesh up starts one');
-      else {
-        const { style, width } = terminal;
+      const { style, width } = terminal;
+      if (id !== undefined) {
+        for (const agent of agents) {
+          terminal.printLines(agentLines(agent, { style, width, state: agentState(agent) }));
+        }
+      } else if (agents.length === 0) {
+        terminal.note('no agent has joined: benchmesh up starts one');
+      } else {
         terminal.printLines(table(agents, columns(style), { width, paintHeader: style.dim }));
+        terminal.printLines(troubleLines(agents, width).map(style.warn));
       }
     } finally {
       await mesh.close();
@@ -52,6 +70,18 @@ function agentJson(agent: AgentFold): Record<string, unknown> {
   };
 }
 
+/** Why a GPU is not ready, below the table: there is no room for it in a column. Pure. */
+export function troubleLines(agents: readonly AgentFold[], width: number | null): string[] {
+  return agents.flatMap(({ agent, state, registration }) => {
+    const hardware = registration?.hardware;
+    if (hardware === undefined || state === 'stopped') return [];
+    return gpuTroubles(hardware).map((trouble) => {
+      const line = oneLine(`${agent}: ${trouble}`);
+      return width === null ? line : truncate(line, width);
+    });
+  });
+}
+
 function columns(style: Style): Column<AgentFold>[] {
   const of =
     (read: (of: NonNullable<AgentFold['registration']>) => string) => (agent: AgentFold) =>
@@ -67,6 +97,11 @@ function columns(style: Style): Column<AgentFold>[] {
       header: 'memory',
       value: of((at) => `${(at.memoryMiB / 1_024).toFixed(1)} GiB`),
       align: 'right',
+    },
+    {
+      header: 'gpus',
+      value: of((at) => (at.hardware === undefined ? '-' : gpusText(at.hardware))),
+      shrinkTo: 12,
     },
     { header: 'rung', value: of((at) => at.rung) },
     { header: 'degraded', value: of((at) => dash(at.degraded)), shrinkTo: 10 },

@@ -21,8 +21,8 @@ import {
   checkServer,
   checkStreams,
   guardedCheck,
-  type Check,
 } from '../doctor/checks.ts';
+import type { Check } from '../doctor/check.ts';
 import { openMesh, resultsDirOf, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
 import { paintState } from '../output/style.ts';
 import { terminal } from '../output/terminal.ts';

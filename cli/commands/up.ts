@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import {
   durationOption,
   integerOption,
+  labelOption,
   withExamples,
   withJson,
   type JsonFlag,
@@ -15,6 +16,7 @@ interface UpFlags extends JsonFlag {
   readonly detach?: boolean;
   readonly slots?: number;
   readonly rung?: 'auto' | 'subreaper' | 'scan';
+  readonly label?: readonly string[];
   readonly port?: number;
   readonly results?: string;
   readonly ready: number;
@@ -23,12 +25,13 @@ interface UpFlags extends JsonFlag {
 export function build(command: Command): void {
   withJson(command)
     .option('--detach', 'return when the mesh is up; benchmesh down ends it')
-    .addOption(integerOption('--slots <n>', 'slots of the agent; default one per core', 1))
+    .addOption(integerOption('--slots <n>', 'slots of the agent; default one per usable CPU', 1))
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
         .choices(['auto', 'subreaper', 'scan'])
         .default(undefined, 'auto, or as before'),
     )
+    .addOption(labelOption('a label of the agent, kept like its slots; repeatable'))
     .addOption(integerOption('--port <n>', 'port of the server; default a free one, then kept', 1))
     .option(
       '--results <dir>',
@@ -47,7 +50,7 @@ Starts nats-server, coordinator and one agent, whichever is missing, and keeps t
 --detach it stays in the foreground, starts parts again that die, and ends the mesh on Ctrl-C:
 runs that are live are stopped first; a second Ctrl-C leaves everything running.`,
   );
-  withExamples(command, ['benchmesh up --detach', 'benchmesh up --slots 4']);
+  withExamples(command, ['benchmesh up --detach', 'benchmesh up --slots 4 --label rack=r7']);
   command.action(async (flags: UpFlags) => {
     const options = optionsOf(flags);
     const started = await startLocalMesh(options);
@@ -71,13 +74,14 @@ function optionsOf(flags: UpFlags): StartOptions {
     ...(resultsDir === null ? {} : { resultsDir }),
     ...(flags.slots === undefined ? {} : { slots: flags.slots }),
     ...(flags.rung === undefined ? {} : { rung: flags.rung }),
+    ...(flags.label === undefined ? {} : { labels: flags.label }),
     ...(flags.port === undefined ? {} : { port: flags.port }),
   };
 }
 
 /** Flags for a part that was running already and goes on as it was. Pure. */
 export function notApplied(
-  wanted: Pick<StartOptions, 'slots' | 'rung' | 'port' | 'resultsDir'>,
+  wanted: Pick<StartOptions, 'slots' | 'rung' | 'labels' | 'port' | 'resultsDir'>,
   { mesh, started }: StartedMesh,
 ): string[] {
   const lines: string[] = [];
@@ -94,6 +98,12 @@ export function notApplied(
   };
   check('agent', ['--slots', wanted.slots], mesh.agent?.slots);
   check('agent', ['--rung', wanted.rung], mesh.agent?.rung);
+  const labels = mesh.agent?.labels ?? [];
+  check(
+    'agent',
+    ['--label', wanted.labels?.join(' ')],
+    labels.length === 0 ? null : labels.join(' '),
+  );
   check('server', ['--port', wanted.port], new URL(mesh.server.url).port);
   check('coordinator', ['--results', wanted.resultsDir], mesh.coordinator?.resultsDir);
   return lines;

@@ -13,24 +13,10 @@ import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { deadParts } from '../mesh/supervise.ts';
 import { bytes, duration, plural } from '../output/format.ts';
 import { readFleet } from '../runs/fleet.ts';
-
-export interface Check {
-  readonly name: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  /** What was found. */
-  readonly detail: string;
-  /** What to do about it; null where nothing is. */
-  readonly advice: string | null;
-}
+import { bad, ok, type Check } from './check.ts';
+import { gpuChecks } from './gpu-checks.ts';
 
 const GIB = 1_024 ** 3;
-
-const ok = (name: string, detail: string): Check => ({ name, status: 'ok', detail, advice: null });
-const bad = (
-  status: 'warn' | 'fail',
-  name: string,
-  { detail, advice }: { detail: string; advice: string },
-): Check => ({ name, status, detail, advice });
 
 /** Runs checks; one that fails to look is itself a failed check. */
 export async function guardedCheck(
@@ -148,7 +134,7 @@ export async function checkAgents(connection: MeshConnection): Promise<Check[]> 
             advice: 'stops on this host end as unproven on the scan rung',
           })
         : ok(name, what);
-    return [rung, ok('log', `agent ${agent.agent}: ${at.logFile}`)];
+    return [rung, ...gpuChecks(name, at), ok('log', `agent ${agent.agent}: ${at.logFile}`)];
   });
 }
 

@@ -49,6 +49,7 @@ export interface StartOptions {
   readonly port?: number;
   readonly slots?: number;
   readonly rung?: 'auto' | 'subreaper' | 'scan';
+  readonly labels?: readonly string[];
   /** How long the parts may take to answer. Default 60 s. */
   readonly readyMs?: number;
 }
@@ -211,8 +212,9 @@ class Starter {
     const paths = meshPaths(home);
     const slots = this.#options.slots ?? known?.slots ?? null;
     const rung = this.#options.rung ?? known?.rung ?? 'auto';
+    const labels = [...(this.#options.labels ?? known?.labels ?? [])];
     const logFile = join(paths.logs, 'agent.log');
-    const about = { id: LOCAL_AGENT, stateDir: paths.agentState, logFile, slots, rung };
+    const about = { id: LOCAL_AGENT, stateDir: paths.agentState, logFile, slots, rung, labels };
     const found = findByCommandLine('agent.js', `--state ${paths.agentState} `);
     if (found !== null) return { part: { ...found, ...about }, spawned: null };
     const spawned = await spawn(home, {
@@ -223,6 +225,7 @@ class Starter {
         ...['--credential', mesh.server.credentialFile, '--log-file', logFile],
         ...(slots === null ? [] : ['--slots', String(slots)]),
         ...(rung === 'auto' ? [] : ['--rung', rung]),
+        ...labels.flatMap((label) => ['--label', label]),
       ],
       cwd: home,
       outputFile: join(paths.logs, 'agent.out'),
@@ -272,8 +275,11 @@ async function isRegistered(connection: MeshConnection, pid: number): Promise<bo
   const last = await lastMessage(connection, STREAMS.events, subjects.hostEvents(LOCAL_AGENT));
   if (last.kind !== 'found') return false;
   const decoded = decode(last.message.data);
-  if (decoded.kind !== 'ok' || decoded.message.name !== 'agent.started') return false;
-  return decoded.message.data.registration.pid === pid;
+  if (decoded.kind !== 'ok') return false;
+  const { message } = decoded;
+  // A slow tool of the host may have answered since: then the last message is that change.
+  if (message.name !== 'agent.started' && message.name !== 'agent.changed') return false;
+  return message.data.registration.pid === pid;
 }
 
 function findByCommandLine(

@@ -57,6 +57,9 @@ export function paintState(style: Style, state: string): string {
     case 'unreachable':
     case 'unproven':
     case 'warn':
+    case 'degraded':
+    case 'waiting':
+    case 'absent':
       return style.warn(state);
     case 'running':
       return style.accent(state);

@@ -23,6 +23,8 @@ export interface SweepEffect {
   readonly commands: readonly string[];
   /** Every agent that was ever heard of; of its own subject, where its last start stands. */
   readonly agents: readonly Pick<AgentEntry, 'id' | 'startedSequence' | 'saidSince'>[];
+  /** Sequences in BM_EVENTS of changes of hosts that newer ones have replaced. */
+  readonly superseded: readonly number[];
 }
 
 export function createLate(): LateState {

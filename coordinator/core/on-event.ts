@@ -1,6 +1,7 @@
 /** Events as stored in BM_EVENTS: who they concern, and what follows. */
 import { applyToRun } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
+import type { MessageName } from '#protocol/messages/catalog.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { parseSubject, type ParsedSubject } from '#protocol/messages/subjects.ts';
 import {
@@ -251,12 +252,17 @@ function onAck(context: Context, command: string, record: EventRecord): void {
   closeStops(context, run);
 }
 
+const SAID: Partial<Record<MessageName, 'start' | 'change'>> = {
+  'agent.started': 'start',
+  'agent.changed': 'change',
+};
+
 function onHostEvent(context: Context, agent: string, record: EventRecord): void {
   const { state, now } = context;
   const { message } = record;
   const incarnation = message.incarnation ?? 0;
-  const isStart = message.name === 'agent.started';
-  onHostSaid(state.fleet, agent, { sequence: record.sequence, isStart });
+  const kind = SAID[message.name] ?? 'other';
+  onHostSaid(state.fleet, agent, { sequence: record.sequence, kind });
   if (message.name === 'agent.stopping') onAgentStopping(state.fleet, agent, incarnation);
   if (message.name !== 'agent.started') return;
   onAgentStarted(state.fleet, agent, message.data.registration.incarnation);

@@ -5,17 +5,21 @@
  *   an event of a run that is not live --(after a wait)--> its subjects are purged once more
  *   releases that were received, however late --> logs of those runs on that agent
  *   subjects that belong to no run --> kept to their last messages
+ *   changes of a host that newer ones replaced --> the last few stay
  *
  * It is asked for at the begin of a term, when something late is seen, and every `sweepEveryMs`. Which
  * runs may be purged is decided where the proof is: their directory, or a stored release.
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { takeSuperseded } from '../fleet/fleet-reducer.ts';
 import type { Context, CoreState } from './core-state.ts';
 import type { LateRun, SweepEffect } from './late-state.ts';
 
 /** Of one sweep; the rest comes with the next. */
 const MOST_AT_A_TIME = 1_000;
+/** Replaced changes of a host that stay, to be read by people. */
+export const KEPT_CHANGES = 50;
 
 /** An event of an attempt whose run is not live, or is being purged. */
 export function noteLateAttempt(
@@ -71,7 +75,9 @@ export function sweepWhenDue(context: Context): void {
     late.commands.delete(command);
     commands.push(command);
   }
-  effects.push({ kind: 'sweep', runs, commands, agents: [...state.fleet.agents.values()] });
+  const superseded = takeSuperseded(state.fleet, KEPT_CHANGES);
+  const agents = [...state.fleet.agents.values()];
+  effects.push({ kind: 'sweep', runs, commands, agents, superseded });
 }
 
 /** What the coordinator has in hand, or is about to. */

@@ -33,6 +33,10 @@ export interface AgentEntry {
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
   startedSequence: number;
   saidSince: number;
+  /** Sequences of `agent.changed` since then that another one has replaced since: to be dropped. */
+  superseded: number[];
+  /** Of the newest `agent.changed`; 0: none. */
+  changedSequence: number;
 }
 
 export interface FleetState {
@@ -107,11 +111,22 @@ export function onTermBegun(state: FleetState, sinceMs: number, nowMs: number): 
 export function onHostSaid(
   state: FleetState,
   id: string,
-  said: { sequence: number; isStart: boolean },
+  said: { sequence: number; kind: 'start' | 'change' | 'other' },
 ): void {
   const agent = entryOf(state, id);
-  agent.saidSince = said.isStart ? 0 : agent.saidSince + 1;
-  if (said.isStart) agent.startedSequence = said.sequence;
+  agent.saidSince = said.kind === 'start' ? 0 : agent.saidSince + 1;
+  if (said.kind === 'start') agent.startedSequence = said.sequence;
+  if (said.kind === 'other') return;
+  // Either says all that the change before it had said. The newest is kept: it is what is shown.
+  if (agent.changedSequence !== 0) agent.superseded.push(agent.changedSequence);
+  agent.changedSequence = said.kind === 'change' ? said.sequence : 0;
+}
+
+/** Changes that may go: all that were replaced but the last `keep` of each agent. */
+export function takeSuperseded(state: FleetState, keep: number): number[] {
+  return [...state.agents.values()].flatMap((agent) =>
+    agent.superseded.splice(0, Math.max(0, agent.superseded.length - keep)),
+  );
 }
 
 /** The agent process began anew: whatever it had said before about ending is over. */
@@ -211,6 +226,8 @@ function entryOf(state: FleetState, id: string): AgentEntry {
     stopping: false,
     startedSequence: 0,
     saidSince: 0,
+    superseded: [],
+    changedSequence: 0,
   };
   state.agents.set(id, fresh);
   return fresh;

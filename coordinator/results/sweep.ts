@@ -7,7 +7,7 @@
  * 2. A release is over when the agent's mailbox has passed it: from then on the agent drops the run.
  *    Its last log messages may still come; they are purged a wait later, with the release itself.
  * 3. The last message of a subject stays, so that its owner's expectation of it holds (I1); of a host's
- *    the last start stays too: views of the fleet begin with it (I2).
+ *    the last start stays too, and the newest change: views of the fleet are made of them (I2).
  */
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
@@ -58,6 +58,8 @@ export function createSweeper(env: SweepEnvironment): (job: SweepEffect) => Prom
     for (const command of job.commands)
       await purgeSubject(env.connection, STREAMS.events, filters.acksOf(command));
     await sweepReleases(env, releases, receivedMs);
+    for (const sequence of job.superseded)
+      await deleteMessage(env.connection, STREAMS.events, sequence);
     await trim(env, job.agents);
   };
 }

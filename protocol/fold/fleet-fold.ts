@@ -45,6 +45,9 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
       agent.unreachable = false;
       agent.startedMs = timeMs;
       break;
+    case 'agent.changed':
+      agent.registration = message.data.registration;
+      break;
     case 'agent.stopping':
       agent.state = 'stopped';
       break;

@@ -1,6 +1,8 @@
 /** What an agent says about itself: registration, host events, heartbeats, acks. */
 import { z } from 'zod';
+import { Hardware } from './hardware.ts';
 import { RunId, Token } from './ids.ts';
+import { Labels } from './labels.ts';
 import { Proof } from './outcome.ts';
 
 /** Value of BM_AGENTS `<agent>`: created once with its instance, then updated by its owner. */
@@ -19,7 +21,9 @@ export const Registration = z.object({
   os: z.string(),
   kernel: z.string(),
   cpuModel: z.string(),
+  /** What attempts may use here, limits of cgroups and affinity counted. As at the agent's start. */
   cpus: z.number().int().positive(),
+  /** Likewise, for memory. */
   memoryMiB: z.number().int().positive(),
   slots: z.number().int().positive(),
   rung: Proof,
@@ -27,11 +31,21 @@ export const Registration = z.object({
   degraded: z.string().nullable(),
   stateDir: z.string(),
   logFile: z.string(),
+  /** What the host has, as last looked at. */
+  hardware: Hardware.optional(),
+  labels: Labels.optional(),
 });
 export type Registration = z.infer<typeof Registration>;
 
 /** The agent process began, with what it is and has. On the host subject. */
 export const AgentStarted = z.object({ registration: Registration, adopted: z.number().int() });
+
+/** What the host is or has is not what was said before: all of it, as it is now. On the host subject. */
+export const AgentChanged = z.object({
+  registration: Registration,
+  /** What is different, for people. */
+  changes: z.array(z.string()),
+});
 
 /** The agent process ends in order. */
 export const AgentStopping = z.object({ reason: z.string() });

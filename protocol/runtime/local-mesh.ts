@@ -46,6 +46,8 @@ export const MeshFile = z.object({
     /** As `up` was told; kept when the agent is started again. */
     slots: z.number().int().positive().nullable(),
     rung: z.enum(['auto', 'subreaper', 'scan']),
+    /** Likewise; `key=value` each. */
+    labels: z.array(z.string()).optional(),
   }).nullable(),
 });
 export type MeshFile = z.infer<typeof MeshFile>;

@@ -127,6 +127,53 @@ const registration: MessageData<'agent.started'>['registration'] = {
   logFile: '/var/lib/benchmesh/agent.log',
 };
 
+const hardware: NonNullable<typeof registration.hardware> = {
+  arch: 'x64',
+  container: 'docker',
+  cgroup: 'v2',
+  cpu: {
+    sockets: 1,
+    cores: 8,
+    threads: 16,
+    numaNodes: [{ node: 0, cpus: '0-15', memoryMiB: 64_000 }],
+    quota: 2.5,
+    cpuset: '0-3',
+  },
+  memory: { totalMiB: 64_000, limitMiB: 24_000, swapMiB: 0 },
+  disk: { totalMiB: 100_000, freeMiB: 50_000, fileSystem: 'ext4' },
+  gpus: [
+    {
+      id: 'GPU-1',
+      state: 'degraded',
+      reason: 'faulty memory is taken out of use at its next reset',
+      vendor: 'nvidia',
+      kind: 'gpu',
+      parent: null,
+      uuid: 'GPU-1',
+      index: 0,
+      name: 'NVIDIA L40S',
+      busId: '0000:01:00.0',
+      numaNode: 0,
+      memoryMiB: 46_068,
+      memoryFreeMiB: 45_460,
+      driver: '595.80',
+      cuda: '13.2',
+      computeCapability: '8.9',
+      computeMode: 'Default',
+      mig: null,
+      persistence: false,
+      ecc: true,
+      powerLimitW: 350,
+      recoveryAction: 'None',
+      processes: [{ pid: 20_037, name: 'ffmpeg', memoryMiB: 538 }],
+    },
+  ],
+  gpuProbes: [
+    { tool: 'nvidia-smi', state: 'ready', reason: null },
+    { tool: 'rocm-smi', state: 'absent', reason: 'it is not installed' },
+  ],
+};
+
 const stop = { command: 'stop-1', stopSequence: 17, by: 'ann@box', reason: 'wrong model' };
 
 export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
@@ -193,6 +240,10 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'task.retrying': { n: 1, class: 'signal', reason: 'SIGSEGV' },
   'task.ended': { outcome: 'passed', n: 2, stage: null, class: null, reason: null },
   'agent.started': { registration, adopted: 1 },
+  'agent.changed': {
+    registration: { ...registration, hardware, labels: { rack: 'r7' } },
+    changes: ['GPU GPU-1: ready -> degraded (faulty memory is taken out of use at its next reset)'],
+  },
   'agent.stopping': { reason: 'SIGTERM' },
   'agent.unreachable': { silentMs: 10_000 },
   'agent.returned': { incarnation: 3 },

@@ -2,6 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KEPT_CHANGES } from '#coordinator/core/sweep.ts';
 import { KEPT_MESSAGES } from '#coordinator/results/sweep.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { encode } from '#protocol/messages/envelope.ts';
@@ -122,6 +123,19 @@ describe('the sweep', { timeout: 60_000 }, () => {
     const { command } = await bench.stop('2026-02-13_14-30-45-none');
     await until(async () => (await stored('BM_EVENTS', filters.acksOf(command))) > 0, 'an answer');
     await gone('BM_EVENTS', filters.acksOf(command));
+  });
+
+  it('drops changes of a host that were replaced: the start, the last few and the newest stay', async () => {
+    const host = subjects.hostEvents('a1');
+    const start = (await bench.events([host])).at(-1)?.sequence;
+    const changed = goldenMessages['agent.changed'];
+    for (let n = 0; n < KEPT_CHANGES + 30; n += 1)
+      await say(host, 'agent.changed', { ...changed, changes: [`change ${n}`] });
+    await until(async () => (await stored('BM_EVENTS', host)) === 1 + KEPT_CHANGES + 1, 'a sweep');
+    const left = await bench.events([host]);
+    expect(left[0]?.sequence).toBe(start);
+    expect(left.at(-1)?.message.data).toMatchObject({ changes: [`change ${KEPT_CHANGES + 29}`] });
+    expect(left[1]?.message.data).toMatchObject({ changes: ['change 29'] });
   });
 
   it('keeps the last messages of a host, of what is said about it, and its last start', async () => {

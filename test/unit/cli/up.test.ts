@@ -12,12 +12,19 @@ const mesh: MeshFile = {
   coordinator: { ...part, id: 'local', resultsDir: '/my results' },
   agent: { ...part, id: 'local-1', stateDir: '/s', slots: null, rung: 'auto' },
 };
-const WANTED = { slots: 4, rung: 'scan', port: 4333, resultsDir: '/other' } as const;
+const WANTED = {
+  slots: 4,
+  rung: 'scan',
+  labels: ['rack=r7'],
+  port: 4333,
+  resultsDir: '/other',
+} as const;
 
 it('what runs on as it was', () => {
   expect(notApplied(WANTED, { mesh, started: [] })).toEqual([
     '--slots 4 is not applied: the agent runs already; benchmesh down ends it',
     '--rung scan is not applied: the agent runs already with auto; benchmesh down ends it',
+    '--label rack=r7 is not applied: the agent runs already; benchmesh down ends it',
     '--port 4333 is not applied: the server runs already with 4222; benchmesh down ends it',
     '--results /other is not applied: the coordinator runs already with /my results; benchmesh down ends it',
   ]);

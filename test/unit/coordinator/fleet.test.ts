@@ -8,11 +8,13 @@ import {
   onAgentStarted,
   onAgentStopping,
   onHeard,
+  onHostSaid,
   onMailbox,
   onObserved,
   onRegistered,
   onStored,
   onTermBegun,
+  takeSuperseded,
   type FleetState,
 } from '#coordinator/fleet/fleet-reducer.ts';
 import { registrationOf } from './miniature.ts';
@@ -90,5 +92,29 @@ describe('an agent', () => {
     expect(available(state)).toEqual([]);
     onAgentStarted(state, 'a', 4);
     expect(available(state)).toEqual(['a']);
+  });
+});
+
+describe('what a host said of itself', () => {
+  const said = (state: FleetState, kinds: readonly ('start' | 'change' | 'other')[]): void => {
+    kinds.forEach((kind, index) => {
+      onHostSaid(state, 'a', { sequence: index + 1, kind });
+    });
+  };
+
+  it('a change that another one or a start has replaced may go; the newest never', () => {
+    const state = enrolled();
+    said(state, ['start', 'change', 'other', 'change', 'change']);
+    expect(takeSuperseded(state, 0)).toEqual([2, 4]);
+    expect(takeSuperseded(state, 0)).toEqual([]);
+    onHostSaid(state, 'a', { sequence: 6, kind: 'start' });
+    expect(takeSuperseded(state, 0)).toEqual([5]);
+    expect(state.agents.get('a')).toMatchObject({ startedSequence: 6, saidSince: 0 });
+  });
+
+  it('the last of those replaced stay for people', () => {
+    const state = enrolled();
+    said(state, ['start', 'change', 'change', 'change', 'change']);
+    expect(takeSuperseded(state, 2)).toEqual([2]);
   });
 });
