@@ -61,6 +61,8 @@ export interface AttemptState {
   readonly spec: AttemptSpec;
   /** Id of the start command. */
   readonly command: string;
+  /** The host that accepted it and its address; null before. */
+  readonly at: { readonly host: string; readonly address: string } | null;
   readonly life: Life;
   /** Monotonic clock of `bootId` when it got its slots, null before; moved when the boot changes. */
   readonly originMs: number | null;
@@ -101,6 +103,8 @@ export interface StopOrder {
 
 export type AttemptMessage =
   | { readonly kind: 'accept'; readonly host: string; readonly address: string }
+  /** It has waited long enough for its first event to be worth a message of its own. */
+  | { readonly kind: 'say_accepted' }
   | { readonly kind: 'begin'; readonly slots: readonly number[] }
   /** It cannot run on this host at all. */
   | { readonly kind: 'refuse'; readonly class: FailureClass; readonly reason: string }
@@ -163,6 +167,7 @@ export type AttemptEffect =
       readonly budgetMs: number | null;
       readonly slot: number;
     }
+  | { readonly kind: 'say_accepted_soon' }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
   | { readonly kind: 'stop_step'; readonly graceMs: number; readonly now: boolean }
   | { readonly kind: 'extract' }
@@ -188,6 +193,7 @@ export interface NewAttempt {
 export function newAttempt(input: NewAttempt): AttemptState {
   return {
     ...input,
+    at: null,
     life: { kind: 'new' },
     originMs: null,
     elapsedMs: 0,
