@@ -65,7 +65,7 @@ export class Attempt {
     this.#survivors = new SurvivorWatch({
       deps,
       log: this.#log,
-      attemptDir: this.#paths.dir,
+      work: this.#paths.work,
       onGone: (step) => {
         this.post({ kind: 'step_gone', step });
       },
@@ -279,7 +279,7 @@ export class Attempt {
     const { life } = this.state();
     const at = { step: step.id, pid: life.kind === 'stepping' ? (life.pid ?? null) : null };
     const wasStarted = life.kind === 'stepping' && life.announced;
-    const known = wasStarted ? knownStart(this.#paths.dir, at) : undefined;
+    const known = wasStarted ? knownStart(this.#paths.work, at) : undefined;
     const found = await this.#deps.supervisor.adopt(this.#stepDir(step), events, known);
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();
@@ -305,7 +305,7 @@ export class Attempt {
   }
 
   #stepDir(step: StepSpec): string {
-    return stepDir(this.#paths.dir, step.id);
+    return stepDir(this.#paths.work, step.id);
   }
 
   #source(step: StepSpec, before: number): OutputSource {

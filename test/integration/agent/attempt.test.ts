@@ -68,7 +68,7 @@ test('20 MB of random bytes on both streams arrive byte for byte', async () => {
   expect(exited.data).toMatchObject({ outcome: 'passed', logBytes: 20_000_000, logGaps: [] });
   await until(async () => (await mesh.log(spec)).both.length === 20_000_000, 'the whole log');
   const log = await mesh.log(spec);
-  const work = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'work');
+  const work = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`);
   const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
   expect(log.gaps).toBe(0);
   expect(sha(log.stdout)).toBe(sha(await readFile(join(work, 'a'))));
@@ -137,8 +137,8 @@ test('the environment says what the attempt is and nothing of the mesh', async (
       'BENCHMESH_AXIS_CC_FLAGS=-O2',
       'PYTHONUNBUFFERED=1',
       'MINE=1',
-      `BENCHMESH_REPORT=${dir}/report`,
-      `dir=${dir}/work`,
+      `BENCHMESH_REPORT=${dir}.report`,
+      `dir=${dir}`,
     ]),
   );
   expect(lines.some((line) => /^BENCHMESH_(CHECKPOINT|SERVER|HOME)=/.test(line))).toBe(false);
@@ -228,7 +228,7 @@ test('checkpoints and results are stored by hash; the next attempt begins with t
     n: 2,
   });
   await run(again);
-  expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\.2\/work\/ck\/a\.bin$/);
+  expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\.2\/ck\/a\.bin$/);
 });
 
 test('queued attempts start by priority, then arrival, on the slots there are', async () => {
