@@ -36,8 +36,8 @@ type Phase =
 
 export interface StepListener {
   readonly events: StepEvents;
-  /** The handle will call nothing any more. */
-  readonly onOver: () => void;
+  /** The handle will call nothing any more, since the step has ended or was detached. */
+  readonly onOver: (isEnded: boolean) => void;
   readonly log?: Log;
 }
 
@@ -75,7 +75,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
     const over = this.#phase.kind === 'ended';
     this.#release();
     this.#phase = { kind: 'detached' };
-    if (!over) this.#listener.onOver();
+    if (!over) this.#listener.onOver(false);
   }
 
   /** It was started by us: `started` is on disk. */
@@ -242,7 +242,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
   #end(outcome: StepOutcome): void {
     this.#release();
     this.#phase = { kind: 'ended' };
-    this.#listener.onOver();
+    this.#listener.onOver(true);
     if (this.#endTold) this.#listener.events.onGone?.(outcome);
     else {
       this.#endTold = true;

@@ -9,6 +9,8 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from './errno.ts';
+import { FIFOS } from './exit-fifo.ts';
+import { FifoPool } from './fifo-pool.ts';
 import type { Log } from './log.ts';
 import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
 import type { MeshrunStep } from './meshrun-step.ts';
@@ -39,6 +41,7 @@ export class MeshrunSupervisor implements Supervisor {
   readonly degraded = null;
   readonly #spawner: Spawner;
   readonly #adopter: MeshrunAdopter;
+  readonly #fifos = new FifoPool();
   #lastId = 0;
 
   constructor(spawner: Spawner, log: Log) {
@@ -47,7 +50,10 @@ export class MeshrunSupervisor implements Supervisor {
   }
 
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
-    const step = this.#adopter.follow(stepDir, events);
+    const step = this.#adopter.follow(stepDir, events, () => {
+      this.#fifos.give(stepDir);
+    });
+    this.#fifos.take(stepDir);
     this.#begin({ stepDir, spec, step, triesLeft: TRIES - 1 });
     return step;
   }
@@ -94,7 +100,7 @@ export class MeshrunSupervisor implements Supervisor {
         const started = readRecord(stepDir)?.started;
         if (started !== undefined) step.onReady({ pid: started.pid, cookie });
         else if (start.triesLeft > 0) {
-          removeFiles(stepDir, ['record', 'ctl', 'exit']);
+          removeFiles(stepDir, ['record', ...FIFOS]);
           this.#begin({ ...start, triesLeft: start.triesLeft - 1 });
         } else step.onFailed('EIO', 'the meshrun spawner ended before the step began');
       }

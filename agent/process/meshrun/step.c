@@ -263,6 +263,5 @@ int step_run(const struct options *o, const struct host *h, struct starter start
   s.ending.gone_us = s.stop_us ? monotonic_us() - s.stop_us : -1;
   report_gone(&line, &s.ending, &s.spool);
   append(&s, &line);
-  channel_remove(&s.channel);
   return s.record.lost ? EXIT_RECORD_LOST : 0;
 }
