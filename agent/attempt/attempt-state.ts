@@ -214,6 +214,9 @@ export function newAttempt(input: NewAttempt): AttemptState {
   };
 }
 
+/** An attempt is proven no better than the least of its steps. */
+const WEAKEST_FIRST: readonly Proof[] = ['scan', 'subreaper', 'cgroup'];
+
 /** How an ended attempt answers a stop, also of one that came too late. */
 export function stoppedAttempt(state: AttemptState): StoppedAttempt {
   const { spec, stop, steps, proof } = state;
@@ -224,7 +227,7 @@ export function stoppedAttempt(state: AttemptState): StoppedAttempt {
     processes: stop?.processes ?? 0,
     signal: stop?.signal ?? null,
     goneMs: stop?.goneMs ?? 0,
-    proof: steps.some((step) => step.proof === 'scan') ? 'scan' : (steps.at(-1)?.proof ?? proof),
+    proof: WEAKEST_FIRST.find((weak) => steps.some((step) => step.proof === weak)) ?? proof,
     proven: isProven(state),
     survivors: survivorsOf(state),
   };

@@ -19,9 +19,9 @@ import { join } from 'node:path';
 import { ExitFifo, type ExitFifoEvents } from './exit-fifo.ts';
 import { LogSegments } from './log-segments.ts';
 import { silent, type Log } from './log.ts';
-import { closeLostStep, NO_END, withoutRecord } from './lost-step.ts';
+import { closeLostStep, endProcesses, NO_END, withoutRecord } from './lost-step.ts';
 import { readProcess } from './proc-table.ts';
-import { killProcesses, targetOf } from './scan-sweep.ts';
+import { targetOf } from './scan-sweep.ts';
 import { COOKIE_VARIABLE } from './start-frame.ts';
 import { notStartedOutcome, outcomeOf } from './step-outcome.ts';
 import { openRecord, parseRecord, readOpenRecord, type StepRecord } from './step-record.ts';
@@ -188,11 +188,11 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
     this.#rouse();
   }
 
-  /** The FIFO was removed: its processes are killed as a scan finds them; a meshrun that lives tells. */
+  /** The FIFO was removed: its processes are killed as they are found; a meshrun that lives tells. */
   #endUnheard(): void {
     const { started } = this.#read();
     if (this.#phase.kind !== 'following' || started === undefined) return;
-    void killProcesses(targetOf(started));
+    void endProcesses(targetOf(started), started.cgroup);
   }
 
   /** Continues a meshrun that is stopped. A later process of its pid is younger than the step. */

@@ -1,5 +1,6 @@
 /**
- * The subreaper rung: every step under a meshrun of its own, made by one spawner.
+ * The cgroup and the subreaper rung: every step under a meshrun of its own, made by one spawner, and
+ * on the cgroup rung in a cgroup of its own, which meshrun makes and removes.
  *
  * A start is permitted by a token, the file record.COOKIE, which meshrun renames to `record`
  * before anything runs. Whoever adopts a step removes tokens first, so after `not_started`
@@ -8,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CgroupRoot } from './cgroup-root.ts';
 import { errnoName } from './errno.ts';
 import { FIFOS } from './exit-fifo.ts';
 import { FifoPool } from './fifo-pool.ts';
@@ -17,6 +19,7 @@ import type { MeshrunStep } from './meshrun-step.ts';
 import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
 import { startFrame } from './start-frame.ts';
+import type { LimitPowers } from './step-limits.ts';
 import { readRecord } from './step-record.ts';
 import type {
   Adoption,
@@ -37,14 +40,28 @@ interface Start {
 }
 
 export class MeshrunSupervisor implements Supervisor {
-  readonly rung = 'subreaper';
-  readonly degraded = null;
+  readonly rung: 'cgroup' | 'subreaper';
+  readonly degraded: string | null;
+  readonly #root: CgroupRoot | null;
+  readonly #powers: LimitPowers;
+  readonly #log: Log;
   readonly #spawner: Spawner;
   readonly #adopter: MeshrunAdopter;
   readonly #fifos = new FifoPool();
   #lastId = 0;
 
-  constructor(spawner: Spawner, log: Log) {
+  /** `place`: where its steps get their cgroups, or why they get none. */
+  constructor(spawner: Spawner, place: CgroupRoot | string, log: Log) {
+    const root = typeof place === 'string' ? null : place;
+    this.rung = root === null ? 'subreaper' : 'cgroup';
+    this.degraded = typeof place === 'string' ? place : null;
+    this.#root = root;
+    this.#powers = {
+      controllers: root?.controllers.given ?? [],
+      missing: root === null ? this.degraded : root.controllers.missing,
+      uid: process.getuid?.() ?? 0,
+    };
+    this.#log = log;
     this.#spawner = spawner;
     this.#adopter = new MeshrunAdopter(log);
   }
@@ -64,14 +81,15 @@ export class MeshrunSupervisor implements Supervisor {
 
   close(): void {
     this.#adopter.close();
-    this.#spawner.close();
+    this.#spawner.close(() => this.#root?.close());
   }
 
   #begin(start: Start): void {
     const { stepDir, spec, step } = start;
     const id = (this.#lastId += 1);
     const cookie = randomBytes(12).toString('hex');
-    const frame = startFrame({ id, stepDir, cookie, spec });
+    const cgroup = this.#root?.base ?? null;
+    const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers: this.#powers });
     const refused = frame.kind === 'refused' ? frame : layToken(stepDir, cookie);
     if (refused !== null) {
       setImmediate(() => {
@@ -89,6 +107,9 @@ export class MeshrunSupervisor implements Supervisor {
     const { answer, cookie } = heard;
     switch (answer.kind) {
       case 'ready':
+        if (this.#root !== null && !answer.isInCgroup) {
+          this.#log('warn', 'a step could get no cgroup and is on the subreaper rung', { stepDir });
+        }
         step.onReady({ pid: answer.pid, cookie });
         return;
       case 'failed':

@@ -29,7 +29,7 @@ export function build(command: Command): void {
     .addOption(integerOption('--slots <n>', 'slots it offers; default one per usable CPU', 1))
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
-        .choices(['auto', 'subreaper', 'scan'])
+        .choices(['auto', 'cgroup', 'subreaper', 'scan'])
         .default('auto'),
     )
     .addOption(labelOption('a label of this agent; repeatable'))
