@@ -190,9 +190,12 @@ export interface NewAttempt {
   readonly proof: Proof;
 }
 
-export function newAttempt(input: NewAttempt): AttemptState {
+export function newAttempt({ spec, command, bootId, proof }: NewAttempt): AttemptState {
   return {
-    ...input,
+    spec,
+    command,
+    bootId,
+    proof,
     at: null,
     life: { kind: 'new' },
     originMs: null,

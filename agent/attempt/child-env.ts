@@ -59,7 +59,7 @@ export function childEnv(input: ChildEnvInput): Env {
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
   if (checkpoint !== null) env['BENCHMESH_CHECKPOINT'] = checkpoint;
   for (const [axis, value] of Object.entries(spec.axes)) env[axisName(axis)] = String(value);
-  return { ...env, ...step.env };
+  return Object.assign(env, step.env);
 }
 
 function axisName(axis: string): string {

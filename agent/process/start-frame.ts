@@ -49,9 +49,8 @@ export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartR
     ...limits.flags,
   ];
   const args = [...flags, '--', ...spec.argv];
-  const env = Object.entries({ ...spec.env, [COOKIE_VARIABLE]: cookie }).map(
-    ([name, value]) => `${name}=${value}`,
-  );
+  const env = Object.entries(spec.env).map(([name, value]) => `${name}=${value}`);
+  env.unshift(`${COOKIE_VARIABLE}=${cookie}`); // the first of a name is the one that counts
   const strings = [...args, ...env];
   const nul = strings.find((text) => text.includes('\0'));
   if (nul !== undefined) return refused('EINVAL', 'an argument or a variable contains a NUL byte');
