@@ -2,6 +2,7 @@
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupHome } from '#agent/process/cgroup-home.ts';
+import { until } from './until.ts';
 
 /** Where cgroup v2 is mounted whole; null where it is not, or nothing may be made there. */
 export const CGROUP_MOUNT = findMount();
@@ -60,10 +61,16 @@ export class CgroupSubtree {
     return below(this.dir);
   }
 
-  dispose(): void {
+  /** Ends what is in it; the kernel removes a cgroup only once its last process is gone. */
+  async dispose(): Promise<void> {
+    const events = join(this.dir, 'cgroup.events');
     writeFileSync(join(this.dir, 'cgroup.kill'), '1');
-    for (const name of this.names().toReversed()) rmdirSync(join(this.dir, name));
-    rmdirSync(this.dir);
+    await until(() => readFileSync(events, 'utf8').includes('populated 0'), 'it to be empty');
+    await until(() => {
+      for (const name of this.names().toReversed()) rmdirSync(join(this.dir, name));
+      rmdirSync(this.dir);
+      return true;
+    }, 'it to be removed');
   }
 }
 

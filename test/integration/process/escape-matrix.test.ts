@@ -73,16 +73,22 @@ beforeAll(async () => {
   for (const { agent, rung } of columns) expect((await agent.begun()).rung).toBe(rung);
 });
 
-afterEach(() => {
-  for (const mark of marks.splice(0))
-    for (const pid of processesMarked(mark)) process.kill(pid, 'SIGKILL');
+/** Until nobody is left: a chain that a scan lost goes on while it is looked for. */
+afterEach(async () => {
+  for (const mark of marks.splice(0)) {
+    await until(() => {
+      const pids = processesMarked(mark);
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      return pids.length === 0;
+    }, `${mark} to be gone`);
+  }
 });
 
 afterAll(async () => {
   for (const { agent } of columns) await agent.close();
   process.stdout.write(`${textOf(table, columns)}\n`);
   const left = columns.flatMap(({ subtree }) => subtree?.names() ?? []);
-  for (const { subtree } of columns) subtree?.dispose();
+  for (const { subtree } of columns) await subtree?.dispose();
   rmSync(root, { recursive: true, force: true });
   expect(left).toEqual([]);
 });

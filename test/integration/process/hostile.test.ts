@@ -7,6 +7,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readProcess } from '#agent/process/proc-table.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
+import { NO_CGROUPS } from '#test/support/cgroups.ts';
 import { ProcessAgent } from '#test/support/process-agent-client.ts';
 import { StepBench } from '#test/support/process-step.ts';
 import { isRunning, processesMarked } from '#test/support/processes.ts';
@@ -99,9 +100,16 @@ it('a step that stops meshrun is stopped all the same', async () => {
   bench.dispose();
 });
 
+const CGROUP_PAIRS = [
+  ['cgroup', 'scan'],
+  ['cgroup', 'subreaper'],
+  ['subreaper', 'cgroup'],
+] as const;
+
 describe.each([
   ['subreaper', 'scan'],
   ['scan', 'subreaper'],
+  ...(NO_CGROUPS === null ? CGROUP_PAIRS : []),
 ] as const)('a step started on the %s rung', (first, second) => {
   it(`is taken up by an agent on the ${second} rung`, async () => {
     const bench = new StepBench(await createSupervisor({ rung: second }));
@@ -116,7 +124,7 @@ describe.each([
     found.step?.handle.stop();
     expect((await found.step?.ended)?.gone).toMatchObject({
       proof: first,
-      empty: first === 'subreaper',
+      empty: first !== 'scan',
       survivors: [],
     });
     expect(isRunning(pid)).toBe(false);

@@ -1,7 +1,8 @@
-/** Prints what a step costs: `true`, two at a time, under meshrun and as a bare Node spawn. */
+/** Prints what a step costs: `true`, two at a time, under meshrun, in a cgroup, as a bare Node spawn. */
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createSupervisor } from '#agent/process/supervisor.ts';
+import { NO_CGROUPS } from '#test/support/cgroups.ts';
 import { StepBench } from '#test/support/process-step.ts';
 
 const STEPS = 1000;
@@ -35,6 +36,13 @@ it('prints the rate of trivial steps', async () => {
   await measure('under meshrun', async () => {
     expect((await bench.run(['true'])).end).toEqual({ kind: 'exited', code: 0 });
   });
+  if (NO_CGROUPS === null) {
+    const inCgroups = new StepBench(await createSupervisor({ rung: 'cgroup' }));
+    await measure('in a cgroup each', async () => {
+      expect((await inCgroups.run(['true'])).gone.proof).toBe('cgroup');
+    });
+    inCgroups.dispose();
+  }
   await measure('bare Node spawn', async () => {
     await new Promise((done) =>
       spawn('/bin/true', { stdio: 'ignore', detached: true }).on('close', done),
