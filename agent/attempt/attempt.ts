@@ -19,6 +19,7 @@ import type { StoredAttempt } from '../state/ledger-entries.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
+import { AttemptMeter } from './attempt-meter.ts';
 import { updateAttempt } from './attempt-reducer.ts';
 import {
   isFenced,
@@ -43,6 +44,7 @@ export class Attempt {
   readonly #log: Log;
   readonly #actor: Actor<AttemptState, AttemptMessage>;
   readonly #isResumed: boolean;
+  readonly #meter: AttemptMeter;
   #handle: StepHandle | null = null;
   readonly #survivors: SurvivorWatch;
   #shipper: LogShipper | null = null;
@@ -60,6 +62,7 @@ export class Attempt {
     this.key = attemptKey(initial.spec);
     this.#paths = attemptPaths(deps.stateDir, initial.spec);
     this.#log = deps.log.child({ run, task, attempt: n });
+    this.#meter = new AttemptMeter(deps, initial, () => this.state());
     this.#survivors = new SurvivorWatch({
       deps,
       log: this.#log,
@@ -111,6 +114,7 @@ export class Attempt {
   close(): void {
     this.#isClosed = true;
     this.#actor.close();
+    this.#meter.close();
     this.#handle?.detach();
     this.#survivors.close();
     this.#shipper?.close();
@@ -154,7 +158,11 @@ export class Attempt {
     const { ledger, sink, agent } = this.#deps;
     const { spec: _spec, metrics: _metrics, ...stored } = state;
     const subject = subjects.attemptEvents(agent, state.spec);
-    const ev = events.map((event) => ({ subject, run: state.spec.run, ...event }));
+    const ev = events.map((event) => ({
+      subject,
+      run: state.spec.run,
+      ...this.#meter.withSummary(event),
+    }));
     const isShipped = this.#shipper?.isDone() ?? logBytesOf(state) === 0;
     ledger.write({
       t: 'attempt',
@@ -236,7 +244,7 @@ export class Attempt {
 
   /** What listens to a step from its start or its adoption on. */
   #events(index: number, step: StepSpec, before: number): StepEvents {
-    return {
+    return this.#meter.watch(this.#stepDir(step), {
       onStarted: (pid) => {
         this.post({ kind: 'step_started', index, pid });
       },
@@ -249,7 +257,7 @@ export class Attempt {
       onGone: (outcome) => {
         this.#survivors.onGone(step.id, outcome);
       },
-    };
+    });
   }
 
   #onStepEnd(index: number, step: StepSpec, outcome: StepOutcome): void {
@@ -282,6 +290,7 @@ export class Attempt {
     switch (found.kind) {
       case 'alive':
         this.#handle = found.handle;
+        this.#meter.begin(this.#stepDir(step));
         this.#deps.reports.add(this.#openReport());
         if (this.state().spec.checkpoints.length > 0) this.#files().watch();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
@@ -366,20 +375,8 @@ export class Attempt {
     const { spec } = this.state();
     const keepsFiles = spec.files.length > 0 || spec.checkpoints.length > 0;
     const filesLost = keepsFiles ? await this.#files().finish() : [];
-    await this.#logStored();
+    await this.#shipper?.doneWithin(LOG_PATIENCE_MS);
     this.post({ kind: 'finished', ...(this.#shipper?.losses ?? { logGaps: [] }), filesLost });
-  }
-
-  #logStored(): Promise<void> {
-    const shipper = this.#shipper;
-    if (shipper === null) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.#deps.clock.after(LOG_PATIENCE_MS, resolve);
-      void shipper.whenDone().then(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
   }
 
   /** Not before its survivors are gone: the ledger's entry is what keeps the fence over a restart. */
