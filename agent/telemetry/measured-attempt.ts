@@ -60,13 +60,15 @@ export class AttemptEntry {
     this.#read += use.read ?? 0;
     this.#written += use.written ?? 0;
     const spanMs = now.monotonicMs - this.#sinceMs;
-    if (spanMs < LEAST_SPAN_MS) return null;
+    // Without processes it is over, and its end on the way: no memory is no measurement.
+    if (spanMs < LEAST_SPAN_MS || use.processes === 0) return null;
     const perSecond = (amount: number): number => Math.round((amount / spanMs) * 1_000);
     const sample: AttemptSample = {
       timeMs: Math.round(now.wallMs),
       spanMs: Math.round(spanMs),
       elapsedMs: Math.round(this.attempt.elapsedMs()),
-      cores: milli(this.#cpuMs / spanMs),
+      // Of part of the processes it would be too little, and look like peace.
+      cores: use.isCut ? null : milli(this.#cpuMs / spanMs),
       rssBytes: use.rssBytes,
       privateBytes: use.privateBytes,
       readBps: use.read === null ? null : perSecond(this.#read),

@@ -15,8 +15,8 @@ import { parseChildren, parseIo, parseStat, parseStatm, type ProcessStat } from 
 import type { ProcFiles } from './proc-reader.ts';
 
 /** At most so many are looked at, however many there are (I12). */
-const MOST_PROCESSES = 4_096;
-const MOST_THREADS = 2_048;
+const MOST_PROCESSES = 1_024;
+const MOST_THREADS = 1_024;
 
 export interface TreeRoot {
   readonly pid: number;

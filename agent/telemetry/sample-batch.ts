@@ -1,7 +1,7 @@
 /**
- * Samples of one series gathered into messages. Five seconds of samples go together: a message a second
- * for each of 64 attempts cost 2 % of a core at the agent and as much at the server, for a reader who
- * mostly is not there; one each 5 s costs a fifth of that, and whoever follows sees it 5 s late.
+ * Samples of one series gathered into messages. Five go together: measured with 64 attempts, a message a
+ * second for each took 3.9 % of a core at the agent and 1.1 % at the server, one each five seconds 2.2 %
+ * and 0.6 %, the sampling itself included. Who follows sees them up to 5 s late.
  */
 import { encode, type Writer } from '#protocol/messages/envelope.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';

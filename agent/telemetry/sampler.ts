@@ -52,6 +52,8 @@ interface Looked {
   readonly helperMs: number;
   readonly helperRssBytes: number;
   readonly pids: ReadonlySet<number>;
+  /** Of some attempt not all was looked at: then nobody knows what others used. */
+  readonly isCut: boolean;
 }
 
 interface Baseline {
@@ -157,7 +159,8 @@ export class Sampler implements Telemetry {
   }
 
   #schedule({ monotonicMs }: Now): void {
-    while (this.#dueMs <= monotonicMs) this.#dueMs += EVERY_MS;
+    // After a late one the next is not close behind: a tenth of a second is mostly rounding.
+    while (this.#dueMs <= monotonicMs + EVERY_MS / 2) this.#dueMs += EVERY_MS;
     this.#timer = this.#options.clock.after(this.#dueMs - monotonicMs, () => {
       this.#guard(() => {
         this.#tick();
@@ -222,7 +225,8 @@ export class Sampler implements Telemetry {
       uses.set(entry, sum);
       cpuMs += sum.cpuMs;
     }
-    return { uses, cpuMs, helperMs, helperRssBytes, pids };
+    const isCut = [...uses.values()].some((use) => use.isCut);
+    return { uses, cpuMs, helperMs, helperRssBytes, pids, isCut };
   }
 
   #take(at: {
@@ -265,7 +269,9 @@ export class Sampler implements Telemetry {
     // More than there is: the spawner has ended, and handed on the time of steps long over.
     const agentMs = ownMs < 0 || ownMs > spanMs * rates.cpus ? null : ownMs + looked.helperMs;
     const known =
-      agentMs === null || this.#endedMs === null ? null : looked.cpuMs + agentMs + this.#endedMs;
+      agentMs === null || this.#endedMs === null || looked.isCut
+        ? null
+        : looked.cpuMs + agentMs + this.#endedMs;
     const isTold = busyCores !== null && known !== null;
     const taken = gpus.take(now.monotonicMs);
     return {
