@@ -32,6 +32,7 @@ import { register, startPresence } from './host/presence.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
 import { EventSink } from './state/event-sink.ts';
+import { startTelemetry } from './telemetry/start-telemetry.ts';
 import { Ledger } from './state/ledger.ts';
 import type { StateFolder } from './state/state-folder.ts';
 
@@ -170,9 +171,10 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     },
   });
   const { ledger, events } = Ledger.open(journalDir);
+  const writer = { source: `/agents/${agent}`, instance, incarnation };
   const sink = new EventSink({
     outbox,
-    writer: { source: `/agents/${agent}`, instance, incarnation },
+    writer,
     clock,
     log,
     onRecorded: (event) => {
@@ -180,6 +182,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     },
   });
   for (const event of events) sink.publish(event);
+  const telemetry = startTelemetry({ agent, writer, connection, outbox, clock, log });
   const host = new Host({
     info,
     slots: registration.slots,
@@ -197,6 +200,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       logStore: natsLogStore(connection),
       fileStore: natsFileStore(connection),
       reports: new ReportPoller(),
+      telemetry,
       clock,
       log,
       onBug: (error) => {
@@ -223,10 +227,11 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       changes.close();
       await mailbox.close();
       presence.stop();
+      telemetry.close();
       host.close();
       supervisor.close();
       sink.tell(subjects.hostEvents(agent), 'agent.stopping', { reason });
-      await flushed(outbox);
+      await Promise.all([flushed(outbox), telemetry.flushed()]);
       sink.close();
       await outbox.close();
       await ledger.close();

@@ -6,6 +6,7 @@ import type { LogStore } from '../logs/log-store.ts';
 import type { Supervisor } from '../process/types.ts';
 import type { EventSink } from '../state/event-sink.ts';
 import type { Ledger } from '../state/ledger.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { AttemptEnd } from './attempt-state.ts';
 import type { FileStore } from './file-store.ts';
 import type { ReportPoller } from './report-tail.ts';
@@ -23,6 +24,7 @@ export interface AttemptDeps {
   readonly logStore: LogStore;
   readonly fileStore: FileStore;
   readonly reports: ReportPoller;
+  readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly log: Log;
   readonly onBug: (error: unknown) => void;

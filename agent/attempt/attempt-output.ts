@@ -84,15 +84,7 @@ export class AttemptOutput {
 
   /** As `whenStored`, or when patience ends. */
   whenStoredSoon(): Promise<void> {
-    const shipper = this.#shipper;
-    if (shipper === null) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.#options.deps.clock.after(LOG_PATIENCE_MS, resolve);
-      void shipper.whenDone().then(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
+    return this.#shipper?.doneWithin(LOG_PATIENCE_MS) ?? Promise.resolve();
   }
 
   close(): void {

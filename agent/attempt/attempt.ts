@@ -18,6 +18,7 @@ import type { StoredAttempt } from '../state/ledger-entries.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
+import { AttemptMeter } from './attempt-meter.ts';
 import { AttemptOutput, type OutputSource } from './attempt-output.ts';
 import { updateAttempt } from './attempt-reducer.ts';
 import {
@@ -41,6 +42,7 @@ export class Attempt {
   readonly #paths: AttemptPaths;
   readonly #log: Log;
   readonly #actor: Actor<AttemptState, AttemptMessage>;
+  readonly #meter: AttemptMeter;
   #handle: StepHandle | null = null;
   readonly #survivors: SurvivorWatch;
   readonly #output: AttemptOutput;
@@ -62,6 +64,7 @@ export class Attempt {
       log: this.#log,
       isResumed: initial.life.kind !== 'new',
     });
+    this.#meter = new AttemptMeter(deps, initial, () => this.state());
     this.#survivors = new SurvivorWatch({
       deps,
       log: this.#log,
@@ -113,6 +116,7 @@ export class Attempt {
   close(): void {
     this.#isClosed = true;
     this.#actor.close();
+    this.#meter.close();
     this.#handle?.detach();
     this.#survivors.close();
     this.#output.close();
@@ -161,7 +165,11 @@ export class Attempt {
     const { ledger, sink, agent } = this.#deps;
     const { spec: _spec, metrics: _metrics, ...stored } = state;
     const subject = subjects.attemptEvents(agent, state.spec);
-    const ev = events.map((event) => ({ subject, run: state.spec.run, ...event }));
+    const ev = events.map((event) => ({
+      subject,
+      run: state.spec.run,
+      ...this.#meter.withSummary(event),
+    }));
     const isShipped = this.#output.isStored(logBytesOf(state));
     ledger.write({
       t: 'attempt',
@@ -243,7 +251,7 @@ export class Attempt {
 
   /** What listens to a step from its start or its adoption on. */
   #events(index: number, step: StepSpec, before: number): StepEvents {
-    return {
+    return this.#meter.watch(this.#stepDir(step), {
       onStarted: (pid) => {
         this.post({ kind: 'step_started', index, pid });
       },
@@ -256,7 +264,7 @@ export class Attempt {
       onGone: (outcome) => {
         this.#survivors.onGone(step.id, outcome);
       },
-    };
+    });
   }
 
   #onStepEnd(index: number, step: StepSpec, outcome: StepOutcome): void {
@@ -289,6 +297,7 @@ export class Attempt {
     switch (found.kind) {
       case 'alive':
         this.#handle = found.handle;
+        this.#meter.begin(this.#stepDir(step));
         this.#deps.reports.add(this.#openReport());
         if (this.state().spec.checkpoints.length > 0) this.#files().watch();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });

@@ -108,6 +108,17 @@ export class LogShipper {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
+  /** The same, or after `ms`. */
+  doneWithin(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(ms, resolve);
+      void this.whenDone().then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
   /** Stops shipping; what is not stored stays on disk for the next start. */
   close(): void {
     this.#isClosed = true;

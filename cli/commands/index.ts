@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'print the measurements of a run',
     load: () => import('./results.ts'),
   },
+  {
+    name: 'metrics',
+    summary: 'print what an attempt and its host used',
+    load: () => import('./metrics.ts'),
+  },
   { name: 'stop', summary: 'stop a run or a task, and prove it', load: () => import('./stop.ts') },
   {
     name: 'audit',

@@ -111,6 +111,12 @@ export function taskColumns(style: Style): Column<TaskView>[] {
       optional: true,
     },
     {
+      header: 'perturbed',
+      value: (task) => dash(task.perturbed?.join(' ')),
+      shrinkTo: 9,
+      optional: true,
+    },
+    {
       header: 'elapsed',
       value: (task) => elapsed(task.elapsedMs, task.state === 'ended'),
       align: 'right',

@@ -3,6 +3,7 @@ import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { metricsText, percent, sofar } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
+import { telemetryLines } from './telemetry-text.ts';
 import { oneLine } from './text.ts';
 
 export function taskLines(
@@ -43,6 +44,7 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
       return `    ${step.id}: ${end}${step.deadline ? ' at its time limit' : ''}, ${duration(step.durationMs)}, ${cpu}, log ${bytes(step.logBytes)}, proof ${proof}`;
     }),
     ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
+    ...telemetryLines(attempt.telemetry).map((line) => `    ${line}`),
     ...problemLines(attempt),
     ...(attempt.survivors.length === 0
       ? []

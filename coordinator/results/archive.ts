@@ -8,6 +8,7 @@
  *     events.ndjson    every record of the run in BM_EVENTS: `audit` folds it again
  *     tasks.ndjson, metrics.ndjson, attempts.ndjson (of each its spec and its record)
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
+ *     telemetry/attempts/<task>/<n>.ndjson, telemetry/hosts/<agent>.ndjson
  *
  * 1. Made from the stored records alone, not from this process's memory: whoever makes it, it is
  *    the same (I2).
@@ -32,6 +33,7 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { collectFile, type AttemptFile, type MissingFile } from './collect-files.ts';
 import { collectLogs, type MissingLog } from './collect-logs.ts';
+import { collectSamples, type ExpectedSamples, type MissingSamples } from './collect-samples.ts';
 import { removeSalvaged } from './log-salvage.ts';
 import { eachOf, publishFolder, writeDurable } from './durable-files.ts';
 import { attemptRows, attemptsIn, metricRows, taskRows } from './tables.ts';
@@ -146,9 +148,15 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
     const missing = await collectFile(env.connection, folder, file, env.signal);
     if (missing !== null) missingFiles.push(missing);
   });
+  const missingSamples = await collectSamples({
+    ...env,
+    run: job.run,
+    folder: join(folder, 'telemetry'),
+    expected: [...samplesIn(fold)],
+  });
   await writeDurable(
     join(folder, 'benchmesh.json'),
-    selfDescription(env, { fold, missingLogs, missingFiles, unreadable }),
+    selfDescription(env, { fold, missingLogs, missingFiles, missingSamples, unreadable }),
   );
 }
 
@@ -158,10 +166,11 @@ function selfDescription(
     fold: RunFold;
     missingLogs: MissingLog[];
     missingFiles: MissingFile[];
+    missingSamples: MissingSamples[];
     unreadable: number;
   },
 ): string {
-  const { fold, missingLogs, missingFiles, unreadable } = facts;
+  const { fold, missingLogs, missingFiles, missingSamples, unreadable } = facts;
   const text = canonicalJson({
     format: ARCHIVE_FORMAT,
     producer: 'benchmesh',
@@ -171,6 +180,7 @@ function selfDescription(
     stopped: fold.outcome === 'stopped',
     missingLogs,
     missingFiles,
+    missingSamples,
     unreadableEvents: unreadable,
   });
   return `${text}\n`;
@@ -228,6 +238,14 @@ async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
+  for (const { task, attempt } of attemptsIn(fold)) {
+    const telemetry = attempt.exited?.telemetry;
+    if (telemetry === undefined) continue;
+    yield { task: task.id, n: attempt.n, samples: telemetry.samples - telemetry.dropped };
   }
 }
 

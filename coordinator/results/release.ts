@@ -42,6 +42,8 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
   );
   await purgeSubject(connection, STREAMS.commands, filters.startsOf(run));
   await purgeSubject(connection, STREAMS.logs, filters.logsOf(run));
+  // Covers no filter of a reader that has several (stream-purge.ts): `metrics` follows with one.
+  await purgeSubject(connection, STREAMS.metrics, filters.metricsOf(run));
   for (const { agent, sha256 } of job.files) {
     await purgeSubject(connection, STREAMS.files, filters.chunksOf(agent, { run, sha256 }));
   }

@@ -13,6 +13,7 @@ import type {
   TaskState,
 } from '../messages/outcome.ts';
 import type { AttemptExited, LostFile, StepResult, StoredFile } from '../messages/attempt.ts';
+import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
 import type { AttemptFold, AttemptState } from './attempt-fold.ts';
 import type { RunFold, RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
@@ -96,6 +97,8 @@ export interface AttemptView {
   readonly teardownFailure: string | null;
   readonly proven: boolean | null;
   readonly survivors: readonly number[];
+  /** Null while it runs, and where nothing was measured. */
+  readonly telemetry: AttemptTelemetry | null;
 }
 
 export interface TaskView {
@@ -123,6 +126,8 @@ export interface TaskView {
   readonly class: FailureClass | null;
   readonly message: string | null;
   readonly metrics: readonly Metric[];
+  /** What disturbed the current attempt, none for peace; null where nothing was measured. */
+  readonly perturbed: readonly PerturbationReason[] | null;
 }
 
 /** The run in full JSON form; null before `run.submitted` was folded. */
@@ -182,7 +187,15 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     class: task.class,
     message: task.reason,
     metrics: attempt?.exited?.metrics ?? [],
+    perturbed: perturbedOf(attempt),
   };
+}
+
+/** Each reason once. */
+function perturbedOf(attempt: AttemptFold | null): PerturbationReason[] | null {
+  const telemetry = attempt?.exited?.telemetry;
+  if (telemetry === undefined) return null;
+  return [...new Set((telemetry.perturbed ?? []).map(({ reason }) => reason))];
 }
 
 /** Every task, in the order of the matrix. */
@@ -219,6 +232,7 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     teardownFailure: exited?.teardownFailure ?? null,
     proven: exited?.proven ?? null,
     survivors: exited?.survivors ?? [],
+    telemetry: exited?.telemetry ?? null,
   };
 }
 

@@ -12,6 +12,7 @@
 import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';
 import { AttemptOutcome, FailureClass, Metric, Proof, Stage } from './outcome.ts';
+import { AttemptTelemetry } from './telemetry.ts';
 
 const elapsedMs = z.number().nonnegative();
 
@@ -120,5 +121,7 @@ export const AttemptExited = z.object({
   survivors: z.array(z.number().int()),
   /** Absent where every result file was stored. */
   filesLost: z.array(LostFile).optional(),
+  /** Absent where nothing was measured: it took less than a sample, or its agent is an older one. */
+  telemetry: AttemptTelemetry.optional(),
 });
 export type AttemptExited = z.infer<typeof AttemptExited>;

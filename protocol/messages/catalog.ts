@@ -10,6 +10,7 @@ import * as attempt from './attempt.ts';
 import * as command from './command.ts';
 import * as host from './host.ts';
 import * as run from './run.ts';
+import * as telemetry from './telemetry.ts';
 
 export const CATALOG = {
   'attempt.accepted': { version: 1, schema: attempt.AttemptAccepted },
@@ -20,6 +21,7 @@ export const CATALOG = {
   'attempt.stopping': { version: 1, schema: attempt.AttemptStopping },
   'attempt.file_stored': { version: 1, schema: attempt.AttemptFileStored },
   'attempt.report_malformed': { version: 1, schema: attempt.AttemptReportMalformed },
+  'attempt.sampled': { version: 1, schema: telemetry.AttemptSampled },
   'attempt.exited': { version: 1, schema: attempt.AttemptExited },
   'run.submitted': { version: 1, schema: run.RunSubmitted },
   'run.started': { version: 1, schema: run.RunStarted },
@@ -36,6 +38,7 @@ export const CATALOG = {
   'agent.stopping': { version: 1, schema: host.AgentStopping },
   'agent.unreachable': { version: 1, schema: host.AgentUnreachable },
   'agent.returned': { version: 1, schema: host.AgentReturned },
+  'host.sampled': { version: 1, schema: telemetry.HostSampled },
   'message.rejected': { version: 1, schema: host.MessageRejected },
   'command.received': { version: 1, schema: host.CommandReceived },
   'command.stop_done': { version: 1, schema: host.StopDone },

@@ -28,6 +28,7 @@ export const subjects = {
   log: (agent: string, ref: AttemptRef) => `${ERA}.log.${agent}.${ref.run}.${ref.task}.${ref.n}`,
   metrics: (agent: string, ref: AttemptRef) =>
     `${ERA}.met.${agent}.${ref.run}.${ref.task}.${ref.n}`,
+  hostMetrics: (agent: string) => `${ERA}.met.${agent}.host`,
   /** Content-addressed within its run, with which it goes: no two runs count on one object. */
   file: (agent: string, file: { run: string; sha256: string }, chunk: number) =>
     `${ERA}.file.${agent}.${file.run}_${file.sha256}.${chunk}`,
@@ -61,6 +62,7 @@ export const filters = {
   /** What the fold of the fleet reads. */
   fleet: () => [`${ERA}.evt.agent.*.host`, `${ERA}.evt.fleet.*`],
   logsOf: (run: string, task = '*', n: number | '*' = '*') => `${ERA}.log.*.${run}.${task}.${n}`,
+  metricsOf: (run: string, task = '*', n: number | '*' = '*') => `${ERA}.met.*.${run}.${task}.${n}`,
   /** All chunks of a stored file. */
   chunksOf: (agent: string, file: { run: string; sha256: string }) =>
     `${ERA}.file.${agent}.${file.run}_${file.sha256}.*`,
@@ -79,6 +81,7 @@ export type ParsedSubject =
   | { kind: 'fleet'; agent: string }
   | { kind: 'event_epoch' }
   | { kind: 'log' | 'metrics'; agent: string; ref: AttemptRef }
+  | { kind: 'host_metrics'; agent: string }
   | { kind: 'file'; agent: string; run: string; sha256: string; chunk: number }
   | { kind: 'heartbeat'; agent: string }
   | { kind: 'api'; verb: string };
@@ -96,8 +99,12 @@ export function parseSubject(subject: string): ParsedSubject | null {
       return parseEvent(rest);
     case 'log':
       return attemptAt('log', rest);
-    case 'met':
+    case 'met': {
+      const [agent, host] = rest;
+      if (agent !== undefined && host === 'host' && rest.length === 2)
+        return { kind: 'host_metrics', agent };
       return attemptAt('metrics', rest);
+    }
     case 'file': {
       const [agent, object = '', chunk] = rest;
       const [, run, sha256] = /^(.+)_([0-9a-f]+)$/.exec(object) ?? [];

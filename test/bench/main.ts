@@ -7,12 +7,14 @@ import { cpus } from 'node:os';
 import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
 import { stopLatency } from './stop-latency.ts';
+import { telemetry } from './telemetry.ts';
 import { throughput } from './throughput.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   throughput,
   'stop-latency': stopLatency,
   'log-latency': logLatency,
+  telemetry,
   idle,
 };
 

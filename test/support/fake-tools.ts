@@ -64,6 +64,20 @@ export class FakeTools {
     );
   }
 
+  /** nvidia-smi that loops: prints `header`, then runs `script` beside a file `rows`; else as told before. */
+  loop(script: string, { header, rows }: { readonly header: string; readonly rows: string }): void {
+    this.replay('l40s', 'idle');
+    const next = join(this.dir, `answers.${this.#generation}`);
+    writeFileSync(join(next, 'header'), header === '' ? '' : `${header}\n`);
+    writeFileSync(join(next, 'rows'), rows);
+    writeFileSync(join(next, 'processes'), 'gpu_uuid, pid, used_gpu_memory [MiB], process_name\n');
+    writeFileSync(
+      join(next, 'before'),
+      `case "$*" in *-lms*) cat header; eval "$(cat loop)"; exit ;; esac\n`,
+    );
+    writeFileSync(join(next, 'loop'), `${script}\n`);
+  }
+
   /** A tool that is this shell script. */
   install(name: string, script: string): void {
     const file = join(this.dir, name);

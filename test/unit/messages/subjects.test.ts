@@ -28,6 +28,14 @@ describe('subjects', () => {
           ref: at,
         });
         expect(parseSubject(subjects.log(agent, at))).toEqual({ kind: 'log', agent, ref: at });
+        expect(parseSubject(subjects.metrics(agent, at))).toEqual({
+          kind: 'metrics',
+          agent,
+          ref: at,
+        });
+        expect(parseSubject(subjects.hostMetrics(agent))).toEqual({ kind: 'host_metrics', agent });
+        expect(matches(filters.metricsOf(at.run), subjects.metrics(agent, at))).toBe(true);
+        expect(matches(filters.metricsOf(at.run), subjects.hostMetrics(agent))).toBe(false);
         expect(parseSubject(subjects.command(agent, 'start', at.run))).toEqual({
           kind: 'command',
           agent,

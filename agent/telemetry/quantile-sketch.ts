@@ -1,0 +1,77 @@
+/**
+ * Quantiles of a stream of numbers in bounded memory: DDSketch (Masson, Rim, Lee; VLDB 2019). Values are
+ * counted in buckets whose bounds grow by a constant factor, so that a quantile is within 1 % of the
+ * value at its rank, whatever the distribution. Minimum, maximum, mean and count are exact.
+ */
+
+/** Relative error of a quantile. */
+const ACCURACY = 0.01;
+const LOG_GAMMA = Math.log((1 + ACCURACY) / (1 - ACCURACY));
+const MIDDLE = 2 / (1 + Math.exp(LOG_GAMMA));
+/** Smaller is counted as 0, larger as this: 2,534 buckets at most. */
+const LEAST = 1e-6;
+const MOST = 1e16;
+
+export interface Distribution {
+  readonly count: number;
+  readonly min: number;
+  readonly mean: number;
+  readonly max: number;
+  readonly p95: number;
+}
+
+export class QuantileSketch {
+  readonly #buckets = new Map<number, number>();
+  #zeros = 0;
+  #count = 0;
+  #mean = 0;
+  #min = Infinity;
+  #max = -Infinity;
+
+  /** Takes a finite number of at least 0; anything else is no measurement and is left out. */
+  add(value: number): void {
+    if (!Number.isFinite(value) || value < 0) return;
+    this.#count += 1;
+    this.#mean += (value - this.#mean) / this.#count;
+    this.#min = Math.min(this.#min, value);
+    this.#max = Math.max(this.#max, value);
+    if (value < LEAST) {
+      this.#zeros += 1;
+      return;
+    }
+    const bucket = Math.ceil(Math.log(Math.min(value, MOST)) / LOG_GAMMA);
+    this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + 1);
+  }
+
+  get buckets(): number {
+    return this.#buckets.size;
+  }
+
+  /** Null where nothing was added. */
+  distribution(): Distribution | null {
+    if (this.#count === 0) return null;
+    return {
+      count: this.#count,
+      min: this.#min,
+      // Rounding must not take it out of its bounds.
+      mean: Math.min(this.#max, Math.max(this.#min, this.#mean)),
+      max: this.#max,
+      p95: this.quantile(0.95),
+    };
+  }
+
+  /** The value at rank ceil(q * count), within 1 %; 0 where nothing was added. */
+  quantile(q: number): number {
+    if (this.#count === 0) return 0;
+    const rank = Math.max(1, Math.ceil(q * this.#count));
+    let seen = this.#zeros;
+    if (rank <= seen) return Math.max(0, this.#min);
+    for (const [bucket, count] of [...this.#buckets].sort(([a], [b]) => a - b)) {
+      seen += count;
+      if (rank > seen) continue;
+      const value = Math.exp(bucket * LOG_GAMMA) * MIDDLE;
+      return Math.min(this.#max, Math.max(this.#min, value));
+    }
+    return this.#max;
+  }
+}

@@ -1,0 +1,68 @@
+/** The sampler of this very host: /proc, nvidia-smi from PATH, BM_METRICS. */
+import type { Writer } from '#protocol/messages/envelope.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import type { Outbox } from '#protocol/nats/outbox.ts';
+import type { Clock } from '#protocol/runtime/clock.ts';
+import type { Log } from '#protocol/runtime/log.ts';
+import { createToolRunner } from '../discovery/tool-runner.ts';
+import { GpuFeed } from './gpu-feed.ts';
+import { MetricOutbox } from './metric-outbox.ts';
+import { natsMetricStore } from './metric-store.ts';
+import { realProc } from './proc-reader.ts';
+import { EVERY_MS, Sampler } from './sampler.ts';
+import type { Telemetry } from './telemetry.ts';
+
+const TOOL_TIMEOUT_MS = 5_000;
+/** Events that wait: more than a stop of a full host makes at once. */
+const BEHIND_EVENTS = 1_000;
+const FLUSH_MS = 500;
+
+export interface TelemetryOptions {
+  readonly agent: string;
+  readonly writer: Writer;
+  readonly connection: MeshConnection;
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface RunningTelemetry extends Telemetry {
+  /** No sample is taken any more. */
+  close(): void;
+  /** Resolves when what was taken is stored, or after a moment. */
+  flushed(): Promise<void>;
+}
+
+export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
+  const { agent, writer, connection, outbox: events, clock, log } = options;
+  const abort = new AbortController();
+  const outbox = new MetricOutbox({
+    store: natsMetricStore(connection),
+    isBehind: () => events.stats().unstored > BEHIND_EVENTS,
+    clock,
+    log,
+  });
+  const gpus = new GpuFeed({
+    run: createToolRunner(TOOL_TIMEOUT_MS, abort.signal),
+    everyMs: EVERY_MS,
+    nowMs: () => clock.now().monotonicMs,
+  });
+  const sampler = new Sampler({ agent, writer, files: realProc, gpus, outbox, clock, log });
+  return {
+    begin: (attempt, stepDir) => {
+      sampler.begin(attempt, stepDir);
+    },
+    end: (key, stepDir, usedMs) => {
+      sampler.end(key, stepDir, usedMs);
+    },
+    summary: (key) => sampler.summary(key),
+    forget: (key) => {
+      sampler.forget(key);
+    },
+    close: () => {
+      abort.abort();
+      sampler.close();
+    },
+    flushed: () => outbox.close(FLUSH_MS),
+  };
+}

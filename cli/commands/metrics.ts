@@ -1,0 +1,136 @@
+/** `benchmesh metrics RUN/TASK[/N]`: what an attempt used, and what its host did meanwhile. */
+import { Option, type Command } from 'commander';
+import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
+import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { currentAttempt } from '#protocol/fold/task-fold.ts';
+import { EXIT, MeshError } from '#protocol/messages/errors.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { withExamples, withMesh, type MeshFlags } from '../command.ts';
+import { coverageText, noteLines, seriesTable } from '../output/telemetry-text.ts';
+import { terminal } from '../output/terminal.ts';
+import { archivedSamples, SamplePrinter, tailSamples, type SampleKind } from '../runs/samples.ts';
+import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
+import { matchTask, parseTarget, type Target } from '../runs/match.ts';
+
+interface MetricsFlags extends MeshFlags {
+  readonly samples?: boolean;
+  readonly host?: boolean;
+  readonly follow?: boolean;
+  readonly json?: boolean;
+}
+
+export function build(command: Command): void {
+  withMesh(command.argument('<run/task[/n]>', 'id, a unique part of it, or latest'))
+    .option('--samples', 'every sample, one a second')
+    .addOption(
+      new Option('--host', 'the samples of its host instead of its own').implies({ samples: true }),
+    )
+    .addOption(
+      new Option('-f, --follow', 'samples as they come, until it ends').implies({ samples: true }),
+    )
+    .option('--json', 'one versioned JSON value; of samples one a line');
+  command.addHelpText(
+    'after',
+    `
+Without --samples: mean, 95th percentile, largest and smallest of each series, from the attempt's
+result, and what disturbed it. Samples reach the mesh every 5 s; a live run's are kept for hours.`,
+  );
+  withExamples(command, [
+    'benchmesh metrics k3f9/d2xq',
+    'benchmesh metrics k3f9/d2xq/1 --host --json > host.ndjson',
+  ]);
+  command.action(async (text: string, flags: MetricsFlags) => {
+    const asked = parseTarget(text);
+    await withRun(flags, asked.run, async (found) => {
+      const fold = await readRun(found);
+      const attempt = attemptOf(fold, asked);
+      if (flags.samples !== true) printSummary(fold, attempt, flags);
+      else await printSamples({ found, fold }, attempt, flags);
+    });
+  });
+}
+
+interface Asked {
+  readonly ref: AttemptRef;
+  readonly attempt: AttemptFold;
+}
+
+function attemptOf(fold: RunFold, target: Target): Asked {
+  const id = target.task === null ? onlyTask(fold) : matchTask(target.task, fold.tasks.keys());
+  const task = fold.tasks.get(id);
+  const last = task?.attempts.findLast((one) => one !== undefined);
+  const attempt =
+    task === undefined
+      ? null
+      : target.n === null
+        ? (currentAttempt(task) ?? last)
+        : task.attempts[target.n - 1];
+  if (attempt === undefined || attempt === null) {
+    throw new MeshError(
+      'not_found',
+      `no agent has ${target.n === null ? 'an' : 'such an'} attempt of ${fold.run}/${id}`,
+    );
+  }
+  return { ref: { run: fold.run, task: id, n: attempt.n }, attempt };
+}
+
+/** A run of one task needs no task to be named. */
+function onlyTask(fold: RunFold): string {
+  const [id, ...more] = fold.tasks.keys();
+  if (id === undefined || more.length > 0)
+    throw new MeshError('usage', `run ${fold.run} has ${fold.tasks.size} tasks: write RUN/TASK`);
+  return id;
+}
+
+function printSummary(fold: RunFold, { ref, attempt }: Asked, flags: MetricsFlags): void {
+  const telemetry = attempt.exited?.telemetry ?? null;
+  if (flags.json === true) {
+    terminal.printJson('metrics', {
+      sequence: fold.sequence,
+      ...ref,
+      agent: attempt.agent,
+      telemetry,
+    });
+    return;
+  }
+  if (telemetry === null) {
+    const where = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
+    terminal.note(
+      attempt.exited === null
+        ? `${where} goes on: its samples so far are shown by --samples`
+        : `${where} was not measured: it took less than a sample`,
+    );
+    return;
+  }
+  const { style, width } = terminal;
+  terminal.printLines(seriesTable(telemetry, { style, width }));
+  terminal.note(coverageText(telemetry));
+  for (const line of noteLines(telemetry)) terminal.note(line);
+}
+
+async function printSamples(
+  { found, fold }: { readonly found: FoundRun; readonly fold: RunFold },
+  { ref, attempt }: Asked,
+  flags: MetricsFlags,
+): Promise<void> {
+  const kind: SampleKind = flags.host === true ? 'host' : 'attempt';
+  const printer = new SamplePrinter({ kind, ref, agent: attempt.agent, json: flags.json === true });
+  if (found.kind === 'archived') await archivedSamples(found.directory, printer);
+  else {
+    const { connection } = found.mesh;
+    const { resultsDir } = found;
+    const signal = flags.follow === true && fold.state !== 'ended' ? onInterrupt() : null;
+    const fromMs = attempt.startedMs ?? attempt.acceptedMs;
+    await tailSamples({ connection, resultsDir, printer, fromMs, follow: signal });
+  }
+  if (printer.count === 0) terminal.note('there are no samples of it (yet)');
+}
+
+function onInterrupt(): AbortSignal {
+  const abort = new AbortController();
+  process.once('SIGINT', () => {
+    process.exitCode = EXIT.interrupted;
+    abort.abort();
+  });
+  return abort.signal;
+}

@@ -1,0 +1,131 @@
+/** Samples of an attempt or of its host: from the run's directory, or from BM_METRICS as they come. */
+import { join } from 'node:path';
+import { createRunFold } from '#protocol/fold/run-fold.ts';
+import { SampleCursor } from '#protocol/fold/sample-series.ts';
+import { decode } from '#protocol/messages/envelope.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import { AttemptSample, HostSample } from '#protocol/messages/telemetry.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { tail } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams.ts';
+import { attemptSampleText, hostSampleText } from '../output/telemetry-text.ts';
+import { terminal } from '../output/terminal.ts';
+import { archivedDirectory, isThere, linesOf } from './archive.ts';
+import { followRun } from './live-run.ts';
+
+export type SampleKind = 'attempt' | 'host';
+
+export interface SampleTarget {
+  readonly kind: SampleKind;
+  readonly ref: AttemptRef;
+  readonly agent: string;
+  readonly json: boolean;
+}
+
+export class SamplePrinter {
+  readonly target: SampleTarget;
+  readonly #cursor = new SampleCursor();
+  count = 0;
+  #lastMs = -Infinity;
+
+  constructor(target: SampleTarget) {
+    this.target = target;
+  }
+
+  /** What is new in a stored message; others say nothing of it. */
+  take(data: Uint8Array): void {
+    const decoded = decode(data);
+    if (decoded.kind === 'rejected') return;
+    const { kind } = this.target;
+    if (kind === 'host') for (const one of this.#cursor.host(decoded.message)) this.host(one);
+    else for (const one of this.#cursor.attempt(decoded.message)) this.attempt(one);
+  }
+
+  attempt(sample: AttemptSample): void {
+    if (this.#isNew(sample)) this.#print(sample, attemptSampleText(sample));
+  }
+
+  host(sample: HostSample): void {
+    if (this.#isNew(sample)) this.#print(sample, hostSampleText(sample));
+  }
+
+  /** Of what was followed to its end in the stream, the directory has the rest. */
+  #isNew({ timeMs }: { readonly timeMs: number }): boolean {
+    if (timeMs <= this.#lastMs) return false;
+    this.#lastMs = timeMs;
+    return true;
+  }
+
+  #print(sample: AttemptSample | HostSample, text: string): void {
+    this.count += 1;
+    const { json, kind, ref, agent } = this.target;
+    if (!json) terminal.print(text);
+    else terminal.printJson(`${kind}_sample`, { ...ref, agent, sample });
+  }
+}
+
+/** A row that cannot be read is damage: throws. */
+export async function archivedSamples(directory: string, printer: SamplePrinter): Promise<void> {
+  const { kind, ref, agent } = printer.target;
+  const name =
+    kind === 'host' ? ['hosts', `${agent}.ndjson`] : ['attempts', ref.task, `${ref.n}.ndjson`];
+  const file = join(directory, 'telemetry', ...name);
+  if (!(await isThere(file))) return;
+  for await (const line of linesOf(file)) {
+    const row: unknown = JSON.parse(line);
+    if (kind === 'host') printer.host(HostSample.parse(row));
+    else printer.attempt(AttemptSample.parse(row));
+  }
+}
+
+const LOOK_MS = 250;
+
+export interface TailSamples {
+  readonly connection: MeshConnection;
+  readonly resultsDir: string;
+  readonly printer: SamplePrinter;
+  /** Messages stored before are of before the attempt; the stream's clock. */
+  readonly fromMs: number;
+  /** Goes on until the attempt has ended; null: only what is there. */
+  readonly follow: AbortSignal | null;
+}
+
+/** One filter a reader: the run's purge covers it, and must not cost another filter its place. */
+export async function tailSamples(options: TailSamples): Promise<void> {
+  const { connection, resultsDir, printer, fromMs, follow } = options;
+  const { kind, ref, agent } = printer.target;
+  const fold = createRunFold(ref.run);
+  const state = { caughtUp: false };
+  const samples = tail(connection, {
+    stream: STREAMS.metrics,
+    filters: [kind === 'host' ? subjects.hostMetrics(agent) : subjects.metrics(agent, ref)],
+    onMessage: ({ timeMs, data }) => {
+      if (timeMs >= fromMs) printer.take(data);
+    },
+    onCaughtUp: () => {
+      state.caughtUp = true;
+    },
+  });
+  const events =
+    follow === null ? null : followRun(connection, { fold, onChange: () => undefined });
+  const hasEnded = (): boolean =>
+    fold.tasks.get(ref.task)?.attempts[ref.n - 1]?.state === 'exited' || fold.state === 'ended';
+  try {
+    for (let quiet = 0; !state.caughtUp || follow !== null;) {
+      if (connection.isClosed() || follow?.aborted === true) return;
+      const directory = await archivedDirectory(resultsDir, ref.run);
+      if (directory !== null && follow !== null) {
+        await samples.close();
+        await archivedSamples(directory, printer);
+        return;
+      }
+      // Its last samples come beside its end: a moment later all are there.
+      quiet = hasEnded() ? quiet + 1 : 0;
+      if (quiet > 4) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  } finally {
+    await Promise.all([samples.close(), events?.close()]);
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Samples of a run's attempts and of their hosts, from BM_METRICS into its directory, one sample a line:
+ *
+ *   telemetry/attempts/<task>/<n>.ndjson     telemetry/hosts/<agent>.ndjson
+ *
+ * Those of a host are those taken together with an attempt's: they have the same `timeMs`. The stream
+ * drops its oldest, so a long run's may be gone; what is missing is counted, and makes no run incomplete:
+ * the results stand in `attempt.exited`.
+ */
+import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SampleCursor } from '#protocol/fold/sample-series.ts';
+import { decode, type Message } from '#protocol/messages/envelope.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
+import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
+import { STREAMS } from '#protocol/nats/stream-configs.ts';
+import { readAll } from '#protocol/nats/tail.ts';
+
+export interface ExpectedSamples {
+  readonly task: string;
+  readonly n: number;
+  /** What its result was summed up from, without what was never sent. */
+  readonly samples: number;
+}
+
+export interface MissingSamples extends ExpectedSamples {
+  readonly stored: number;
+}
+
+export interface CollectSamples {
+  readonly connection: MeshConnection;
+  readonly run: string;
+  /** `telemetry` in the run's directory; made where there is something for it. */
+  readonly folder: string;
+  readonly expected: readonly ExpectedSamples[];
+  readonly signal: AbortSignal;
+}
+
+/** The last samples of an attempt come beside its last event, not before it. */
+const TRIES = 4;
+const AGAIN_MS = 500;
+const BUFFER_BYTES = 1024 * 1024;
+/** Messages of a host that may lie between one of its own and the attempt's of the same time. */
+const BEFORE = 1_000;
+
+/** Resolves with what is missing. Rejects on a disk error, or when aborted. */
+export async function collectSamples(options: CollectSamples): Promise<MissingSamples[]> {
+  const { folder, expected, signal } = options;
+  if (expected.length === 0) return [];
+  for (let tries = 1; ; tries += 1) {
+    if (signal.aborted) throw new Error('not leading any more');
+    await rm(folder, { recursive: true, force: true });
+    const files = new RowFiles(folder);
+    const hosts = await readAttempts(options, files);
+    for (const [agent, span] of hosts) await readHost(options, files, { agent, ...span });
+    files.close();
+    const missing = expected.flatMap(({ task, n, samples }) => {
+      const stored = files.rowsOf(attemptFile({ task, n }));
+      return stored < samples ? [{ task, n, samples, stored }] : [];
+    });
+    if (missing.length === 0 || tries === TRIES) return missing;
+    await pause(AGAIN_MS, signal);
+  }
+}
+
+function attemptFile({ task, n }: { readonly task: string; readonly n: number }): string {
+  return join('attempts', task, `${n}.ndjson`);
+}
+
+/** When an agent has sampled for this run, and where in the stream that begins. */
+interface Span {
+  readonly sequence: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+async function readAttempts(
+  { connection, run }: CollectSamples,
+  files: RowFiles,
+): Promise<Map<string, Span>> {
+  const hosts = new Map<string, Span>();
+  const cursors = new Map<string, SampleCursor>();
+  const query = { stream: STREAMS.metrics, filters: [filters.metricsOf(run)] };
+  await readAll(connection, query, ({ subject, sequence, data }) => {
+    const at = parseSubject(subject);
+    const message = messageOf(data);
+    if (at?.kind !== 'metrics' || message === null) return;
+    const key = attemptKey(at.ref);
+    const cursor = cursors.get(key) ?? new SampleCursor();
+    cursors.set(key, cursor);
+    const samples = cursor.attempt(message);
+    const [first, last] = [samples[0], samples.at(-1)];
+    if (first === undefined || last === undefined) return;
+    files.write(attemptFile(at.ref), samples);
+    const known = hosts.get(at.agent);
+    hosts.set(at.agent, {
+      sequence: known?.sequence ?? sequence,
+      fromMs: Math.min(known?.fromMs ?? first.timeMs, first.timeMs),
+      toMs: Math.max(known?.toMs ?? last.timeMs, last.timeMs),
+    });
+  });
+  return hosts;
+}
+
+async function readHost(
+  { connection }: CollectSamples,
+  files: RowFiles,
+  { agent, sequence, fromMs, toMs }: Span & { readonly agent: string },
+): Promise<void> {
+  const cursor = new SampleCursor();
+  const query = {
+    stream: STREAMS.metrics,
+    filters: [subjects.hostMetrics(agent)],
+    fromSequence: Math.max(1, sequence - BEFORE),
+  };
+  await readAll(connection, query, ({ data }) => {
+    const message = messageOf(data);
+    if (message === null) return;
+    const samples = cursor.host(message);
+    const within = samples.filter(({ timeMs }) => timeMs >= fromMs && timeMs <= toMs);
+    files.write(join('hosts', `${agent}.ndjson`), within);
+  });
+}
+
+/** Null for what cannot be read: of a later version, or of somebody else. */
+function messageOf(data: Uint8Array): Message | null {
+  const decoded = decode(data);
+  return decoded.kind === 'ok' ? decoded.message : null;
+}
+
+/** Rows for many files, written in large pieces. */
+class RowFiles {
+  readonly #folder: string;
+  readonly #waiting = new Map<string, string>();
+  readonly #rows = new Map<string, number>();
+  #bytes = 0;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  rowsOf(name: string): number {
+    return this.#rows.get(name) ?? 0;
+  }
+
+  write(name: string, rows: readonly unknown[]): void {
+    if (rows.length === 0) return;
+    const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+    this.#waiting.set(name, (this.#waiting.get(name) ?? '') + text);
+    this.#rows.set(name, this.rowsOf(name) + rows.length);
+    this.#bytes += text.length;
+    if (this.#bytes > BUFFER_BYTES) this.#flush();
+  }
+
+  close(): void {
+    this.#flush();
+    for (const name of this.#rows.keys()) {
+      const file = openSync(join(this.#folder, name), 'r');
+      try {
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    }
+  }
+
+  #flush(): void {
+    for (const [name, text] of this.#waiting) {
+      const path = join(this.#folder, name);
+      mkdirSync(dirname(path), { recursive: true });
+      appendFileSync(path, text);
+    }
+    this.#waiting.clear();
+    this.#bytes = 0;
+  }
+}

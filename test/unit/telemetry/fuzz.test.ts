@@ -1,0 +1,8 @@
+/** What telemetry reads, under mutations. test/long has many more. */
+import fc from 'fast-check';
+import { it } from 'vitest';
+import { measureEverything, mutatedPair } from '#test/support/telemetry-fuzz.ts';
+
+it('no text makes a reader throw, or something that cannot be sent', () => {
+  fc.assert(fc.property(mutatedPair, measureEverything), { numRuns: 3_000 });
+});
