@@ -33,6 +33,8 @@ export interface AgentProcess {
   readonly child: ChildProcess;
   readonly pid: number;
   readonly exited: Promise<Exit>;
+  /** So far. */
+  stderr(): string;
 }
 
 /** Starts an agent process; `extra` are further flags. */
@@ -55,7 +57,7 @@ export function spawnAgent(flags: readonly string[], env: NodeJS.ProcessEnv = {}
     signal: signal as NodeJS.Signals | null,
     stderr,
   }));
-  return { child, pid: child.pid ?? 0, exited };
+  return { child, pid: child.pid ?? 0, exited, stderr: () => stderr };
 }
 
 export interface Seen {
