@@ -72,6 +72,10 @@ class AgentProcess {
     process.on('SIGUSR2', () => {
       this.#obey(onLeaveSignal(this.#phase), 'SIGUSR2');
     });
+    // Of who started it, if that keeps a channel open (cli/mesh/agent-starter.ts).
+    process.on('disconnect', () => {
+      this.#obey(onLeaveSignal(this.#phase), 'the end of its supervisor');
+    });
     // A terminal that goes away is no order.
     process.on('SIGHUP', () => undefined);
     process.on('uncaughtException', (error) => {

@@ -39,15 +39,20 @@ export interface AgentProcess {
 
 /** Starts an agent process; `extra` are further flags. */
 export function spawnAgent(flags: readonly string[], env: NodeJS.ProcessEnv = {}): AgentProcess {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', join(ROOT, 'agent/main.ts'), ...flags],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, ...env },
-    },
-  );
+  const program = ['--import', 'tsx', join(ROOT, 'agent/main.ts')];
+  return spawnProcess([process.execPath, ...program, ...flags], env);
+}
+
+/** Starts anything that ends as an agent does. */
+export function spawnProcess(
+  [program = '', ...args]: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): AgentProcess {
+  const child = spawn(program, args, {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
