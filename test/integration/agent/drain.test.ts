@@ -6,8 +6,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import { isRunning, processesWithEnvironment } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
 import {
+  AGENT,
   attemptSpec,
+  RUN,
   startTestMesh,
   step,
   type AgentProcess,
@@ -88,6 +91,22 @@ test('a drain ends with the process: the next agent starts what it is given', as
   const spec = attemptSpec([step('true')]);
   await mesh.startAttempt(spec);
   expect((await mesh.exited(spec)).data.outcome).toBe('passed');
+});
+
+test('a commanded drain holds over a restart, and is said again', async () => {
+  const given = async (): Promise<void> => {
+    const spec = attemptSpec([step('true')]);
+    await mesh.startAttempt(spec);
+    expect((await mesh.exited(spec)).data).toMatchObject({ outcome: 'skipped', class: 'drained' });
+  };
+  const order = { by: 'somebody', reason: 'repair' };
+  await mesh.command(subjects.command(AGENT, 'drain', RUN), 'command.drain', order);
+  expect((await mesh.wait('agent.draining')).data.reason).toBe('drained by somebody: repair');
+  await given();
+  await mesh.kill(agent);
+  await mesh.start(FLAGS);
+  await until(() => mesh.find('agent.draining').length === 2 || null, 'it to be said again');
+  await given();
 });
 
 test('TERM twice: stopped with the reason, every process dead, given back; a third changes nothing', async () => {
