@@ -143,8 +143,8 @@ class Reaper implements AgentStarter {
   }
 
   async #line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    return done === true ? '' : value;
+    const next = await this.#lines.next();
+    return next.done === true ? '' : next.value;
   }
 }
 

@@ -149,7 +149,8 @@ describe('bad input', () => {
       EXIT.unreachable,
       /no nats-server answers at nats:\/\/127.0.0.1:1/,
     ],
-  ] as const)('%s', async (_name, flags, env, status, line) => {
+  ] as const)('%s', async (...row) => {
+    const [, flags, env, status, line] = row;
     const { code, stderr } = await run(['--id', 'bad', ...flags], { env }).exited;
     expect(
       stderr
