@@ -97,10 +97,11 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   }
 }
 
-async function beginSupervisor({ rung, log }: AgentOptions): Promise<Supervisor> {
+async function beginSupervisor({ rung, log, folder }: AgentOptions): Promise<Supervisor> {
   try {
     return await createSupervisor({
       rung,
+      owner: folder.identity.instance,
       log: (level, message, fields) => {
         log[level](fields ?? {}, message);
       },

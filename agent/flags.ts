@@ -14,7 +14,7 @@ export interface Flags {
   readonly server: string;
   readonly credential?: string;
   readonly slots?: number;
-  readonly rung: 'auto' | 'subreaper' | 'scan';
+  readonly rung: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly label: readonly string[];
   readonly refresh: number;
   readonly logFile?: string;
@@ -33,7 +33,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     .option('--slots <n>', 'slots it offers (default: one for each CPU it may use)', parseSlots)
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
-        .choices(['auto', 'subreaper', 'scan'])
+        .choices(['auto', 'cgroup', 'subreaper', 'scan'])
         .default('auto'),
     )
     .option('--label <key=value>', 'a label of this agent; repeatable', collect, [])

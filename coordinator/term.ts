@@ -225,6 +225,11 @@ class LeaderTerm implements Term {
       case 'make_mailbox':
         void this.#makeMailbox(effect.agent);
         return;
+      case 'say_passed_soon':
+        this.#options.clock.after(effect.afterMs, () => {
+          this.#actor.post({ kind: 'say_passed' });
+        });
+        return;
       case 'archive':
         this.#archivist.archive(effect);
         return;

@@ -12,10 +12,9 @@ import type { AttemptPaths } from '../state/state-folder.ts';
 
 /** Makes the folder. Throws system errors. */
 export function makeAttemptFolder(paths: AttemptPaths): void {
-  const runDir = dirname(paths.dir);
+  const runDir = dirname(paths.work);
   // Looked for first: a call that fails costs more than the two that make the folder.
   if (!existsSync(runDir)) mkdirSync(runDir, { recursive: true });
-  makeFolder(paths.dir);
   makeFolder(paths.work);
 }
 

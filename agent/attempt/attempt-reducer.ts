@@ -35,6 +35,9 @@ function handle(turn: Turn, message: AttemptMessage): void {
     case 'accept':
       onAccept(turn, message);
       return;
+    case 'say_accepted':
+      onSayAccepted(turn);
+      return;
     case 'begin':
       onBegin(turn, message);
       return;
@@ -79,13 +82,16 @@ function handle(turn: Turn, message: AttemptMessage): void {
 
 function onAccept(turn: Turn, message: Of<'accept'>): void {
   if (turn.state.life.kind !== 'new') return;
-  turn.emit('attempt.accepted', {
-    elapsedMs: 0,
-    command: turn.state.command,
-    host: message.host,
-    address: message.address,
-  });
-  turn.set({ life: { kind: 'queued' } });
+  const { host, address } = message;
+  turn.set({ life: { kind: 'queued' }, at: { host, address } });
+  turn.effect({ kind: 'say_accepted_soon' });
+}
+
+/** One that has started since has said it with its first step. */
+function onSayAccepted(turn: Turn): void {
+  const { at, command, seq } = turn.state;
+  if (seq === 0 && at !== null)
+    turn.emit('attempt.accepted', { elapsedMs: turn.elapsedMs(), command, ...at });
 }
 
 function onBegin(turn: Turn, message: Of<'begin'>): void {

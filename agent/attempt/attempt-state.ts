@@ -63,6 +63,8 @@ export interface AttemptState {
   readonly spec: AttemptSpec;
   /** Id of the start command. */
   readonly command: string;
+  /** The host that accepted it and its address; null before. */
+  readonly at: { readonly host: string; readonly address: string } | null;
   readonly life: Life;
   /** Monotonic clock of `bootId` when it got its slots, null before; moved when the boot changes. */
   readonly originMs: number | null;
@@ -105,6 +107,8 @@ export interface StopOrder {
 
 export type AttemptMessage =
   | { readonly kind: 'accept'; readonly host: string; readonly address: string }
+  /** It has waited long enough for its first event to be worth a message of its own. */
+  | { readonly kind: 'say_accepted' }
   | { readonly kind: 'begin'; readonly slots: readonly number[] }
   /** It cannot run on this host at all. */
   | { readonly kind: 'refuse'; readonly class: FailureClass; readonly reason: string }
@@ -167,6 +171,7 @@ export type AttemptEffect =
       readonly budgetMs: number | null;
       readonly slot: number;
     }
+  | { readonly kind: 'say_accepted_soon' }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
   | { readonly kind: 'stop_step'; readonly graceMs: number; readonly now: boolean }
   | { readonly kind: 'extract' }
@@ -189,9 +194,13 @@ export interface NewAttempt {
   readonly proof: Proof;
 }
 
-export function newAttempt(input: NewAttempt): AttemptState {
+export function newAttempt({ spec, command, bootId, proof }: NewAttempt): AttemptState {
   return {
-    ...input,
+    spec,
+    command,
+    bootId,
+    proof,
+    at: null,
     life: { kind: 'new' },
     originMs: null,
     elapsedMs: 0,
@@ -212,6 +221,9 @@ export function newAttempt(input: NewAttempt): AttemptState {
   };
 }
 
+/** An attempt is proven no better than the least of its steps. */
+const WEAKEST_FIRST: readonly Proof[] = ['scan', 'subreaper', 'cgroup'];
+
 /** How an ended attempt answers a stop, also of one that came too late. */
 export function stoppedAttempt(state: AttemptState): StoppedAttempt {
   const { spec, stop, steps, proof } = state;
@@ -222,7 +234,7 @@ export function stoppedAttempt(state: AttemptState): StoppedAttempt {
     processes: stop?.processes ?? 0,
     signal: stop?.signal ?? null,
     goneMs: stop?.goneMs ?? 0,
-    proof: steps.some((step) => step.proof === 'scan') ? 'scan' : (steps.at(-1)?.proof ?? proof),
+    proof: WEAKEST_FIRST.find((weak) => steps.some((step) => step.proof === weak)) ?? proof,
     proven: isProven(state),
     survivors: survivorsOf(state),
   };

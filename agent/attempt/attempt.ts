@@ -6,19 +6,19 @@
  *           --extract--> metric feed                  file keeper --stored--> reducer
  *           --finish--> files and the rest of the log
  *
- * What is not used is never made: no output, no shipper. It lives until its log is stored.
+ * It lives until its log is stored.
  */
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';
-import { LogShipper } from '../logs/log-shipper.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import type { StoredAttempt } from '../state/ledger-entries.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
+import { AttemptOutput, type OutputSource } from './attempt-output.ts';
 import { updateAttempt } from './attempt-reducer.ts';
 import {
   isFenced,
@@ -29,12 +29,11 @@ import {
 } from './attempt-state.ts';
 import { knownStart, stepSpecOf } from './step-spec.ts';
 import { FileKeeper, placeCheckpoint } from './file-keeper.ts';
-import { MetricFeed } from './metric-feed.ts';
 import { ReportTail } from './report-tail.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
 
-/** How long `exited` waits for the rest of the log. */
-const LOG_PATIENCE_MS = 5_000;
+/** What starts within this says with its first step that it was accepted: a message less each. */
+const START_SOON_MS = 100;
 
 export class Attempt {
   readonly key: string;
@@ -42,11 +41,9 @@ export class Attempt {
   readonly #paths: AttemptPaths;
   readonly #log: Log;
   readonly #actor: Actor<AttemptState, AttemptMessage>;
-  readonly #isResumed: boolean;
   #handle: StepHandle | null = null;
   readonly #survivors: SurvivorWatch;
-  #shipper: LogShipper | null = null;
-  #feed: MetricFeed | null = null;
+  readonly #output: AttemptOutput;
   #keeper: FileKeeper | null = null;
   #report: ReportTail | null = null;
   #checkpoint: string | null = null;
@@ -55,15 +52,20 @@ export class Attempt {
 
   constructor(deps: AttemptDeps, initial: AttemptState) {
     this.#deps = deps;
-    this.#isResumed = initial.life.kind !== 'new';
     const { run, task, n } = initial.spec;
     this.key = attemptKey(initial.spec);
     this.#paths = attemptPaths(deps.stateDir, initial.spec);
     this.#log = deps.log.child({ run, task, attempt: n });
+    this.#output = new AttemptOutput({
+      deps,
+      spec: initial.spec,
+      log: this.#log,
+      isResumed: initial.life.kind !== 'new',
+    });
     this.#survivors = new SurvivorWatch({
       deps,
       log: this.#log,
-      attemptDir: this.#paths.dir,
+      work: this.#paths.work,
       onGone: (step) => {
         this.post({ kind: 'step_gone', step });
       },
@@ -96,8 +98,8 @@ export class Attempt {
       const step = state.spec.steps.find(({ id }) => id === result.id);
       if (step === undefined) continue;
       const before = state.steps.slice(0, index).reduce((sum, each) => sum + each.logBytes, 0);
-      this.#follow(step);
-      if (result.logBytes > 0) this.#ship(step, before).endStep(result.logBytes);
+      this.#output.follow(step, this.#stepDir(step));
+      this.#output.endStep(this.#source(step, before), result.logBytes);
     }
     if (state.life.kind === 'exited') {
       this.#leaveWhenShipped();
@@ -113,7 +115,7 @@ export class Attempt {
     this.#actor.close();
     this.#handle?.detach();
     this.#survivors.close();
-    this.#shipper?.close();
+    this.#output.close();
     this.#keeper?.close();
     if (this.#report !== null) this.#deps.reports.remove(this.#report);
   }
@@ -122,6 +124,11 @@ export class Attempt {
     switch (effect.kind) {
       case 'record':
         this.#record(effect);
+        return;
+      case 'say_accepted_soon':
+        this.#deps.clock.after(START_SOON_MS, () => {
+          this.post({ kind: 'say_accepted' });
+        });
         return;
       case 'start_step':
         this.#start(effect);
@@ -155,7 +162,7 @@ export class Attempt {
     const { spec: _spec, metrics: _metrics, ...stored } = state;
     const subject = subjects.attemptEvents(agent, state.spec);
     const ev = events.map((event) => ({ subject, run: state.spec.run, ...event }));
-    const isShipped = this.#shipper?.isDone() ?? logBytesOf(state) === 0;
+    const isShipped = this.#output.isStored(logBytesOf(state));
     ledger.write({
       t: 'attempt',
       key: this.key,
@@ -223,7 +230,7 @@ export class Attempt {
       checkpoint: this.#checkpoint,
     });
     const before = logBytesOf(this.state());
-    this.#follow(step);
+    this.#output.follow(step, this.#stepDir(step));
     this.#handle = supervisor.start(
       this.#stepDir(step),
       stepSpec,
@@ -241,7 +248,7 @@ export class Attempt {
         this.post({ kind: 'step_started', index, pid });
       },
       onOutput: () => {
-        this.#ship(step, before).wake();
+        this.#output.wake(this.#source(step, before));
       },
       onEnd: (outcome) => {
         this.#onStepEnd(index, step, outcome);
@@ -256,7 +263,7 @@ export class Attempt {
     const handle = this.#handle;
     this.#handle = null;
     const before = logBytesOf(this.state());
-    if (outcome.logBytes > 0) this.#ship(step, before).endStep(outcome.logBytes);
+    this.#output.endStep(this.#source(step, before), outcome.logBytes);
     this.#report?.poll(true);
     if (this.#report !== null) this.#deps.reports.remove(this.#report);
     const isFailed = outcome.end.kind !== 'exited' || outcome.end.code !== 0;
@@ -268,11 +275,11 @@ export class Attempt {
   async #adopt(index: number, step: StepSpec): Promise<void> {
     const before = logBytesOf(this.state());
     const events = this.#events(index, step, before);
-    this.#follow(step);
+    this.#output.follow(step, this.#stepDir(step));
     const { life } = this.state();
     const at = { step: step.id, pid: life.kind === 'stepping' ? (life.pid ?? null) : null };
     const wasStarted = life.kind === 'stepping' && life.announced;
-    const known = wasStarted ? knownStart(this.#paths.dir, at) : undefined;
+    const known = wasStarted ? knownStart(this.#paths.work, at) : undefined;
     const found = await this.#deps.supervisor.adopt(this.#stepDir(step), events, known);
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();
@@ -285,7 +292,7 @@ export class Attempt {
         this.#deps.reports.add(this.#openReport());
         if (this.state().spec.checkpoints.length > 0) this.#files().watch();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
-        this.#ship(step, before).wake();
+        this.#output.wake(this.#source(step, before));
         return;
       case 'ended':
         this.post({ kind: 'step_adopted', index, alive: false, pid: null });
@@ -298,30 +305,11 @@ export class Attempt {
   }
 
   #stepDir(step: StepSpec): string {
-    return stepDir(this.#paths.dir, step.id);
+    return stepDir(this.#paths.work, step.id);
   }
 
-  #follow(step: StepSpec): void {
-    const { spec } = this.state();
-    if (step.step !== 'run' || spec.metrics.length === 0) return;
-    this.#feed ??= new MetricFeed(spec);
-    this.#feed.addRunStep(this.#stepDir(step));
-  }
-
-  /** The shipper, with this step as its newest source. */
-  #ship(step: StepSpec, before: number): LogShipper {
-    const { agent, instance, logStore: store, clock } = this.#deps;
-    this.#shipper ??= new LogShipper({
-      subject: subjects.log(agent, this.state().spec),
-      instance,
-      store,
-      clock,
-      log: this.#log,
-      isResumed: this.#isResumed,
-      keep: (dir, deliveredTo) => this.#feed?.keep(dir, deliveredTo) ?? deliveredTo,
-    });
-    this.#shipper.addStep(step.id, this.#stepDir(step), before);
-    return this.#shipper;
+  #source(step: StepSpec, before: number): OutputSource {
+    return { id: step.id, dir: this.#stepDir(step), before };
   }
 
   #openReport(): ReportTail {
@@ -346,15 +334,13 @@ export class Attempt {
   }
 
   #extract(): void {
-    const feed = this.#feed ?? new MetricFeed(this.state().spec);
-    const { metrics, problems } = feed.finish(this.#paths.work);
-    this.#feed = null;
+    const { metrics, problems } = this.#output.extract(this.#paths.work);
     this.post({ kind: 'extracted', metrics, problems });
   }
 
   #onStepsOver(): void {
     this.#keeper?.close();
-    this.#feed = null;
+    this.#output.forgetMetrics();
   }
 
   #onFree(): void {
@@ -366,33 +352,21 @@ export class Attempt {
     const { spec } = this.state();
     const keepsFiles = spec.files.length > 0 || spec.checkpoints.length > 0;
     const filesLost = keepsFiles ? await this.#files().finish() : [];
-    await this.#logStored();
-    this.post({ kind: 'finished', ...(this.#shipper?.losses ?? { logGaps: [] }), filesLost });
-  }
-
-  #logStored(): Promise<void> {
-    const shipper = this.#shipper;
-    if (shipper === null) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.#deps.clock.after(LOG_PATIENCE_MS, resolve);
-      void shipper.whenDone().then(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
+    await this.#output.whenStoredSoon();
+    this.post({ kind: 'finished', ...this.#output.losses, filesLost });
   }
 
   /** Not before its survivors are gone: the ledger's entry is what keeps the fence over a restart. */
   #leaveWhenShipped(): void {
     this.#isLeaving = true;
     if (isFenced(this.state())) return;
-    const shipper = this.#shipper;
-    if (shipper === null || shipper.isDone()) {
+    const bytes = logBytesOf(this.state());
+    if (this.#output.isStored(bytes)) {
       this.#deps.onGone(this.key);
       return;
     }
-    void shipper.whenDone().then(() => {
-      if (this.#isClosed || !shipper.isDone()) return;
+    void this.#output.whenStored().then(() => {
+      if (this.#isClosed || !this.#output.isStored(bytes)) return;
       this.#deps.ledger.write({ t: 'shipped', key: this.key });
       this.#deps.onGone(this.key);
     });

@@ -3,7 +3,7 @@
  * the attempt is told, and the suite's. Pure. docs/suite.md lists the names.
  */
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { AttemptPaths } from '../state/state-folder.ts';
+import { stopFile, type AttemptPaths } from '../state/state-folder.ts';
 
 type Env = Readonly<Record<string, string>>;
 
@@ -53,20 +53,15 @@ export function childEnv(input: ChildEnvInput): Env {
     BENCHMESH_SLOT: String(slot),
     BENCHMESH_SEED: String(spec.seed),
     BENCHMESH_REPORT: paths.report,
-    [STOP_VARIABLE]: stopFileOf(paths.dir, step.id),
+    [STOP_VARIABLE]: stopFile(paths.work, step.id),
   };
   if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
   if (checkpoint !== null) env['BENCHMESH_CHECKPOINT'] = checkpoint;
   for (const [axis, value] of Object.entries(spec.axes)) env[axisName(axis)] = String(value);
-  return { ...env, ...step.env };
+  return Object.assign(env, step.env);
 }
 
 function axisName(axis: string): string {
   return `BENCHMESH_AXIS_${axis.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_')}`;
-}
-
-/** Of the step, not of the attempt: a teardown must not find the stop of the run step. */
-export function stopFileOf(attemptDir: string, step: string): string {
-  return `${attemptDir}/stop.${step}`;
 }

@@ -75,7 +75,21 @@ export function verdictOf(
     const isDisk = end.errno === 'ENOSPC' || end.errno === 'EDQUOT';
     return { outcome: 'failed', stage, class: isDisk ? 'disk' : 'exec', reason };
   }
+  if (isOom(outcome)) return { outcome: 'failed', stage, class: 'oom', reason };
   return { outcome: 'failed', stage, class: end.kind === 'signaled' ? 'signal' : 'exit', reason };
+}
+
+/** What a shell makes of a command that was killed by KILL. */
+const KILLED_STATUS = 128 + 9;
+
+/**
+ * The kernel has killed processes of it for want of memory, and it was killed or says that what it ran
+ * was: what ends so by itself may have lost a process that it could do without.
+ */
+function isOom({ end, oomKills }: StepOutcome): boolean {
+  if (oomKills === null || oomKills === 0) return false;
+  if (end.kind === 'signaled') return end.signal === 'SIGKILL';
+  return end.kind === 'exited' && end.code === KILLED_STATUS;
 }
 
 /**
@@ -103,7 +117,8 @@ export function teardownFailureOf(
 
 function describe(step: StepSpec, outcome: StepOutcome): string {
   if (outcome.deadline) return `${step.id}: the time limit ended it (${endOf(outcome.end)})`;
-  return `${step.id}: ${endOf(outcome.end)}`;
+  const memory = isOom(outcome) ? ': the kernel killed it for want of memory' : '';
+  return `${step.id}: ${endOf(outcome.end)}${memory}`;
 }
 
 function endOf(end: StepEnd): string {

@@ -1,6 +1,7 @@
 /** What the supervisor is told of a step: from the attempt's spec to one process's. Pure. */
 import type { KnownStart, StepSpec } from '../process/types.ts';
-import { childEnv, STOP_VARIABLE, stopFileOf, type ChildEnvInput } from './child-env.ts';
+import { stopFile } from '../state/state-folder.ts';
+import { childEnv, STOP_VARIABLE, type ChildEnvInput } from './child-env.ts';
 
 export interface StepSpecInput extends ChildEnvInput {
   /** Of a stop that has come already, else of the suite. */
@@ -17,16 +18,16 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
     budgetMs,
     graceMs,
     stopSignal: spec.stopSignal,
-    stopFile: stopFileOf(paths.dir, step.id),
+    stopFile: stopFile(paths.work, step.id),
     logLimitBytes: spec.logLimitBytes,
   };
 }
 
 /** What is known of a step that was started, should its processes have removed its record. */
 export function knownStart(
-  attemptDir: string,
+  work: string,
   at: { readonly step: string; readonly pid: number | null },
 ): KnownStart {
   const { step, pid } = at;
-  return { pid, variable: { name: STOP_VARIABLE, value: stopFileOf(attemptDir, step) } };
+  return { pid, variable: { name: STOP_VARIABLE, value: stopFile(work, step) } };
 }

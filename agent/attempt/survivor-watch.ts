@@ -14,7 +14,7 @@ const LOOK_MS = 5_000;
 export interface SurvivorOptions {
   readonly deps: Pick<AttemptDeps, 'supervisor' | 'clock' | 'onBug'>;
   readonly log: Log;
-  readonly attemptDir: string;
+  readonly work: string;
   /** No survivor of the step is left. */
   readonly onGone: (step: string) => void;
 }
@@ -61,7 +61,7 @@ export class SurvivorWatch {
   }
 
   async #look(step: string): Promise<void> {
-    const { deps, attemptDir } = this.#options;
+    const { deps, work } = this.#options;
     const onGone = (outcome: StepOutcome): void => {
       this.onGone(step, outcome);
     };
@@ -70,9 +70,9 @@ export class SurvivorWatch {
       if (survivors.length === 0 || proof === 'scan') onGone(outcome);
     };
     const found = await deps.supervisor.adopt(
-      stepDir(attemptDir, step),
+      stepDir(work, step),
       { onEnd, onGone },
-      knownStart(attemptDir, { step, pid: null }),
+      knownStart(work, { step, pid: null }),
     );
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();

@@ -38,7 +38,19 @@ export class Turn {
     return Math.max(elapsedMs, Math.round((this.now.monotonicMs - originMs) * 1000) / 1000);
   }
 
+  /** The attempt's first event says who took it, in its own words or in a message before it. */
   emit<N extends MessageName>(name: N, data: MessageData<N>): void {
+    const { at, command, seq } = this.state;
+    if (seq > 0 || at === null || name === 'attempt.accepted') this.#add(name, data);
+    else if (name === 'attempt.step_started') {
+      this.#add(name, { ...data, accepted: { command, ...at } });
+    } else {
+      this.#add('attempt.accepted', { elapsedMs: this.elapsedMs(), command, ...at });
+      this.#add(name, data);
+    }
+  }
+
+  #add<N extends MessageName>(name: N, data: MessageData<N>): void {
     const seq = this.state.seq + 1;
     this.keep({ seq, elapsedMs: this.elapsedMs() });
     this.#events.push({ name, seq, data } as AttemptEvent); // name and data of one catalog entry

@@ -7,8 +7,10 @@
  * (hybrid), each controller is read where it is.
  */
 
-/** The text of a file, or null. */
-export type ReadText = (path: string) => string | null;
+import { dirsUp, parseMounts, parseOwnCgroups, type Mount } from '../process/cgroup-mounts.ts';
+import type { ReadText } from '../process/cgroup-mounts.ts';
+
+export type { ReadText };
 
 export interface CgroupLimits {
   readonly version: 'v1' | 'v2' | 'hybrid' | 'none';
@@ -19,17 +21,8 @@ export interface CgroupLimits {
   readonly cpuset: string | null;
 }
 
-interface Mount {
-  /** Path within the hierarchy that is mounted here. */
-  readonly root: string;
-  readonly at: string;
-  readonly type: 'cgroup' | 'cgroup2';
-  readonly controllers: readonly string[];
-}
-
 /** v1 says "no limit" by the greatest multiple of its page size. */
 const NO_LIMIT_BYTES = 2 ** 62;
-const MOST_LEVELS = 64;
 
 export function readCgroupLimits(read: ReadText): CgroupLimits {
   const mounts = parseMounts(read('/proc/self/mountinfo') ?? '');
@@ -52,39 +45,6 @@ function versionOf(mounts: readonly Mount[]): CgroupLimits['version'] {
   return hasV2 ? 'v2' : 'none';
 }
 
-/** mountinfo(5): `36 35 98:0 /root /mount/point options - type source super,options`. */
-function parseMounts(text: string): Mount[] {
-  return text.split('\n').flatMap((line) => {
-    const [left = '', right = ''] = line.split(' - ');
-    const [, , , root, at] = left.split(' ');
-    const [type, , options = ''] = right.split(' ');
-    if (root === undefined || at === undefined) return [];
-    if (type !== 'cgroup' && type !== 'cgroup2') return [];
-    const controllers = options.split(',').filter((option) => CONTROLLERS.has(option));
-    return [{ root: unescape(root), at: unescape(at), type, controllers }];
-  });
-}
-
-const CONTROLLERS = new Set(['cpu', 'cpuset', 'memory']);
-
-/** Spaces and the like are written in octal. */
-function unescape(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_all, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
-  );
-}
-
-/** cgroups(7): `4:memory:/path`, and `0::/path` for v2. By controller; v2 under ''. */
-function parseOwnCgroups(text: string): Map<string, string> {
-  const paths = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined) continue;
-    for (const controller of controllers.split(',')) paths.set(controller, path);
-  }
-  return paths;
-}
-
 interface Levels {
   /** The process's own first, the root of the mount last. */
   readonly dirs: readonly string[];
@@ -101,23 +61,6 @@ function levelsOf(
   if (mount === undefined) return { dirs: [], isV2: false };
   const own = paths.get(v1 === undefined ? '' : controller) ?? '/';
   return { dirs: dirsUp(mount, own), isV2: v1 === undefined };
-}
-
-/**
- * In a container without a cgroup namespace the mount shows only the part below its root. A path
- * outside of that (`/..`) is not to be seen: then the top of the mount is all there is.
- */
-function dirsUp({ root, at }: Mount, own: string): string[] {
-  const base = root === '/' ? '' : root;
-  const isInside = own === base || own.startsWith(`${base}/`);
-  const inside = isInside ? own.slice(base.length) : '/';
-  const parts = inside.split('/').filter((part) => part !== '');
-  const names = parts.includes('..') ? [] : parts.slice(0, MOST_LEVELS);
-  const dirs: string[] = [];
-  for (let length = names.length; length >= 0; length -= 1) {
-    dirs.push([at, ...names.slice(0, length)].join('/'));
-  }
-  return dirs;
 }
 
 function least(

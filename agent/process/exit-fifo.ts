@@ -21,6 +21,9 @@ export interface ExitFifoEvents {
   onGone(): void;
 }
 
+/** What meshrun and the agent talk by, in the step's folder (channel.h). */
+export const FIFOS = ['ctl', 'exit'] as const;
+
 const FIRST_READ_BYTES = 1024;
 
 export class ExitFifo {

@@ -1,11 +1,13 @@
 /**
  * What is done about a step whose meshrun died without saying how it ended: killed by hand,
  * by the kernel, or with the host. Its end is `lost`, never guessed. Its main process died
- * with meshrun (PDEATHSIG); what else can be found of it is killed. The result is appended
- * to the record, so that whoever asks again gets the same answer.
+ * with meshrun (PDEATHSIG); what else can be found of it is killed. If it had a cgroup, that proves
+ * that nothing is left, else nothing does. The result is appended to the record, so that whoever
+ * asks again gets the same answer.
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { endCgroup, pidsOf } from './cgroup-tree.ts';
 import { LogSegments } from './log-segments.ts';
 import { bootId, readProcess } from './proc-table.ts';
 import {
@@ -16,21 +18,30 @@ import {
   type SweepTarget,
 } from './scan-sweep.ts';
 import { outcomeOf } from './step-outcome.ts';
-import type { Gone, StepRecord } from './step-record.ts';
+import type { Gone, Started, StepRecord } from './step-record.ts';
 import type { KnownStart, StepOutcome } from './types.ts';
 
-const NOTHING: Swept = { processes: 0, waves: 0, survivors: [] };
+interface Ended extends Swept {
+  readonly proof: 'cgroup' | 'scan';
+  readonly empty: boolean;
+  readonly oomKills: number | null;
+}
 
 /** The outcome of a step asked about again: of the survivors a scan named, those that still live. */
 export function withLiving(outcome: StepOutcome, { started }: StepRecord): StepOutcome {
   const { gone } = outcome;
   if (gone.survivors.length === 0 || started === undefined) return outcome;
   const isSameBoot = started.bootId === bootId();
-  const living = new Set(isSameBoot ? findProcesses(targetOf(started)) : []);
+  const living = new Set(isSameBoot ? processesOf(started) : []);
   return {
     ...outcome,
     gone: { ...gone, survivors: gone.survivors.filter((pid) => living.has(pid)) },
   };
+}
+
+function processesOf(started: Started): number[] {
+  const { cgroup } = started;
+  return [...findProcesses(targetOf(started)), ...(cgroup === undefined ? [] : pidsOf(cgroup))];
 }
 
 /** What is known of a step that was started; without its record, what its starter remembers. */
@@ -50,17 +61,48 @@ export function withoutRecord({ variable, pid }: KnownStart): LostStep {
   return { record: {}, target: { mark: variable, main }, reason: NO_RECORD };
 }
 
+/** After a reboot. */
+const NOTHING_RUNS: Ended = {
+  proof: 'scan',
+  empty: true,
+  processes: 0,
+  waves: 0,
+  survivors: [],
+  oomKills: null,
+};
+
+/**
+ * Kills what is left of a step that no meshrun supervises any more. The scan comes on top of the
+ * cgroup, for what a step with the right to do so has moved out of it.
+ */
+export async function endProcesses(target: SweepTarget, cgroup?: string): Promise<Ended> {
+  if (cgroup === undefined) {
+    return { ...(await killProcesses(target)), proof: 'scan', empty: false, oomKills: null };
+  }
+  const ended = await endCgroup(cgroup);
+  const swept = await killProcesses(target);
+  const survivors = [...new Set([...ended.survivors, ...swept.survivors])];
+  return {
+    proof: ended.isEmpty ? 'cgroup' : 'scan',
+    empty: ended.isEmpty && survivors.length === 0,
+    processes: ended.processes + swept.processes,
+    waves: ended.waves + swept.waves,
+    survivors,
+    oomKills: ended.oomKills,
+  };
+}
+
 /** Never rejects. */
 export async function closeLostStep(stepDir: string, lost: LostStep): Promise<StepOutcome> {
   const { record, target, reason } = lost;
   const { started } = record;
   const rebooted = started !== undefined && started.bootId !== bootId();
   const begunAt = performance.now();
-  const swept = rebooted ? NOTHING : await killProcesses(target);
+  const swept = rebooted ? NOTHING_RUNS : await endProcesses(target, started?.cgroup);
   const cause = record.exited ?? record.stopping;
   const gone: Gone = {
     type: 'gone',
-    empty: rebooted,
+    empty: swept.empty,
     reaped: 0,
     processes: swept.processes,
     waves: swept.waves,
@@ -71,7 +113,8 @@ export async function closeLostStep(stepDir: string, lost: LostStep): Promise<St
     logBytes: new LogSegments(stepDir).extent(),
     droppedStdout: 0,
     droppedStderr: 0,
-    proof: 'scan',
+    proof: swept.proof,
+    ...(swept.oomKills !== null && { oomKills: swept.oomKills }),
     survivors: swept.survivors,
     reason: rebooted ? 'the host was restarted while it ran' : reason,
   };

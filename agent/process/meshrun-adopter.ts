@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { FIFOS } from './exit-fifo.ts';
 import type { Log } from './log.ts';
 import { closeLostStep, NO_END, withLiving, withoutRecord } from './lost-step.ts';
 import { MeshrunStep } from './meshrun-step.ts';
@@ -40,19 +41,22 @@ export class MeshrunAdopter implements Adopter {
     }
     const { started } = record;
     if (started === undefined) {
-      removeFiles(stepDir, ['record', 'ctl', 'exit']); // it died before the gate was opened
+      removeFiles(stepDir, ['record', ...FIFOS]); // it died before the gate was opened
       return { kind: 'not_started' };
     }
     const lost = { record, target: targetOf(started), reason: NO_END };
     return { kind: 'ended', outcome: await closeLostStep(stepDir, lost) };
   }
 
-  /** A step that is let go of when it is over, or at close(). */
-  follow(stepDir: string, events: StepEvents): MeshrunStep {
+  /** A step that is let go of when it is over, or at close(); `onEnded` only when it is over. */
+  follow(stepDir: string, events: StepEvents, onEnded?: () => void): MeshrunStep {
     const step: MeshrunStep = new MeshrunStep(stepDir, {
       events,
       log: this.#log,
-      onOver: () => this.#steps.delete(step),
+      onOver: (isEnded) => {
+        this.#steps.delete(step);
+        if (isEnded) onEnded?.();
+      },
     });
     this.#steps.add(step);
     return step;

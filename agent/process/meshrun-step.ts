@@ -19,9 +19,9 @@ import { join } from 'node:path';
 import { ExitFifo, type ExitFifoEvents } from './exit-fifo.ts';
 import { LogSegments } from './log-segments.ts';
 import { silent, type Log } from './log.ts';
-import { closeLostStep, NO_END, withoutRecord } from './lost-step.ts';
+import { closeLostStep, endProcesses, NO_END, withoutRecord } from './lost-step.ts';
 import { readProcess } from './proc-table.ts';
-import { killProcesses, targetOf } from './scan-sweep.ts';
+import { targetOf } from './scan-sweep.ts';
 import { COOKIE_VARIABLE } from './start-frame.ts';
 import { notStartedOutcome, outcomeOf } from './step-outcome.ts';
 import { openRecord, parseRecord, readOpenRecord, type StepRecord } from './step-record.ts';
@@ -36,8 +36,8 @@ type Phase =
 
 export interface StepListener {
   readonly events: StepEvents;
-  /** The handle will call nothing any more. */
-  readonly onOver: () => void;
+  /** The handle will call nothing any more, since the step has ended or was detached. */
+  readonly onOver: (isEnded: boolean) => void;
   readonly log?: Log;
 }
 
@@ -75,7 +75,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
     const over = this.#phase.kind === 'ended';
     this.#release();
     this.#phase = { kind: 'detached' };
-    if (!over) this.#listener.onOver();
+    if (!over) this.#listener.onOver(false);
   }
 
   /** It was started by us: `started` is on disk. */
@@ -188,11 +188,11 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
     this.#rouse();
   }
 
-  /** The FIFO was removed: its processes are killed as a scan finds them; a meshrun that lives tells. */
+  /** The FIFO was removed: its processes are killed as they are found; a meshrun that lives tells. */
   #endUnheard(): void {
     const { started } = this.#read();
     if (this.#phase.kind !== 'following' || started === undefined) return;
-    void killProcesses(targetOf(started));
+    void endProcesses(targetOf(started), started.cgroup);
   }
 
   /** Continues a meshrun that is stopped. A later process of its pid is younger than the step. */
@@ -242,7 +242,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
   #end(outcome: StepOutcome): void {
     this.#release();
     this.#phase = { kind: 'ended' };
-    this.#listener.onOver();
+    this.#listener.onOver(true);
     if (this.#endTold) this.#listener.events.onGone?.(outcome);
     else {
       this.#endTold = true;

@@ -1,5 +1,6 @@
 /**
- * The subreaper rung: every step under a meshrun of its own, made by one spawner.
+ * The cgroup and the subreaper rung: every step under a meshrun of its own, made by one spawner, and
+ * on the cgroup rung in a cgroup of its own, which meshrun makes and removes.
  *
  * A start is permitted by a token, the file record.COOKIE, which meshrun renames to `record`
  * before anything runs. Whoever adopts a step removes tokens first, so after `not_started`
@@ -8,13 +9,17 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CgroupRoot } from './cgroup-root.ts';
 import { errnoName } from './errno.ts';
+import { FIFOS } from './exit-fifo.ts';
+import { FifoPool } from './fifo-pool.ts';
 import type { Log } from './log.ts';
 import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
 import type { MeshrunStep } from './meshrun-step.ts';
 import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
 import { startFrame } from './start-frame.ts';
+import type { LimitPowers } from './step-limits.ts';
 import { readRecord } from './step-record.ts';
 import type {
   Adoption,
@@ -35,19 +40,37 @@ interface Start {
 }
 
 export class MeshrunSupervisor implements Supervisor {
-  readonly rung = 'subreaper';
-  readonly degraded = null;
+  readonly rung: 'cgroup' | 'subreaper';
+  readonly degraded: string | null;
+  readonly #root: CgroupRoot | null;
+  readonly #powers: LimitPowers;
+  readonly #log: Log;
   readonly #spawner: Spawner;
   readonly #adopter: MeshrunAdopter;
+  readonly #fifos = new FifoPool();
   #lastId = 0;
 
-  constructor(spawner: Spawner, log: Log) {
+  /** `place`: where its steps get their cgroups, or why they get none. */
+  constructor(spawner: Spawner, place: CgroupRoot | string, log: Log) {
+    const root = typeof place === 'string' ? null : place;
+    this.rung = root === null ? 'subreaper' : 'cgroup';
+    this.degraded = typeof place === 'string' ? place : null;
+    this.#root = root;
+    this.#powers = {
+      controllers: root?.controllers.given ?? [],
+      missing: root === null ? this.degraded : root.controllers.missing,
+      uid: process.getuid?.() ?? 0,
+    };
+    this.#log = log;
     this.#spawner = spawner;
     this.#adopter = new MeshrunAdopter(log);
   }
 
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
-    const step = this.#adopter.follow(stepDir, events);
+    const step = this.#adopter.follow(stepDir, events, () => {
+      this.#fifos.give(stepDir);
+    });
+    this.#fifos.take(stepDir);
     this.#begin({ stepDir, spec, step, triesLeft: TRIES - 1 });
     return step;
   }
@@ -58,14 +81,15 @@ export class MeshrunSupervisor implements Supervisor {
 
   close(): void {
     this.#adopter.close();
-    this.#spawner.close();
+    this.#spawner.close(() => this.#root?.close());
   }
 
   #begin(start: Start): void {
     const { stepDir, spec, step } = start;
     const id = (this.#lastId += 1);
     const cookie = randomBytes(12).toString('hex');
-    const frame = startFrame({ id, stepDir, cookie, spec });
+    const cgroup = this.#root?.base ?? null;
+    const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers: this.#powers });
     const refused = frame.kind === 'refused' ? frame : layToken(stepDir, cookie);
     if (refused !== null) {
       setImmediate(() => {
@@ -83,6 +107,9 @@ export class MeshrunSupervisor implements Supervisor {
     const { answer, cookie } = heard;
     switch (answer.kind) {
       case 'ready':
+        if (this.#root !== null && !answer.isInCgroup) {
+          this.#log('warn', 'a step could get no cgroup and is on the subreaper rung', { stepDir });
+        }
         step.onReady({ pid: answer.pid, cookie });
         return;
       case 'failed':
@@ -94,7 +121,7 @@ export class MeshrunSupervisor implements Supervisor {
         const started = readRecord(stepDir)?.started;
         if (started !== undefined) step.onReady({ pid: started.pid, cookie });
         else if (start.triesLeft > 0) {
-          removeFiles(stepDir, ['record', 'ctl', 'exit']);
+          removeFiles(stepDir, ['record', ...FIFOS]);
           this.#begin({ ...start, triesLeft: start.triesLeft - 1 });
         } else step.onFailed('EIO', 'the meshrun spawner ended before the step began');
       }

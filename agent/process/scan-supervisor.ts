@@ -17,6 +17,7 @@ import { targetOf } from './scan-sweep.ts';
 import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
 import { PIPE, isDraining, ScanStep, type ScanPlan } from './scan-step.ts';
 import { COOKIE_VARIABLE, signalNumber } from './start-frame.ts';
+import { limitFlags } from './step-limits.ts';
 import { failureOf, notStartedOutcome, outcomeOf } from './step-outcome.ts';
 import { readRecord, type Started } from './step-record.ts';
 import type {
@@ -39,6 +40,8 @@ export const SCAN_PLAN = 'scan.json';
 const ULIMIT_BLOCK_BYTES = 512;
 const TOOLS = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' };
 const TICKS_PER_SECOND = 100;
+/** It can limit nothing: the user named is the one that no limit of processes binds. */
+const NO_POWERS = { controllers: [], missing: 'supervision is by scanning', uid: 0 };
 
 export class ScanSupervisor implements Supervisor {
   readonly rung = 'scan';
@@ -96,6 +99,8 @@ export class ScanSupervisor implements Supervisor {
   #check(stepDir: string, spec: StepSpec): StepOutcome | null {
     const failed = checkProgram(spec.argv[0] ?? '', spec.cwd, spec.env['PATH']);
     if (failed.kind === 'failed') return { ...notStarted('EIO', ''), end: failureOf(failed) };
+    const limits = limitFlags(spec.limits ?? {}, NO_POWERS);
+    if (limits.kind === 'refused') return notStarted('EINVAL', limits.reason);
     if (signalNumber(spec.stopSignal) === null) {
       return notStarted('EINVAL', `unknown stop signal: ${spec.stopSignal}`);
     }

@@ -11,7 +11,7 @@ import type { Readable, Writable } from 'node:stream';
 import { silent, type Log } from './log.ts';
 
 export type StartAnswer =
-  | { readonly kind: 'ready'; readonly pid: number }
+  | { readonly kind: 'ready'; readonly pid: number; readonly isInCgroup: boolean }
   | { readonly kind: 'failed'; readonly errno: number; readonly what: string }
   | { readonly kind: 'undecided' };
 
@@ -56,11 +56,16 @@ export class Spawner {
     running.child.stdin.write(frame);
   }
 
-  close(): void {
+  /** `onEnded` comes when its process has ended, or there was none. */
+  close(onEnded: () => void = () => undefined): void {
     const running = this.#running;
-    if (running === null) return;
+    if (running === null) {
+      onEnded();
+      return;
+    }
     this.#running = null;
     running.waiting.clear();
+    running.child.once('exit', onEnded);
     running.child.stdin.end();
   }
 
@@ -130,8 +135,9 @@ export class Spawner {
     const answer = running.waiting.get(id);
     if (answer === undefined) return;
     running.waiting.delete(id);
-    if (verb === 'ready') answer({ kind: 'ready', pid: Number(second) });
-    else if (verb === 'failed') {
+    if (verb === 'ready') {
+      answer({ kind: 'ready', pid: Number(second), isInCgroup: rest[0] === 'cgroup' });
+    } else if (verb === 'failed') {
       answer({ kind: 'failed', errno: Number(second), what: rest.join(' ') });
     } else answer({ kind: 'undecided' });
   }

@@ -1,5 +1,6 @@
 /** A request to start a step, as meshrun/spawner.h describes it. Pure. */
 import { constants } from 'node:os';
+import { limitFlags, type LimitPowers } from './step-limits.ts';
 import type { StepSpec } from './types.ts';
 
 const FRAME_MAX_BYTES = 4 * 1024 * 1024;
@@ -18,6 +19,9 @@ export interface StartRequest {
   readonly stepDir: string;
   readonly cookie: string;
   readonly spec: StepSpec;
+  /** The cgroup in which the step gets one of its own; null: none. */
+  readonly cgroup: string | null;
+  readonly powers: LimitPowers;
 }
 
 export function signalNumber(name: string): number | null {
@@ -25,10 +29,12 @@ export function signalNumber(name: string): number | null {
   return known ?? null;
 }
 
-export function startFrame({ id, stepDir, cookie, spec }: StartRequest): Frame {
+export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartRequest): Frame {
   const signal = signalNumber(spec.stopSignal);
   if (signal === null) return refused('EINVAL', `unknown stop signal: ${spec.stopSignal}`);
   if (spec.argv.length === 0) return refused('EINVAL', 'there is no program to run');
+  const limits = limitFlags(spec.limits ?? {}, powers);
+  if (limits.kind === 'refused') return refused('EINVAL', limits.reason);
   const flags = [
     `--step=${stepDir}`,
     `--cookie=${cookie}`,
@@ -39,11 +45,12 @@ export function startFrame({ id, stepDir, cookie, spec }: StartRequest): Frame {
     `--stop-signal=${signal}`,
     ...(spec.budgetMs === null ? [] : [`--budget-ms=${Math.max(0, Math.round(spec.budgetMs))}`]),
     ...(spec.stdio === 'pty' ? ['--pty'] : []),
+    ...(cgroup === null ? [] : [`--cgroup=${cgroup}`]),
+    ...limits.flags,
   ];
   const args = [...flags, '--', ...spec.argv];
-  const env = Object.entries({ ...spec.env, [COOKIE_VARIABLE]: cookie }).map(
-    ([name, value]) => `${name}=${value}`,
-  );
+  const env = Object.entries(spec.env).map(([name, value]) => `${name}=${value}`);
+  env.unshift(`${COOKIE_VARIABLE}=${cookie}`); // the first of a name is the one that counts
   const strings = [...args, ...env];
   const nul = strings.find((text) => text.includes('\0'));
   if (nul !== undefined) return refused('EINVAL', 'an argument or a variable contains a NUL byte');

@@ -1,7 +1,7 @@
 /** From a step's record to its outcome. Pure. */
 import { constants } from 'node:os';
 import { errnoName } from './errno.ts';
-import type { ExecFailed, Exited, StepRecord } from './step-record.ts';
+import { utf8Of, type ExecFailed, type Exited, type StepRecord } from './step-record.ts';
 import type { ExecFailure, StepEnd, StepGone, StepOutcome } from './types.ts';
 
 const SIGNAL_NAMES = new Map(
@@ -23,6 +23,7 @@ export function outcomeOf(record: StepRecord): StepOutcome | null {
   if (gone !== undefined) {
     return {
       ...common(record),
+      oomKills: gone.oomKills ?? null,
       gone: {
         proof: gone.proof ?? 'subreaper',
         empty: gone.empty,
@@ -39,7 +40,7 @@ export function outcomeOf(record: StepRecord): StepOutcome | null {
   }
   if (survivors === undefined) return null;
   const left: StepGone = {
-    proof: 'subreaper',
+    proof: record.started?.cgroup === undefined ? 'subreaper' : 'cgroup',
     empty: false,
     processes: survivors.count,
     reaped: 0,
@@ -48,7 +49,7 @@ export function outcomeOf(record: StepRecord): StepOutcome | null {
     signal: 'SIGKILL',
     goneMs: null,
   };
-  return { ...common(record), gone: left, logBytes: 0, droppedBytes: 0 };
+  return { ...common(record), gone: left, oomKills: null, logBytes: 0, droppedBytes: 0 };
 }
 
 /** For a start that never came to run anything: nothing is left of it, and that is certain. */
@@ -63,6 +64,7 @@ export function notStartedOutcome(
     stopRequested: false,
     durationMs: 0,
     usage: null,
+    oomKills: null,
     gone: {
       proof: 'subreaper',
       empty: true,
@@ -78,7 +80,9 @@ export function notStartedOutcome(
   };
 }
 
-function common(record: StepRecord): Omit<StepOutcome, 'gone' | 'logBytes' | 'droppedBytes'> {
+type Ending = Omit<StepOutcome, 'gone' | 'oomKills' | 'logBytes' | 'droppedBytes'>;
+
+function common(record: StepRecord): Ending {
   const { exited, stopping, gone } = record;
   const end = endOf(record);
   return {
@@ -129,8 +133,7 @@ const SENTENCES: Readonly<Record<string, (path: string) => string>> = {
 export function failureOf(failed: ExecFailed): StepEnd {
   const errno = errnoName(failed.errno);
   const { stage } = failed;
-  // meshrun writes bytes beyond ASCII as \u00XX, one each.
-  const path = Buffer.from(failed.path, 'latin1').toString('utf8');
+  const path = utf8Of(failed.path);
   if (stage === 'cwd') {
     const what =
       failed.reason === 'not-directory' ? 'is not a directory' : `cannot be entered (${errno})`;

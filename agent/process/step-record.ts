@@ -12,8 +12,10 @@ export interface Started {
   readonly startTime: number;
   readonly bootId: string;
   readonly cookie: string;
-  /** Pid of the meshrun that is its parent; on the subreaper rung. */
+  /** Pid of the meshrun that is its parent; not on the scan rung. */
   readonly meshrun?: number;
+  /** Path of the step's own cgroup; on the cgroup rung. */
+  readonly cgroup?: string;
 }
 
 export interface ExecFailed {
@@ -62,8 +64,10 @@ export interface Gone extends Cause {
   readonly logBytes: number;
   readonly droppedStdout: number;
   readonly droppedStderr: number;
-  /** The next three are not meshrun's: an agent wrote the line, on what it found by scanning. */
-  readonly proof?: 'scan';
+  /** `cgroup`: beside ECHILD its cgroup was empty. By an agent: what it had to rely on. */
+  readonly proof?: 'cgroup' | 'scan';
+  readonly oomKills?: number;
+  /** The next two are not meshrun's: an agent wrote the line, on what it found. */
   readonly survivors?: readonly number[];
   /** Why the end is not known, where there is no `exited`. */
   readonly reason?: string;
@@ -99,10 +103,21 @@ function parseLine(line: string): RecordLine | null {
   if (!line.startsWith('{')) return null;
   try {
     const value = JSON.parse(line) as { type?: unknown };
-    return typeof value.type === 'string' && TYPES.has(value.type) ? (value as RecordLine) : null;
+    if (typeof value.type !== 'string' || !TYPES.has(value.type)) return null;
+    return decoded(value as RecordLine);
   } catch {
     return null;
   }
+}
+
+/** meshrun writes bytes beyond ASCII as \u00XX, one each. */
+export function utf8Of(text: string): string {
+  return Buffer.from(text, 'latin1').toString('utf8');
+}
+
+function decoded(line: RecordLine): RecordLine {
+  if (line.type !== 'started' || line.cgroup === undefined) return line;
+  return { ...line, cgroup: utf8Of(line.cgroup) };
 }
 
 /** Null where there is no record: nothing has begun there, or somebody has removed it. */

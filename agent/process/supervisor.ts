@@ -4,12 +4,15 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { findHome, type CgroupHome } from './cgroup-home.ts';
+import { CgroupRoot, readCgroupTexts } from './cgroup-root.ts';
 import { silent, type Log } from './log.ts';
 import { findMeshrun } from './meshrun-binary.ts';
 import { MeshrunAdopter } from './meshrun-adopter.ts';
 import { MeshrunSupervisor } from './meshrun-supervisor.ts';
 import { SCAN_PLAN, ScanSupervisor } from './scan-supervisor.ts';
 import { Spawner } from './spawner.ts';
+import { CONTROLLERS } from './step-limits.ts';
 import type { Adopter, Rung, Supervisor } from './types.ts';
 
 export type * from './types.ts';
@@ -20,6 +23,12 @@ export interface SupervisorOptions {
   readonly rung?: Rung | 'auto';
   /** A meshrun other than the committed one, with a SHA256SUMS beside it. */
   readonly meshrunPath?: string;
+  /** Of the state folder whose steps these are: what an agent of it left is found again by it. */
+  readonly owner?: string;
+  /** Where cgroups may be made, other than found by itself. */
+  readonly cgroupHome?: CgroupHome;
+  /** Cgroup controllers to be had for limits, other than those of StepLimits. */
+  readonly controllers?: readonly string[];
   readonly log?: Log;
 }
 
@@ -27,54 +36,83 @@ export interface SupervisorOptions {
 export async function createSupervisor(options: SupervisorOptions = {}): Promise<Supervisor> {
   const { rung = 'auto', log = silent } = options;
   if (rung === 'scan') return scanning('asked for', log);
-  const found = await beginMeshrun(options.meshrunPath, log);
+  const binary = findMeshrun(options.meshrunPath);
+  const found = binary.kind === 'usable' ? await beginMeshrun(binary.path, options) : binary.reason;
   if (typeof found !== 'string') return found;
-  if (rung === 'subreaper') throw new Error(`meshrun cannot run here: ${found}`);
+  if (rung !== 'auto') throw new Error(`the ${rung} rung cannot run here: ${found}`);
   log('warn', 'supervision is degraded to scanning', { reason: found });
   return scanning(found, log);
 }
 
 function scanning(reason: string, log: Log): Supervisor {
-  return ofBothRungs(new ScanSupervisor(reason, log), { subreaper: new MeshrunAdopter(log) });
+  return ofAllRungs(new ScanSupervisor(reason, log), { meshrun: new MeshrunAdopter(log) });
 }
 
 /** The supervisor, or why there is none. */
-async function beginMeshrun(path: string | undefined, log: Log): Promise<Supervisor | string> {
-  const binary = findMeshrun(path);
-  if (binary.kind === 'unusable') return binary.reason;
-  const spawner = new Spawner(binary.path, log);
+async function beginMeshrun(
+  path: string,
+  options: SupervisorOptions,
+): Promise<Supervisor | string> {
+  const { rung = 'auto', log = silent } = options;
+  // Before the spawner, which is then where the agent is.
+  const place = rung === 'subreaper' ? 'asked for' : await openRoot(path, options);
+  if (rung === 'cgroup' && typeof place === 'string') return place;
+  const spawner = new Spawner(path, log);
   const hello = await spawner.begin();
   if (hello?.version === '1' && hello.subreaper && hello.proc) {
-    return ofBothRungs(new MeshrunSupervisor(spawner, log), {
+    return ofAllRungs(new MeshrunSupervisor(spawner, place, log), {
       scan: new ScanSupervisor('', log),
     });
   }
-  spawner.close();
+  spawner.close(() => {
+    if (typeof place !== 'string') place.close();
+  });
   if (hello === null) return 'meshrun does not run here';
   if (!hello.subreaper) return 'this kernel has no subreapers';
   return hello.proc ? `meshrun speaks version ${hello.version}` : '/proc cannot be read';
 }
 
+let nameless = 0;
+
+function nextOwner(): string {
+  return `pid-${process.pid}-${(nameless += 1)}`;
+}
+
+/** The place for cgroups, or why there is none. */
+async function openRoot(meshrun: string, options: SupervisorOptions): Promise<CgroupRoot | string> {
+  const { owner = nextOwner(), controllers = CONTROLLERS, log = silent } = options;
+  const { mountinfo, own } = readCgroupTexts();
+  const found =
+    options.cgroupHome === undefined
+      ? findHome(mountinfo, own)
+      : ({ kind: 'home', home: options.cgroupHome } as const);
+  if (found.kind === 'none') return found.reason;
+  const opened = await CgroupRoot.open({ home: found.home, owner, meshrun, controllers, log });
+  if (opened.kind === 'root') return opened.root;
+  log('info', 'no cgroups for steps', { reason: opened.reason });
+  return opened.reason;
+}
+
 /**
  * Starts on its own rung, and takes up a step on the one that started it: an agent may come back
- * on another rung while steps run.
+ * on another rung while steps run. What meshrun started it records the rung of by itself.
  */
-function ofBothRungs(
+function ofAllRungs(
   own: Supervisor,
-  other: { readonly scan: Adopter } | { readonly subreaper: Adopter },
+  other: { readonly scan: Adopter } | { readonly meshrun: Adopter },
 ): Supervisor {
-  const byRung = { scan: own, subreaper: own, ...other } satisfies Record<Rung, Adopter>;
+  const adopters = { scan: own, meshrun: own, ...other } satisfies Record<string, Adopter>;
   return {
     rung: own.rung,
     degraded: own.degraded,
     start: (stepDir, spec, events) => own.start(stepDir, spec, events),
     adopt: (stepDir, events, known) => {
-      const rung = existsSync(join(stepDir, SCAN_PLAN)) ? 'scan' : 'subreaper';
-      return byRung[rung].adopt(stepDir, events, known);
+      const starter = existsSync(join(stepDir, SCAN_PLAN)) ? 'scan' : 'meshrun';
+      return adopters[starter].adopt(stepDir, events, known);
     },
     close: () => {
-      byRung.scan.close();
-      byRung.subreaper.close();
+      adopters.scan.close();
+      adopters.meshrun.close();
     },
   };
 }

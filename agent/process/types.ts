@@ -3,11 +3,11 @@
  * Documented for users of this folder in README.md.
  */
 
-/** What supervision stands on, best first; a cgroup rung comes above these. */
-export type Rung = 'subreaper' | 'scan';
+/** What supervision stands on, best first. */
+export type Rung = 'cgroup' | 'subreaper' | 'scan';
 
 /** What the statement "nothing of this step is left" rests on; `scan` proves nothing. */
-export type StopProof = 'cgroup' | 'subreaper' | 'scan';
+export type StopProof = Rung;
 
 /** One step to run. The caller has journalled it before it starts it. */
 export interface StepSpec {
@@ -27,6 +27,19 @@ export interface StepSpec {
   readonly stopFile: string;
   /** How much undelivered output may lie on disk; beyond it output is dropped and counted. */
   readonly logLimitBytes: number;
+  /** A step whose limits cannot be enforced on this host is not started. */
+  readonly limits?: StepLimits;
+}
+
+/** Of the whole step, all its processes together. */
+export interface StepLimits {
+  /**
+   * Processes and threads. Where no cgroup counts them: of the step's user on this host
+   * (RLIMIT_NPROC), which does not bind root.
+   */
+  readonly pids?: number | null;
+  /** Above it, and with nothing to reclaim, the kernel kills: class `oom`. */
+  readonly memoryBytes?: number | null;
 }
 
 export type StepEnd =
@@ -67,8 +80,9 @@ export interface StepUsage {
 export interface StepGone {
   readonly proof: StopProof;
   /**
-   * True only when proven: by ECHILD on the subreaper rung, or because nothing ever ran, or the
-   * host was rebooted since. A scan never makes it true.
+   * True only when proven: by ECHILD on the subreaper rung, by that and an empty cgroup on the cgroup
+   * rung (by the empty cgroup alone if meshrun was killed), or because nothing ever ran, or the host
+   * was rebooted since. A scan never makes it true.
    */
   readonly empty: boolean;
   /** Distinct processes that were signalled or reaped. */
@@ -94,6 +108,8 @@ export interface StepOutcome {
   readonly durationMs: number | null;
   readonly usage: StepUsage | null;
   readonly gone: StepGone;
+  /** Processes of it that the kernel killed for want of memory; null where that is not told. */
+  readonly oomKills: number | null;
   /** All output of both streams, kept or dropped: the end of the combined offset. */
   readonly logBytes: number;
   readonly droppedBytes: number;
@@ -143,7 +159,7 @@ export interface Adopter {
 
 export interface Supervisor extends Adopter {
   readonly rung: Rung;
-  /** Why it is not the best rung this build has; null if it is. */
+  /** Why it is not the best rung there is; null if it is. */
   readonly degraded: string | null;
   /** `stepDir` exists and has never seen a start (or adopt said not_started). Never throws. */
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle;

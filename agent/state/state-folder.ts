@@ -4,8 +4,10 @@
  *   <state>/agent.json      id, instance (the identity of this folder), incarnation (starts so far)
  *   <state>/lock.<n>        held by the agent process that lives
  *   <state>/journal/        ledger.<n> (this agent's), outbox (protocol/nats)
- *   <state>/attempts/<run>/<task>.<n>/{work/, step.<step>/, report}: few folders deep, since
- *     making one is the dearest call of a short attempt
+ *   <state>/attempts/<run>/<task>.<n>/              where the attempt works
+ *   <state>/attempts/<run>/<task>.<n>.step.<step>/  what supervision keeps of a step
+ *   <state>/attempts/<run>/<task>.<n>.{report, stop.<step>, checkpoint/}
+ *     two folders an attempt, since making one is the dearest call of a short attempt
  *   <state>/agent.log
  *
  * Only the holder of the lock writes here; it is free again as soon as its holder is dead.
@@ -111,7 +113,7 @@ function safeJson(text: string): unknown {
 
 /** Paths of one attempt. */
 export interface AttemptPaths {
-  readonly dir: string;
+  /** Where it works. */
   readonly work: string;
   readonly report: string;
   /** Where the latest checkpoint of the task's earlier attempt is put. */
@@ -123,16 +125,16 @@ export function runDir(stateDir: string, run: string): string {
 }
 
 export function attemptPaths(stateDir: string, ref: AttemptRef): AttemptPaths {
-  const dir = `${stateDir}/attempts/${ref.run}/${ref.task}.${ref.n}`;
-  return {
-    dir,
-    work: `${dir}/work`,
-    report: `${dir}/report`,
-    checkpoint: `${dir}/checkpoint`,
-  };
+  const work = `${stateDir}/attempts/${ref.run}/${ref.task}.${ref.n}`;
+  return { work, report: `${work}.report`, checkpoint: `${work}.checkpoint` };
 }
 
 /** What the supervisor keeps of a step: record, log, index. */
-export function stepDir(attemptDir: string, step: string): string {
-  return `${attemptDir}/step.${step}`;
+export function stepDir(work: string, step: string): string {
+  return `${work}.step.${step}`;
+}
+
+/** Of the step, not of the attempt: a teardown must not find the stop of the run step. */
+export function stopFile(work: string, step: string): string {
+  return `${work}.stop.${step}`;
 }

@@ -20,7 +20,7 @@ export const AgentForm = z.strictObject({
   server: described('server', text('server')),
   credential: described('credential', text('credential')),
   slots: described('slots', z.number().int().min(1).max(4096)),
-  rung: described('rung', z.enum(['auto', 'subreaper', 'scan'])),
+  rung: described('rung', z.enum(['auto', 'cgroup', 'subreaper', 'scan'])),
   labels: z
     .record(z.string(), z.string())
     .optional()

@@ -86,8 +86,8 @@ export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
   rung: {
     flag: '--rung <rung>',
     variable: 'BENCHMESH_AGENT_RUNG',
-    description: 'how processes are supervised: auto, subreaper or scan; default auto',
-    problem: oneOf('auto', 'subreaper', 'scan'),
+    description: 'how processes are supervised: auto, cgroup, subreaper or scan; default auto',
+    problem: oneOf('auto', 'cgroup', 'subreaper', 'scan'),
   },
   refresh: {
     flag: '--refresh <duration>',

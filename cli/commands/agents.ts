@@ -104,7 +104,7 @@ function columns(style: Style): Column<AgentFold>[] {
       shrinkTo: 12,
     },
     { header: 'rung', value: of((at) => at.rung) },
-    { header: 'degraded', value: of((at) => dash(at.degraded)), shrinkTo: 10 },
+    { header: 'no better rung', value: of((at) => dash(at.degraded)), shrinkTo: 14 },
     { header: 'cpu', value: of((at) => at.cpuModel), shrinkTo: 10, optional: true },
     {
       header: 'since',

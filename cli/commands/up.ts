@@ -15,7 +15,7 @@ import { terminal } from '../output/terminal.ts';
 interface UpFlags extends JsonFlag {
   readonly detach?: boolean;
   readonly slots?: number;
-  readonly rung?: 'auto' | 'subreaper' | 'scan';
+  readonly rung?: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly label?: readonly string[];
   readonly port?: number;
   readonly results?: string;
@@ -28,7 +28,7 @@ export function build(command: Command): void {
     .addOption(integerOption('--slots <n>', 'slots of the agent; default one per usable CPU', 1))
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
-        .choices(['auto', 'subreaper', 'scan'])
+        .choices(['auto', 'cgroup', 'subreaper', 'scan'])
         .default(undefined, 'auto, or as before'),
     )
     .addOption(labelOption('a label of the agent, kept like its slots; repeatable'))

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { InfoReply } from '#protocol/messages/api.ts';
 import { toError } from '#protocol/messages/errors.ts';
+import type { Registration } from '#protocol/messages/host.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { readSettings, serverPaths } from '#protocol/nats/server-files.ts';
 import { call } from '#protocol/nats/rpc.ts';
@@ -134,15 +135,25 @@ export async function checkAgents(connection: MeshConnection): Promise<Check[]> 
       ];
     }
     if (at === null) return [];
-    const what = `${plural(at.slots, 'slot')}, ${plural(at.cpus, 'CPU')}, supervision rung ${at.rung}`;
-    const rung =
-      at.rung === 'scan' || at.degraded !== null
-        ? bad('warn', name, {
-            detail: `${what}${at.degraded === null ? '' : `: ${at.degraded}`}`,
-            advice: 'stops on this host end as unproven on the scan rung',
-          })
-        : ok(name, what);
-    return [rung, ...gpuChecks(name, at), ok('log', `agent ${agent.agent}: ${at.logFile}`)];
+    return [
+      rungCheck(name, at),
+      ...gpuChecks(name, at),
+      ok('log', `agent ${agent.agent}: ${at.logFile}`),
+    ];
+  });
+}
+
+/** The rung is fine if it proves; why there is no better one is told of each. Pure. */
+export function rungCheck(name: string, at: Registration): Check {
+  const { slots, cpus, rung, degraded } = at;
+  const why = degraded === null ? '' : `: ${degraded}`;
+  const what = `${plural(slots, 'slot')}, ${plural(cpus, 'CPU')}, supervision rung ${rung}`;
+  if (rung !== 'scan') {
+    return ok(name, degraded === null ? what : `${what} (no cgroup rung${why})`);
+  }
+  return bad('warn', name, {
+    detail: what + why,
+    advice: 'stops on this host end as unproven on the scan rung',
   });
 }
 

@@ -48,7 +48,7 @@ export interface StartOptions {
   readonly resultsDir?: string;
   readonly port?: number;
   readonly slots?: number;
-  readonly rung?: 'auto' | 'subreaper' | 'scan';
+  readonly rung?: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly labels?: readonly string[];
   /** How long the parts may take to answer. Default 60 s. */
   readonly readyMs?: number;

@@ -45,7 +45,7 @@ function factsOf(agent: AgentFold, at: Registration): Fact[] {
     ['cpu', cpuText(at)],
     ...(hardware === undefined ? [] : hardwareFacts(at, hardware)),
     ['slots', `${at.slots}, supervision rung ${at.rung}`],
-    ['degraded', dash(at.degraded)],
+    ['no better rung', dash(at.degraded)],
     ['labels', labels.length === 0 ? '-' : labels.join(' ')],
     ['state folder', at.stateDir],
     ['log', at.logFile],

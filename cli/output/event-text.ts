@@ -38,6 +38,10 @@ function about(subject: string): string {
   }
 }
 
+function outcomeText(end: { readonly outcome: string; readonly reason: string | null }): string {
+  return `${end.outcome}${end.reason === null ? '' : `: ${end.reason}`}`;
+}
+
 function detailOf(message: Message): string {
   switch (message.name) {
     case 'run.submitted':
@@ -48,11 +52,12 @@ function detailOf(message: Message): string {
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
     case 'run.stop_closed':
       return message.data.result;
-    case 'run.ended':
     case 'run.tasks_ended':
+      return `${message.data.tasks.length} ${outcomeText(message.data)}`;
+    case 'run.ended':
     case 'task.ended':
     case 'attempt.exited':
-      return `${message.data.outcome}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
+      return outcomeText(message.data);
     case 'run.archived':
       return message.data.directory;
     case 'task.retrying':

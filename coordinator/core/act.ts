@@ -30,11 +30,11 @@ import {
   type StopEntry,
 } from '../stop/stop-reducer.ts';
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
+import { endPassed, tasksEnded } from './passed.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
 /** Starts live below 7 days; then they are as if never given. */
 const START_TTL_SECONDS = 6 * 24 * 3_600;
-const TASKS_PER_EVENT = 500;
 
 export function stopsOf(state: CoreState, run: string): RunStops {
   const known = state.stops.get(run);
@@ -144,6 +144,7 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
   const subject = subjects.task(run.id, task.id);
   if (decision.kind === 'retry')
     publish(context, { subject, name: 'task.retrying', data: decision.data });
+  else if (decision.data.outcome === 'passed') endPassed(context, run, task);
   else publish(context, { subject, name: 'task.ended', data: decision.data });
 }
 
@@ -163,16 +164,8 @@ export function endWaiting(context: Context, run: RunEntry, tasks: Iterable<Task
     if (ids === undefined) reasons.set(reason, [task.id]);
     else ids.push(task.id);
   }
-  for (const [reason, ids] of reasons) {
-    for (let at = 0; at < ids.length; at += TASKS_PER_EVENT) {
-      const data = {
-        outcome: 'stopped' as const,
-        reason,
-        tasks: ids.slice(at, at + TASKS_PER_EVENT),
-      };
-      publish(context, { subject: subjects.run(run.id), name: 'run.tasks_ended', data });
-    }
-  }
+  for (const [reason, ids] of reasons)
+    tasksEnded(context, { run: run.id, ids, outcome: 'stopped', reason });
 }
 
 function announcedStop(stops: RunStops, task: TaskEntry): Announced | null {

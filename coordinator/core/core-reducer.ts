@@ -35,6 +35,7 @@ import {
 import { onCommand, onOwnStart } from './on-command.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
+import { sayPassed } from './passed.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
 const STANDSTILL_MS = 5_000;
@@ -97,6 +98,9 @@ function onMessage(context: Context, message: CoreMessage): void {
         onTermBegun(state.fleet, state.claimMs - RECENT_MS, now.monotonicMs);
       state.lastTickMs = now.monotonicMs;
       actOnTime(context);
+      return;
+    case 'say_passed':
+      sayPassed(context);
       return;
     case 'submit':
       onSubmit(context, message);

@@ -18,6 +18,7 @@ import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-red
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-reducer.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
+import { createPassed, type PassedState } from './passed-state.ts';
 import { createLate, type LateState, type SweepEffect } from './late-state.ts';
 
 export type CoreMessage =
@@ -38,6 +39,8 @@ export type CoreMessage =
   /** The link was broken for a while: nothing was heard. */
   | { readonly kind: 'reconnected' }
   | { readonly kind: 'tick' }
+  /** `say_passed_soon` is due. */
+  | { readonly kind: 'say_passed' }
   | Submit
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
@@ -97,6 +100,7 @@ export type Effect =
   | SweepEffect
   | { readonly kind: 'reply'; readonly token: number; readonly reply: SubmitAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
+  | { readonly kind: 'say_passed_soon'; readonly afterMs: number }
   /** The stop with this sequence in BM_COMMANDS is closed. */
   | { readonly kind: 'delete_stop'; readonly sequence: number }
   | {
@@ -159,6 +163,7 @@ export interface CoreState {
   readonly submitting: Map<string, number[]>;
   strayStops: StrayStop[];
   readonly late: LateState;
+  readonly passed: PassedState;
   /** Agents that may have room; `all` when tasks have come. */
   dirty: Set<string> | 'all';
   lastTickMs: number;
@@ -182,6 +187,7 @@ export function createCore(
     submitting: new Map(),
     strayStops: [],
     late: createLate(),
+    passed: createPassed(),
     dirty: new Set(),
     lastTickMs: 0,
   };

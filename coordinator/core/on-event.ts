@@ -1,4 +1,5 @@
 /** Events as stored in BM_EVENTS: who they concern, and what follows. */
+import { acceptanceIn } from '#protocol/fold/attempt-fold.ts';
 import { applyToRun } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MessageName } from '#protocol/messages/catalog.ts';
@@ -204,7 +205,7 @@ function onAttemptEvent(
   const { agent, ref } = subject;
   const { message } = record;
   applyToRun(run.fold, record);
-  if (message.name === 'attempt.accepted') {
+  if (acceptanceIn(message) !== null) {
     const begin = { task: ref.task, n: ref.n, agent, afterStop: 0, sequence: null };
     const attempt = beginAttempt(run, begin);
     if (attempt === null) return;

@@ -3,7 +3,7 @@
  * state, the phase, the progress or the elapsed time back changes nothing.
  */
 import { STEPS, type StepName } from '../messages/attempt-spec.ts';
-import type { AttemptExited, StoredFile } from '../messages/attempt.ts';
+import type { Acceptance, AttemptExited, StoredFile } from '../messages/attempt.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
@@ -37,10 +37,16 @@ export interface AttemptFold {
 const rank = (state: AttemptState): number =>
   state === 'accepted' ? 0 : state === 'exited' ? STEPS.length + 1 : STEPS.indexOf(state) + 1;
 
+/** What the event says of who took the attempt; null for those that come after its first. */
+export function acceptanceIn({ name, data }: Message): Acceptance | null {
+  if (name === 'attempt.accepted') return data;
+  return name === 'attempt.step_started' ? (data.accepted ?? null) : null;
+}
+
 export function createAttemptFold(
   n: number,
   agent: string,
-  accepted: { host: string; address: string; elapsedMs: number; timeMs: number },
+  accepted: { host: string; address: string; timeMs: number },
 ): AttemptFold {
   return {
     n,
@@ -51,7 +57,7 @@ export function createAttemptFold(
     state: 'accepted',
     startedMs: null,
     exitedMs: null,
-    elapsedMs: accepted.elapsedMs,
+    elapsedMs: 0,
     phase: null,
     phaseIndex: -1,
     progress: null,

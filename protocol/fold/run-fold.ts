@@ -13,7 +13,7 @@ import { parseSubject } from '../messages/subjects.ts';
 import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/outcome.ts';
 import type { RunSubmitted } from '../messages/run.ts';
 import { expandTasks } from '../suite/expand.ts';
-import { applyToAttempt, createAttemptFold } from './attempt-fold.ts';
+import { acceptanceIn, applyToAttempt, createAttemptFold } from './attempt-fold.ts';
 import type { EventRecord } from './record.ts';
 import { advanceTask, createTaskFold, endTask, type TaskEnd, type TaskFold } from './task-fold.ts';
 
@@ -188,13 +188,12 @@ function applyAttemptEvent(
   const task = fold.tasks.get(at.task);
   const { message, timeMs } = record;
   if (task === undefined) return;
-  const known = task.attempts[at.n - 1];
-  if (message.name === 'attempt.accepted') {
-    if (known !== undefined) return;
-    task.attempts[at.n - 1] = createAttemptFold(at.n, at.agent, { ...message.data, timeMs });
+  const accepted = acceptanceIn(message);
+  if (accepted !== null && task.attempts[at.n - 1] === undefined) {
+    task.attempts[at.n - 1] = createAttemptFold(at.n, at.agent, { ...accepted, timeMs });
     move(fold, task, at.n, 'assigned');
-    return;
   }
+  const known = task.attempts[at.n - 1];
   // An attempt has one writer: what another agent says of it is not of this attempt.
   if (known?.agent !== at.agent) return;
   if (!applyToAttempt(known, message, timeMs)) return;

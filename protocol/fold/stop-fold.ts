@@ -12,6 +12,7 @@
 import type { StoppedAttempt } from '../messages/host.ts';
 import { attemptKey, type AttemptRef } from '../messages/ids.ts';
 import { parseSubject } from '../messages/subjects.ts';
+import { acceptanceIn } from './attempt-fold.ts';
 import type { EventRecord } from './record.ts';
 
 interface AgentUnderStop {
@@ -86,7 +87,7 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
   const subject = parseSubject(record.subject);
   const { message } = record;
   if (subject === null) return;
-  if (subject.kind === 'attempt' && message.name === 'attempt.accepted') {
+  if (subject.kind === 'attempt' && acceptanceIn(message) !== null) {
     noteAccepted(fold, subject.agent, subject.ref);
     return;
   }

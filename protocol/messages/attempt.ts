@@ -4,6 +4,8 @@
  *   accepted -> step_started (once per step) -> exited
  *                 phase, progress, checkpoint, adopted, stopping   in between
  *
+ * An attempt that starts at once needs no `accepted` of its own: its first `step_started` says it.
+ *
  * `elapsedMs` is the owner's monotonic clock since the attempt got its slots on the host, 0 while it
  * waits for them: the one definition of an attempt's elapsed time (I2).
  */
@@ -36,19 +38,20 @@ export const StepResult = z.object({
 });
 export type StepResult = z.infer<typeof StepResult>;
 
+/** Who took the attempt: the start command's id, the host's name and its address. */
+const Acceptance = z.object({ command: z.string(), host: z.string(), address: z.string() });
+export type Acceptance = z.infer<typeof Acceptance>;
+
 /** Queued on the host; waits for its slots. */
-export const AttemptAccepted = z.object({
-  elapsedMs,
-  command: z.string(),
-  host: z.string(),
-  address: z.string(),
-});
+export const AttemptAccepted = Acceptance.extend({ elapsedMs });
 
 export const AttemptStepStarted = z.object({
   elapsedMs,
   step: StepName,
   id: z.string(),
   pid: z.number().int().nullable(),
+  /** In the attempt's first event only, where no `accepted` came before. */
+  accepted: Acceptance.optional(),
 });
 
 /** The benchmark's own phase; only forward in the declared order (I3). */

@@ -39,10 +39,10 @@ export const RunStopping = z.object({
 /** A stop of one task of the run was read. */
 export const TaskStopping = RunStopping.extend({ task: Token });
 
-/** Ends of tasks that never had an attempt to report them, in bulk. */
+/** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
 export const RunTasksEnded = z.object({
   outcome: TaskOutcome,
-  reason: z.string(),
+  reason: z.string().nullable(),
   tasks: z.array(Token),
 });
 

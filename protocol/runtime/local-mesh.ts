@@ -45,7 +45,7 @@ export const MeshFile = z.object({
     stateDir: z.string(),
     /** As `up` was told; kept when the agent is started again. */
     slots: z.number().int().positive().nullable(),
-    rung: z.enum(['auto', 'subreaper', 'scan']),
+    rung: z.enum(['auto', 'cgroup', 'subreaper', 'scan']),
     /** Likewise; `key=value` each. */
     labels: z.array(z.string()).optional(),
   }).nullable(),

@@ -47,11 +47,8 @@ describe('stop of 200 processes that try to escape', () => {
     expect(result.status, result.stderr).toBe(0);
     const stop = JSON.parse(result.stdout) as StopJson;
     expect(stop.verdict).toBe('dead');
-    expect(stop.agents[0]?.attempts[0]).toMatchObject({
-      proof: 'subreaper',
-      proven: true,
-      survivors: [],
-    });
+    expect(stop.agents[0]?.attempts[0]).toMatchObject({ proven: true, survivors: [] });
+    expect(stop.agents[0]?.attempts[0]?.proof).toMatch(/^(cgroup|subreaper)$/);
     expect(stop.agents[0]?.attempts[0]?.processes).toBeGreaterThan(150);
     await mesh.archived(run);
     const logs = await mesh.cli(['logs', run, '-f']);

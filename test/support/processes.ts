@@ -31,6 +31,7 @@ export function isRunning(pid: number): boolean {
 
 /** Live processes with `mark` as one whole argument of their command line. */
 export function processesMarked(mark: string): number[] {
+  if (mark === '') throw new Error('every process has an empty argument: the mark is not set');
   return pids().filter(
     (pid) => (read(`/proc/${pid}/cmdline`) ?? '').split('\0').includes(mark) && isRunning(pid),
   );

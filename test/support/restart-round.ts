@@ -2,9 +2,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { EventRecord } from '#protocol/fold/record.ts';
 import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
 import type { TestMesh } from './mesh.ts';
 import { isRunning } from './processes.ts';
+import { taskEnds } from './task-ends.ts';
 import { until } from './until.ts';
 
 /** Appends its pid to a file, waits until the test opens its gate, ends with its own status. */
@@ -88,12 +90,15 @@ export class RestartRound {
     const starts = await this.starts();
     expect(starts.map(([code]) => code).sort(), 'each started once').toEqual([...CODES]);
     expect(starts.filter(([, pid]) => isRunning(pid))).toEqual([]);
-    const names = (await readFile(join(directory, 'events.ndjson'), 'utf8'))
+    const records = (await readFile(join(directory, 'events.ndjson'), 'utf8'))
       .trim()
       .split('\n')
-      .map((line) => (JSON.parse(line) as { message: { name: string } }).message.name);
-    const count = (name: string): number => names.filter((one) => one === name).length;
-    expect([count('task.ended'), count('attempt.exited'), count('run.ended')]).toEqual([3, 3, 1]);
+      .map((line) => JSON.parse(line) as EventRecord);
+    const count = (name: string): number =>
+      records.filter(({ message }) => message.name === name).length;
+    expect([taskEnds(records).length, count('attempt.exited'), count('run.ended')]).toEqual([
+      3, 3, 1,
+    ]);
     const { run: view } = await this.#mesh.json<{ run: RunView }>('show', run);
     expect([view.outcome, view.outcomes]).toEqual(['failed', { failed: 2, passed: 1 }]);
     for (const task of tasks) {

@@ -13,7 +13,7 @@ static int open_fifo(int step_fd, const char *name) {
 }
 
 int channel_open(struct channel *c, int step_fd) {
-  *c = (struct channel){.step_fd = step_fd};
+  *c = (struct channel){0};
   c->ctl_fd = open_fifo(step_fd, "ctl");
   if (c->ctl_fd < 0) return -1;
   c->exit_fd = open_fifo(step_fd, "exit");
@@ -67,9 +67,4 @@ bool channel_command(struct channel *c, char line[64]) {
     if (n <= 0) return false;
     c->held += (size_t)n;
   }
-}
-
-void channel_remove(struct channel *c) {
-  unlinkat(c->step_fd, "ctl", 0);
-  unlinkat(c->step_fd, "exit", 0);
 }

@@ -1,6 +1,7 @@
 /* channel: the two FIFOs by which the agent and meshrun talk, and which show that
  * meshrun lives: `ctl` (commands; no reader means gone) and `exit` (EOF means gone).
- * Both are held open for reading and writing, so neither blocks nor ends early.
+ * Both are held open for reading and writing, so neither blocks nor ends early. They may be
+ * there already, from a step that has ended, and stay for the agent to use again.
  *
  * Into `exit` go, never blocking and dropped when full: 's' once `started` is recorded,
  * 'r' for any other record line, 'o' for new output (at most once per WAKE_EVERY_US), and "!LINE\n" for a record line that
@@ -14,7 +15,7 @@
 enum { WAKE_EVERY_US = 20000 };
 
 struct channel {
-  int step_fd, ctl_fd, exit_fd;
+  int ctl_fd, exit_fd;
   bool output_waiting;
   int64_t next_output_us;
   size_t held;
@@ -31,5 +32,4 @@ void channel_output(struct channel *c, int64_t now_us);
 int64_t channel_due(struct channel *c, int64_t now_us);
 /* The next whole command line into `line` (0-ended), or false. */
 bool channel_command(struct channel *c, char line[64]);
-void channel_remove(struct channel *c);
 #endif

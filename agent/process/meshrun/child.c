@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -74,6 +76,10 @@ static void run_child(int gate, const int outputs[2], const struct options *o, c
   while ((n = read(gate, &go, 1)) < 0 && errno == EINTR) {}
   if (n != 1) _exit(CHILD_FAILED);
   check(gate, ok, "setup", "descriptors", "");
+  if (o->most_processes >= 0) {
+    struct rlimit most = {.rlim_cur = (rlim_t)o->most_processes, .rlim_max = (rlim_t)o->most_processes};
+    check(gate, setrlimit(RLIMIT_NPROC, &most) == 0, "setup", "most-processes", "");
+  }
   ok = chdir(o->cwd) == 0;
   check(gate, ok, "cwd", errno == ENOTDIR ? "not-directory" : errno == ENOENT ? "not-found" : "other", o->cwd);
   struct failure f = {0};
@@ -81,12 +87,12 @@ static void run_child(int gate, const int outputs[2], const struct options *o, c
   refuse(gate, &f);
 }
 
-int child_fork(struct child *c, const struct options *o, const struct host *h) {
+int child_fork(struct child *c, const struct options *o, const struct host *h, const struct cgroup *g) {
   int gate[2], out[2], err[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0) return -1;
   if ((o->pty ? open_terminal(out) : pipe2(out, O_CLOEXEC)) < 0) return -1;
   if ((o->pty ? open_terminal(err) : pipe2(err, O_CLOEXEC)) < 0) return -1;
-  c->pid = fork();
+  c->pid = cgroup_fork(g);
   if (c->pid < 0) return -1;
   if (c->pid == 0) {
     close(gate[0]); /* else the gate would not end with the parent */
@@ -100,6 +106,12 @@ int child_fork(struct child *c, const struct options *o, const struct host *h) {
   c->output_fds[1] = err[0];
   for (int i = 0; i < 2; i++) fcntl(c->output_fds[i], F_SETFL, O_NONBLOCK);
   return 0;
+}
+
+void child_abandon(struct child *c) {
+  if (c->pid <= 0) return;
+  kill(c->pid, SIGKILL);
+  while (waitpid(c->pid, 0, 0) < 0 && errno == EINTR) {}
 }
 
 void child_open_gate(struct child *c) {

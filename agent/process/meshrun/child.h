@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "host.h"
 #include "options.h"
 
@@ -27,8 +28,10 @@ struct failure {
   char path[1024]; /* cut if longer */
 };
 
-/* Forks; the child then waits at the gate. 0, or -1 with errno. */
-int child_fork(struct child *c, const struct options *o, const struct host *h);
+/* Forks, into the cgroup if there is one; the child then waits at the gate. 0, or -1 with errno. */
+int child_fork(struct child *c, const struct options *o, const struct host *h, const struct cgroup *g);
+/* Of a start that came to nothing: ends the child, and waits for it. */
+void child_abandon(struct child *c);
 void child_open_gate(struct child *c);
 /* What the child said before it ended; false if it got as far as exec. */
 bool child_failure(struct child *c, struct failure *f);

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { MOST_LIMITS = 8 };
+
 struct options {
   const char *step;      /* --step DIR: where record, FIFOs and segments live */
   const char *cookie;    /* --cookie TEXT: names the start token record.TEXT, kept in the record */
@@ -18,6 +20,11 @@ struct options {
   int stop_signal;       /* --stop-signal NUMBER */
   bool pty;              /* --pty: stdout and stderr are terminals */
   bool no_children_file; /* --no-children-file: as on a kernel without /proc/.../children */
+  const char *cgroup;    /* --cgroup DIR in which the step gets one of its own; may be absent */
+  const char *limits[MOST_LIMITS]; /* --limit FILE=VALUE, written to its cgroup; without one there is no start */
+  int limit_count;
+  int64_t most_processes; /* --most-processes of the child's user (RLIMIT_NPROC), -1: as inherited */
+  bool no_cgroup_kill;   /* --no-cgroup-kill: as on a kernel without cgroup.kill */
   char **argv;           /* the child's, after "--" */
 };
 

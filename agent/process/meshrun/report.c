@@ -6,7 +6,7 @@
 
 enum { SURVIVORS_NAMED = 64 };
 
-void report_started(struct text *t, pid_t pid, const char *cookie, const struct host *h) {
+void report_started(struct text *t, pid_t pid, const char *cookie, const struct host *h, const struct cgroup *g) {
   record_line(t, "started");
   text_field(t, "pid", pid);
   text_field(t, "startTime", start_time_of(pid));
@@ -16,6 +16,9 @@ void report_started(struct text *t, pid_t pid, const char *cookie, const struct 
   text_quoted(t, h->boot_id);
   text_add(t, ",\"cookie\":");
   text_quoted(t, cookie);
+  if (g->fd < 0) return;
+  text_add(t, ",\"cgroup\":");
+  text_quoted(t, g->path);
 }
 
 void report_exec_failed(struct text *t, const struct failure *f) {
@@ -70,6 +73,8 @@ void report_survivors(struct text *t, const pid_t *pids, int count) {
 void report_gone(struct text *t, const struct ending *e, const struct spool *s) {
   record_line(t, "gone");
   text_flag(t, "empty", true); /* written on ECHILD only */
+  if (e->by_cgroup) text_add(t, ",\"proof\":\"cgroup\"");
+  if (e->oom_kills >= 0) text_field(t, "oomKills", e->oom_kills);
   text_field(t, "reaped", e->reaped);
   text_field(t, "processes", e->processes);
   text_field(t, "waves", e->waves);
@@ -86,20 +91,21 @@ void report_gone(struct text *t, const struct ending *e, const struct spool *s) 
   }
 }
 
-void report_start(int fd, int64_t id, pid_t pid, const char *wrong) {
+void report_start(int fd, int64_t id, struct start start) {
   struct text t;
   int error = errno;
   if (fd < 0) return;
   text_clear(&t);
-  text_add(&t, wrong ? "failed " : "ready ");
+  text_add(&t, start.wrong ? "failed " : "ready ");
   text_number(&t, id);
   text_add(&t, " ");
-  text_number(&t, wrong ? error : pid);
-  if (wrong) {
+  text_number(&t, start.wrong ? error : start.pid);
+  if (start.wrong || start.in_cgroup) {
     text_add(&t, " ");
-    text_add(&t, wrong);
+    text_add(&t, start.wrong ? start.wrong : "cgroup");
   }
   text_add(&t, "\n");
   if (write(fd, t.bytes, t.length) < 0) {} /* the agent died: the record tells the next one */
   close(fd);
+  errno = error;
 }

@@ -72,7 +72,7 @@ static _Noreturn void become_step(struct host *h, char **argv, char **env) {
   const char *wrong = options_parse(&o, (int)frame.head.argc, argv);
   if (wrong) {
     errno = EINVAL;
-    report_start(answer_fd, frame.head.id, 0, wrong);
+    report_start(answer_fd, frame.head.id, (struct start){.wrong = wrong});
     _exit(EXIT_NOT_STARTED);
   }
   _exit(step_run(&o, h, starter));

@@ -3,7 +3,7 @@
  *
  * Requests come on stdin, one frame each: u32 length of the rest, i64 id, u32 argc, u32 envc
  * (native byte order), then argc + envc strings, each ended with 0. Answers go to stdout,
- * one line each: "hello ...", "ready ID PID", "failed ID ERRNO WHAT", and "died ID STATUS"
+ * one line each: "hello ...", "ready ID PID[ cgroup]", "failed ID ERRNO WHAT", and "died ID STATUS"
  * for a meshrun that did not end with 0 (STATUS as from wait).
  *
  * Ends when stdin ends; the meshruns live on (I8). Answers hold the pipe open, so that it

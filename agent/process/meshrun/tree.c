@@ -98,14 +98,14 @@ static void walk_all(struct pidset *into) {
   }
 }
 
-void tree_walk(struct pidset *into, bool indirect) {
-  if (indirect) {
-    walk_all(into);
-    return;
-  }
+void tree_walk(struct pidset *into, const struct scope *scope) {
   int from = into->count;
-  children_of(getpid(), into);
-  while (from < into->count) children_of(into->list[from++], into);
+  if (scope->indirect) walk_all(into);
+  else {
+    children_of(getpid(), into);
+    while (from < into->count) children_of(into->list[from++], into);
+  }
+  cgroup_pids(&scope->cgroup, into);
 }
 
 bool tree_has_children_files(void) {
@@ -118,9 +118,9 @@ bool tree_has_children_files(void) {
   return access(path.bytes, R_OK) == 0;
 }
 
-int tree_signal(int signal_number, struct pidset *seen, bool indirect) {
+int tree_signal(int signal_number, struct pidset *seen, const struct scope *scope) {
   pidset_clear(&found);
-  tree_walk(&found, indirect);
+  tree_walk(&found, scope);
   for (int i = 0; i < found.count; i++) {
     pidset_add(seen, found.list[i]);
     kill(found.list[i], signal_number);
@@ -130,11 +130,11 @@ int tree_signal(int signal_number, struct pidset *seen, bool indirect) {
   return found.count;
 }
 
-int tree_kill(struct pidset *seen, bool indirect) {
+int tree_kill(struct pidset *seen, const struct scope *scope) {
   pidset_clear(&frozen);
   for (int round = 0; round < FREEZE_ROUNDS; round++) {
     pidset_clear(&found);
-    tree_walk(&found, indirect);
+    tree_walk(&found, scope);
     int fresh = 0;
     for (int i = 0; i < found.count; i++)
       if (pidset_add(&frozen, found.list[i])) {

@@ -136,9 +136,7 @@ test('20 MB with kill -9 of agent and server in the middle: exact', async () => 
   expect(exited.data).toMatchObject({ outcome: 'passed', logBytes: 20_000_000, logGaps: [] });
   await until(async () => (await mesh.log(spec)).both.length === 20_000_000, 'the whole log');
   const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
-  const data = await readFile(
-    join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'work', 'data'),
-  );
+  const data = await readFile(join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'data'));
   expect(sha((await mesh.log(spec)).stdout)).toBe(sha(data));
 });
 

@@ -180,9 +180,7 @@ test.skipIf(!isRoot)(
       );
       expect(done.data.attempts).toMatchObject([{ proven: true, survivors: [] }]);
       expect(one.child.exitCode).toBe(null);
-      execFileSync('rm', [
-        join(full.state, 'attempts', filler.run, `${filler.task}.1`, 'work', 'fill'),
-      ]);
+      execFileSync('rm', [join(full.state, 'attempts', filler.run, `${filler.task}.1`, 'fill')]);
       await until(async () => {
         const again = attemptSpec([step('true')]);
         await full.startAttempt(again);

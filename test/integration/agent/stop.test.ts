@@ -45,7 +45,7 @@ test('a stop of a run ends what runs and what waits, and names both', async () =
     await until(async () => (await mesh.log(spec)).both.length > 0, 'ready');
   const pids = await Promise.all(
     running.map(async (spec) => {
-      const file = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'work', 'pid');
+      const file = join(mesh.state, 'attempts', spec.run, `${spec.task}.1`, 'pid');
       return identityOf(Number(await readFile(file, 'utf8')));
     }),
   );

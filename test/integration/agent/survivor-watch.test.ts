@@ -41,7 +41,7 @@ async function open(rung: Rung): Promise<Watched> {
   const watch = new SurvivorWatch({
     deps: { supervisor: bench.supervisor, clock, onBug },
     log: silentLog,
-    attemptDir: bench.root,
+    work: bench.root,
     onGone: (step) => gone.push(step),
   });
   watched = { bench, watch, gone, bugs, due };
@@ -54,7 +54,7 @@ async function surviving(
   recordOf: (pid: number) => object,
 ): Promise<{ step: RunningStep; pid: number }> {
   const dir = stepDir(bench.root, 'run');
-  mkdirSync(dir);
+  mkdirSync(dir, { recursive: true });
   const step = bench.start(['sleep', '60'], {}, dir);
   const pid = await step.started;
   step.handle.detach();

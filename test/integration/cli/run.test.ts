@@ -74,7 +74,7 @@ describe('run', () => {
     run.process.kill('SIGINT');
     const { status, stdout, stderr } = await run.ended;
     expect(status, stderr).toBe(130);
-    expect(stderr).toMatch(/agent local-1: 1 attempt, .*proof subreaper/);
+    expect(stderr).toMatch(/agent local-1: 1 attempt, .*proof (cgroup|subreaper)/);
     expect(stderr).toContain('zero survivors, proven');
     expect(stdout).toContain('stopped');
     const directory = stdout.trim().split('\n').at(-1) ?? '';

@@ -1,10 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EventRecord } from '#protocol/fold/record.ts';
 import { encode } from '#protocol/messages/envelope.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { fencedPublisher } from '#protocol/nats/fenced-publisher.ts';
 import { claimEpoch } from '#protocol/nats/leader-claim.ts';
+import { taskEnds } from '#test/support/task-ends.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
 import { FakeAgent } from './fake-agent.ts';
@@ -61,11 +63,10 @@ describe('leading', () => {
         run: { outcome: 'passed', outcomes: { passed: 150 } },
       });
       const events = (await readFile(join(folder, 'events.ndjson'), 'utf8')).trim().split('\n');
-      const names = events.map(
-        (line) => (JSON.parse(line) as { message: { name: string } }).message.name,
-      );
-      expect(names.filter((name) => name === 'task.ended')).toHaveLength(150);
-      expect(names.filter((name) => name === 'run.ended')).toHaveLength(1);
+      const records = events.map((line) => JSON.parse(line) as EventRecord);
+      const ends = taskEnds(records);
+      expect([ends.length, new Set(ends).size]).toEqual([150, 150]);
+      expect(records.filter(({ message }) => message.name === 'run.ended')).toHaveLength(1);
       expect(
         (await readdir(bench.resultsDir)).filter((name) => name.startsWith('.partial')),
       ).toEqual([]);
@@ -126,8 +127,7 @@ describe('leading', () => {
       );
       own.finish();
       await until(async () => {
-        const events = await bench.events(filters.runEvents(run));
-        return events.filter(({ message }) => message.name === 'task.ended').length === 4;
+        return taskEnds(await bench.events(filters.runEvents(run))).length === 4;
       }, 'what it had to end');
       expect(own.begun).toHaveLength(4);
       own.silence(false);

@@ -2,6 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { taskEnds } from '#test/support/task-ends.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
 import { FakeAgent } from './fake-agent.ts';
@@ -95,13 +97,12 @@ describe('the process', () => {
       const events = (await readFile(join(bench.resultsDir, run, 'events.ndjson'), 'utf8'))
         .trim()
         .split('\n');
-      const records = events.map(
-        (line) => JSON.parse(line) as { message: { name: string; epoch: number | null } },
-      );
+      const records = events.map((line) => JSON.parse(line) as EventRecord);
       const epochs = records.map(({ message }) => message.epoch).filter((epoch) => epoch !== null);
       expect(epochs).toEqual(epochs.toSorted((a, b) => a - b));
       expect(epochs.at(-1)).toBe(2);
-      expect(records.filter(({ message }) => message.name === 'task.ended')).toHaveLength(40);
+      const ends = taskEnds(records);
+      expect([ends.length, new Set(ends).size]).toEqual([40, 40]);
       expect(new Set(own.begun).size).toBe(own.begun.length);
       second.child.kill('SIGTERM');
       expect(await second.ended).toBe(0);

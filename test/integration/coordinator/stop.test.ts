@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
+import { taskEnds } from '#test/support/task-ends.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
 import { FakeAgent } from './fake-agent.ts';
@@ -120,10 +121,7 @@ describe('stop', () => {
     expect(agent.begun).toHaveLength(begun);
     expect(new Set(agent.begun).size).toBe(begun);
     const events = await bench.events(filters.runEvents(run));
-    const ends = events.flatMap(({ message, subject }) => {
-      if (message.name === 'task.ended') return [subject.split('.').at(-1)];
-      return message.name === 'run.tasks_ended' ? message.data.tasks : [];
-    });
+    const ends = taskEnds(events);
     expect(ends).toHaveLength(500);
     expect(new Set(ends).size).toBe(500);
   });

@@ -277,7 +277,7 @@ describe('the gate of a start on the scan rung', () => {
 describe('adopting on the scan rung', () => {
   it('follows what lives, and calls lost what ended with nobody there', async () => {
     const bench = new StepBench(await createSupervisor({ rung: 'scan' }));
-    const agent = new ProcessAgent('scan');
+    const agent = new ProcessAgent({ rung: 'scan' });
     const [alive, ended] = [bench.dir(), bench.dir()];
     const gate = join(bench.root, 'gate');
     agent.ask(alive, bench.spec(['sh', '-c', 'echo one; sleep 60']));

@@ -105,7 +105,7 @@ describe.each([
 ] as const)('a step started on the %s rung', (first, second) => {
   it(`is taken up by an agent on the ${second} rung`, async () => {
     const bench = new StepBench(await createSupervisor({ rung: second }));
-    const agent = new ProcessAgent(first);
+    const agent = new ProcessAgent({ rung: first });
     const dir = bench.dir();
     agent.ask(dir, bench.spec(['sleep', '60'], { graceMs: 1_000 }));
     const [pid = 0] = await agent.pids(1);

@@ -56,6 +56,7 @@ export function outcomeOf(end: StepEnd, change: Partial<StepOutcome> = {}): Step
     stopRequested: false,
     durationMs: 5,
     usage: null,
+    oomKills: null,
     gone: {
       proof: 'subreaper',
       empty: true,

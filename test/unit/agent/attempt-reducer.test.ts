@@ -21,11 +21,7 @@ describe('steps', () => {
       life: { kind: 'exited' },
       verdict: { outcome: 'passed' },
     });
-    expect(script.events()).toEqual([
-      'attempt.accepted',
-      ...ALL.map(() => 'attempt.step_started'),
-      'attempt.exited',
-    ]);
+    expect(script.events()).toEqual([...ALL.map(() => 'attempt.step_started'), 'attempt.exited']);
   });
 
   test.each<[StepName, StepName[]]>([

@@ -30,7 +30,10 @@ describe('what is wrong with a config', () => {
     ['id: all', ['agent.yaml:1:5: id: must be 1 to 64 of A-Z a-z 0-9 _ - and not "all"']],
     ['id: 7', ['agent.yaml:1:5: id: must be text, not 7']],
     ['server:', ['agent.yaml:1:8: server: must be text, not empty']],
-    ['rung: magic', ['agent.yaml:1:7: rung: must be one of auto, subreaper, scan, not "magic"']],
+    [
+      'rung: magic',
+      ['agent.yaml:1:7: rung: must be one of auto, cgroup, subreaper, scan, not "magic"'],
+    ],
     [
       'onTerm: drian',
       ['agent.yaml:1:9: onTerm: must be one of drain, leave, not "drian". Did you mean "drain"?'],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
+import { taskEnds } from '#test/support/task-ends.ts';
 import { Miniature } from './miniature.ts';
 
 const RUNS = ['2026-02-13_14-30-45-aaaa', '2026-02-13_14-30-46-bbbb'] as const;
@@ -20,6 +21,7 @@ const step = fc.oneof(
       again: fc.boolean(),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('passed' as const) }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -89,6 +91,9 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       case 'agent':
         mesh.agentReads(one.choice, one.again);
         break;
+      case 'passed':
+        mesh.sayPassed();
+        break;
       case 'exit':
         mesh.agentExits(one.choice, one.outcome, one.twice);
         break;
@@ -115,13 +120,7 @@ describe('whatever the order, the lag, the repeats and the deaths of leaders', (
       fc.property(world, (input) => {
         const mesh = play(input);
         for (const run of RUNS) {
-          const ends = mesh.events.flatMap(({ subject, message }) => {
-            if (message.name === 'task.ended' && subject.includes(run))
-              return [subject.split('.').at(-1)];
-            return message.name === 'run.tasks_ended' && subject.includes(run)
-              ? message.data.tasks
-              : [];
-          });
+          const ends = taskEnds(mesh.events.filter(({ subject }) => subject.includes(run)));
           expect(ends).toHaveLength(input.tasks);
           expect(new Set(ends).size).toBe(input.tasks);
           const ended = mesh.events.filter(

@@ -69,6 +69,7 @@ export class Miniature {
   #nowMs = 0;
   #tokens = 0;
   #operators = 0;
+  #isPassedDue = false;
 
   constructor(agents: readonly { slots: number; hostId?: string }[]) {
     this.agents = agents.map(({ slots, hostId }, at) => ({
@@ -89,6 +90,7 @@ export class Miniature {
   lead(): void {
     this.#epoch += 1;
     this.outgoing = [];
+    this.#isPassedDue = false;
     this.#store(subjects.eventEpoch(), 'leader.elected', goldenMessages['leader.elected']);
     this.core = createCore({ epoch: this.#epoch, sequence: this.events.length });
     this.#eventAt = 0;
@@ -199,6 +201,14 @@ export class Miniature {
     return true;
   }
 
+  /** Its time has come, if it was asked for. */
+  sayPassed(): boolean {
+    if (!this.#isPassedDue) return false;
+    this.#isPassedDue = false;
+    this.post({ kind: 'say_passed' });
+    return true;
+  }
+
   /** Lets everything happen that can. */
   settle(): void {
     for (let round = 0; round < 100_000; round += 1) {
@@ -206,6 +216,7 @@ export class Miniature {
         this.storeOne(0) ||
         this.readEvent() ||
         this.readCommand() ||
+        this.sayPassed() ||
         this.agents.some((_, at) => this.agentReads(at, false)) ||
         this.agents.some((_, at) => this.agentExits(at, 'passed', false));
       if (!busy) return;
@@ -224,6 +235,9 @@ export class Miniature {
         return;
       case 'make_mailbox':
         this.post({ kind: 'mailbox', agent: effect.agent, made: true });
+        return;
+      case 'say_passed_soon':
+        this.#isPassedDue = true;
         return;
       case 'delete_stop':
         this.commands[effect.sequence - 1] = null;

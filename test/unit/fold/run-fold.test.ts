@@ -95,6 +95,19 @@ describe('a run', () => {
     });
   });
 
+  it('an attempt that says with its first step who accepted it is as one that said it before', () => {
+    const [apart, together] = [new RecordLog(), new RecordLog()];
+    const { elapsedMs: _elapsed, ...accepted } = goldenMessages['attempt.accepted'];
+    const started = goldenMessages['attempt.step_started'];
+    for (const log of [apart, together]) log.submitted();
+    apart.attempt({ task: first, n: 1 }, 'attempt.accepted', goldenMessages['attempt.accepted']);
+    apart.attempt({ task: first, n: 1 }, 'attempt.step_started', started);
+    together.attempt({ task: first, n: 1 }, 'attempt.step_started', { ...started, accepted });
+    const [one, other] = [apart, together].map((log) => taskViews(fold(log.records))[0]);
+    expect(other).toMatchObject({ state: 'running', address: accepted.address, attempts: 1 });
+    expect({ ...other, started: null }).toEqual({ ...one, started: null });
+  });
+
   it('what another agent says of an attempt is ignored (I1)', () => {
     const log = new RecordLog();
     log.submitted();

@@ -38,6 +38,7 @@ describe('a record', () => {
         signal: 'SIGKILL',
         goneMs: 2.5,
       },
+      oomKills: null,
       logBytes: 10,
       droppedBytes: 3,
     });
@@ -52,6 +53,25 @@ describe('a record', () => {
     const record = parseRecord(text);
     expect(record.exited?.code).toBe(3);
     expect(outcomeOf(record)).toBeNull();
+  });
+
+  it('says that its cgroup proved it, and what the kernel killed in it', () => {
+    const lines = STARTED + EXITED + gone(',"proof":"cgroup","oomKills":2');
+    expect(outcomeOf(parseRecord(lines))).toMatchObject({
+      gone: { proof: 'cgroup', empty: true },
+      oomKills: 2,
+    });
+  });
+
+  it('names its cgroup as the path it is, and that as what survivors are proven by', () => {
+    const started = STARTED.replace('}', ',"cgroup":"/cg/\\u00c3\\u00a4/step.1.2"}');
+    expect(parseRecord(started).started?.cgroup).toBe('/cg/ä/step.1.2');
+    const survivors = '{"type":"survivors","count":1,"pids":[8]}\n';
+    expect(outcomeOf(parseRecord(started + survivors))?.gone).toMatchObject({
+      proof: 'cgroup',
+      empty: false,
+      survivors: [8],
+    });
   });
 
   it('has an outcome with survivors before it is complete', () => {

@@ -15,11 +15,18 @@ const SPEC: StepSpec = {
   logLimitBytes: 4096,
 };
 const frameOf = (changes: Partial<StepSpec>): ReturnType<typeof startFrame> =>
-  startFrame({ id: 7, stepDir: '/step', cookie: 'c0', spec: { ...SPEC, ...changes } });
+  startFrame({
+    id: 7,
+    stepDir: '/step',
+    cookie: 'c0',
+    spec: { ...SPEC, ...changes },
+    cgroup: '/cg/base',
+    powers: { controllers: ['pids'], missing: 'no memory controller', uid: 0 },
+  });
 
 describe('a start frame', () => {
   it('holds length, id, counts and strings', () => {
-    const frame = frameOf({});
+    const frame = frameOf({ limits: { pids: 64 } });
     if (frame.kind !== 'frame') throw new Error('refused');
     const { bytes } = frame;
     expect(bytes.readUInt32LE(0)).toBe(bytes.length - 4);
@@ -37,6 +44,8 @@ describe('a start frame', () => {
       '--stop-signal=2',
       '--budget-ms=1000',
       '--pty',
+      '--cgroup=/cg/base',
+      '--limit=pids.max=64',
       '--',
       'prog',
       'a b',
@@ -53,6 +62,7 @@ describe('a start frame', () => {
 
   it.each([
     ['an unknown signal', { stopSignal: 'TERM' }, 'EINVAL'],
+    ['a limit that cannot be enforced', { limits: { memoryBytes: 1 << 30 } }, 'EINVAL'],
     ['no program', { argv: [] }, 'EINVAL'],
     ['a NUL in an argument', { argv: ['a', 'b\0c'] }, 'EINVAL'],
     ['a NUL in a variable', { env: { A: '\0' } }, 'EINVAL'],
