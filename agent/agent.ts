@@ -29,6 +29,7 @@ import { ChangePublisher } from './host/change-publisher.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
 import { register, startPresence } from './host/presence.ts';
+import type { Waiting } from './host/waiting.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
 import { EventSink } from './state/event-sink.ts';
@@ -48,6 +49,8 @@ export interface AgentOptions {
   readonly refreshMs: number;
   readonly logFile: string;
   readonly log: Log;
+  /** How long a server may take to answer; null: for ever. */
+  readonly connectMs: number | null;
   /** Ends waiting for a server that does not answer. */
   readonly signal: AbortSignal;
   /** A defect, or another writer of our subjects: the process must end. */
@@ -55,6 +58,17 @@ export interface AgentOptions {
 }
 
 export interface RunningAgent {
+  /** Starts nothing more and gives back what waits, until this process ends. */
+  drain(reason: string): void;
+  /** Ends what runs as a stop does, to be run again elsewhere. */
+  stopAttempts(reason: string): void;
+  waiting(): Waiting;
+  /** Attempts that ended in this process and may have left something alive (I5). */
+  unproven(): readonly string[];
+  /** `listener` is called whenever `waiting` may have less. */
+  onMoved(listener: () => void): void;
+  /** Resolves when every event so far is stored, however long the server takes. */
+  stored(): Promise<void>;
   /** Stops consuming, publishes what it has for a moment, closes. What runs goes on. */
   close(reason: string): Promise<void>;
 }
@@ -104,6 +118,7 @@ async function dial({
   folder,
   log,
   signal,
+  connectMs,
 }: AgentOptions): Promise<MeshConnection> {
   const { id } = folder.identity;
   const credential = credentialFile === null ? null : await readCredential(credentialFile);
@@ -113,6 +128,7 @@ async function dial({
     name: `agent ${id}`,
     log,
     signal,
+    ...(connectMs === null ? {} : { deadlineMs: connectMs }),
     inboxPrefix: `_INBOX_${id}`,
   });
 }
@@ -215,13 +231,29 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
   const presence = startPresence({ connection, registration, host, ledger });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
-  log.info({ ...registration, adopted }, 'agent started');
+  if (host.isDraining()) host.sayDraining('drained before this start');
+  const { slots, rung } = registration;
+  log.info({ agent, incarnation, slots, rung, adopted, registration }, 'agent started');
   const changes = new ChangePublisher({ connection, registration, sink, log });
   discovery.follow((hardware, what) => {
     changes.publish(hardware, what);
   });
 
   return {
+    drain: (reason) => {
+      host.drain(reason);
+    },
+    stopAttempts: (reason) => {
+      host.stopAll({ by: `agent ${agent}`, reason });
+    },
+    waiting: () => host.waiting(),
+    unproven: () => host.unproven(),
+    onMoved: (listener) => {
+      host.onMoved(listener);
+    },
+    stored: async () => {
+      await outbox.flush();
+    },
     close: async (reason) => {
       discovery.close();
       changes.close();

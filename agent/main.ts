@@ -1,147 +1,154 @@
 /**
- * The agent process: flags, its log, its end. One clear line on stderr and the error's exit status
- * when it cannot start; SIGTERM and SIGINT end it in order, what runs goes on (I8).
+ * The agent process: its log, its signals, its end. One clear line on stderr and the error's exit
+ * status when it cannot start. What a signal means is in end-policy.ts; whatever it means, attempts
+ * that are not stopped go on and are adopted by the next agent of the state folder (I8).
  */
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { EXIT, MeshError, toError } from '#protocol/messages/errors.ts';
-import { isToken } from '#protocol/messages/ids.ts';
-import { readLabels, type Labels } from '#protocol/messages/labels.ts';
-import { parseDuration } from '#protocol/suite/units.ts';
+import { MeshError, toError } from '#protocol/messages/errors.ts';
+import { openFileLog } from '#protocol/runtime/pino-log.ts';
+import { systemClock } from '#protocol/runtime/clock.ts';
+import type { Log } from '#protocol/runtime/log.ts';
 import { startAgent, type RunningAgent } from './agent.ts';
-import { openFileLog, type FileLog } from '#protocol/runtime/pino-log.ts';
-import { openStateFolder } from './state/state-folder.ts';
+import { drained } from './drain.ts';
+import { onLeaveSignal, onTermSignal, type Meaning, type Phase } from './end-policy.ts';
+import { labelsOf, parseFlags, type Flags } from './flags.ts';
+import { openStateFolder, type StateFolder } from './state/state-folder.ts';
+import { withLines } from './stderr-log.ts';
 
-const DAY_MS = 86_400_000;
+class AgentProcess {
+  readonly #flags: Flags;
+  readonly #folder: StateFolder;
+  readonly #log: Log;
+  readonly #closeLog: () => void;
+  readonly #abort = new AbortController();
+  #agent: RunningAgent | null = null;
+  #phase: Phase = 'running';
+  #ending: Promise<void> | null = null;
 
-interface Flags {
-  readonly id: string;
-  readonly state: string;
-  readonly server: string;
-  readonly credential?: string;
-  readonly slots?: number;
-  readonly rung: 'auto' | 'cgroup' | 'subreaper' | 'scan';
-  readonly label: readonly string[];
-  readonly refresh: number;
-  readonly logFile?: string;
-}
+  constructor(flags: Flags, folder: StateFolder, logFile: string) {
+    this.#flags = flags;
+    this.#folder = folder;
+    const { log, close } = openLog(logFile, flags.id);
+    this.#log = flags.stderrLog === true ? withLines(log, say) : log;
+    this.#closeLog = close;
+  }
 
-function parseFlags(argv: readonly string[]): Flags {
-  const program = new Command('benchmesh-agent')
-    .description('The process on a host that runs attempts and answers for them.')
-    .requiredOption('--id <id>', 'agent id: 1 to 64 of A-Z a-z 0-9 _ -', parseId)
-    .requiredOption('--state <dir>', "state folder, this agent's alone")
-    .requiredOption('--server <url>', 'nats-server, for example nats://127.0.0.1:4222')
-    .option('--credential <file>', 'file with an nkey seed or user and password')
-    .option('--slots <n>', 'slots it offers (default: one for each CPU it may use)', parseSlots)
-    .addOption(
-      new Option('--rung <rung>', 'how processes are supervised')
-        .choices(['auto', 'cgroup', 'subreaper', 'scan'])
-        .default('auto'),
-    )
-    .option('--label <key=value>', 'a label of this agent; repeatable', collect, [])
-    .option('--refresh <duration>', 'between two looks at the host', parseRefresh, 60_000)
-    .option('--log-file <file>', 'its own log (default: agent.log in the state folder)');
-  program.configureOutput({
-    outputError: (text, write) => {
-      write(text.replace(/^error: /, 'benchmesh-agent: '));
-    },
-  });
-  program.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
-  return program.parse([...argv]).opts<Flags>();
-}
+  async run(logFile: string): Promise<void> {
+    const { id, server, credential, slots, rung, label, refresh, connectTimeout } = this.#flags;
+    this.#listen();
+    if (this.#flags.stderrLog === true) say(`agent ${id}, state folder ${this.#folder.dir}`);
+    try {
+      this.#agent = await startAgent({
+        folder: this.#folder,
+        url: server,
+        credentialFile: credential === undefined ? null : resolve(credential),
+        slots: slots ?? null,
+        rung,
+        labels: labelsOf(label),
+        refreshMs: refresh,
+        connectMs: connectTimeout ?? null,
+        logFile,
+        log: this.#log,
+        signal: this.#abort.signal,
+        onFatal: (error) => {
+          this.#onFatal(error);
+        },
+      });
+    } catch (error) {
+      if (this.#ending !== null) return;
+      await this.#folder.lock.release();
+      throw error;
+    }
+  }
 
-function parseId(text: string): string {
-  if (isToken(text)) return text;
-  throw new InvalidArgumentError('it must be 1 to 64 of A-Z a-z 0-9 _ - and not "all"');
-}
+  #listen(): void {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(name, () => {
+        // One that has not begun has nothing to wait for.
+        const onTerm = this.#agent === null ? 'leave' : this.#flags.onTerm;
+        this.#obey(onTermSignal(this.#phase, onTerm), name);
+      });
+    }
+    process.on('SIGUSR2', () => {
+      this.#obey(onLeaveSignal(this.#phase), 'SIGUSR2');
+    });
+    // Of who started it, if that keeps a channel open (cli/mesh/agent-starter.ts).
+    process.on('disconnect', () => {
+      this.#obey(onLeaveSignal(this.#phase), 'the end of its supervisor');
+    });
+    // A terminal that goes away is no order.
+    process.on('SIGHUP', () => undefined);
+    process.on('uncaughtException', (error) => {
+      this.#onFatal(new MeshError('internal', `a defect ended the agent: ${error.message}`, error));
+    });
+  }
 
-function parseSlots(text: string): number {
-  const slots = Number(text);
-  if (Number.isInteger(slots) && slots >= 1 && slots <= 4096) return slots;
-  throw new InvalidArgumentError('it must be a whole number from 1 to 4096');
-}
+  #obey({ phase, order }: Meaning, signal: string): void {
+    this.#phase = phase;
+    switch (order) {
+      case 'none':
+        return;
+      case 'leave':
+        this.#ending ??= this.#end(signal).then(() => process.exit(0), fail);
+        return;
+      case 'drain':
+        say(
+          `${signal}: draining; a second ${signal} stops what runs, SIGUSR2 leaves it to the next agent`,
+        );
+        this.#agent?.drain(signal);
+        void this.#endWhenDrained(signal).catch((error: unknown) => {
+          this.#onFatal(new MeshError('internal', toError(error).message, error));
+        });
+        return;
+      case 'stop':
+        say(`second ${signal}: stopping what runs; it is given back, to be run again elsewhere`);
+        this.#agent?.stopAttempts(`second ${signal} while draining`);
+        return;
+    }
+  }
 
-function collect(text: string, before: readonly string[]): string[] {
-  const all = [...before, text];
-  const read = readLabels(all);
-  if (read.kind === 'wrong') throw new InvalidArgumentError(read.reason);
-  return all;
-}
+  async #endWhenDrained(signal: string): Promise<void> {
+    const agent = this.#agent;
+    if (agent === null) return;
+    await drained(agent, { clock: systemClock, say });
+    const left = agent.unproven();
+    const error =
+      left.length === 0 || this.#phase !== 'stopping'
+        ? null
+        : new MeshError(
+            'stop_open',
+            `stopped, but nobody can prove that nothing is left of ${left.join(', ')}: see ${this.#folder.dir}`,
+          );
+    this.#ending ??= this.#end(signal).then(() => {
+      if (error !== null) fail(error);
+      say('drained');
+      process.exit(0);
+    }, fail);
+  }
 
-function parseRefresh(text: string): number {
-  const ms = parseDuration(text);
-  if (ms !== null && ms >= 1_000 && ms <= DAY_MS) return ms;
-  throw new InvalidArgumentError('it must be a duration from 1s to 24h');
+  #onFatal(error: MeshError): void {
+    this.#log.error({ err: error }, 'agent must end');
+    this.#ending ??= this.#end(error.message).finally(() => {
+      fail(error);
+    });
+  }
+
+  async #end(reason: string): Promise<void> {
+    this.#abort.abort();
+    await this.#agent?.close(reason);
+    await this.#folder.lock.release();
+    this.#closeLog();
+  }
 }
 
 async function main(flags: Flags): Promise<void> {
   const folder = await openStateFolder(flags.state, flags.id);
   const logFile =
     flags.logFile === undefined ? join(folder.dir, 'agent.log') : resolve(flags.logFile);
-  const ownLog = openLog(logFile, flags.id);
-  const { log } = ownLog;
-  const abort = new AbortController();
-  let agent: RunningAgent | null = null;
-  const state: { ending: Promise<void> | null } = { ending: null };
-
-  const end = async (reason: string): Promise<void> => {
-    abort.abort();
-    await agent?.close(reason);
-    await folder.lock.release();
-    ownLog.close();
-  };
-  const onSignal = (signal: NodeJS.Signals): void => {
-    state.ending ??= end(signal).then(() => process.exit(0), fail);
-  };
-  const onFatal = (error: MeshError): void => {
-    log.error({ err: error }, 'agent must end');
-    state.ending ??= end(error.message).finally(() => {
-      fail(error);
-    });
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  process.on('SIGHUP', () => undefined);
-  process.on('uncaughtException', (error) => {
-    onFatal(new MeshError('internal', `a defect ended the agent: ${error.message}`, error));
-  });
-
-  const { url, credentialFile } = {
-    url: flags.server,
-    credentialFile: flags.credential === undefined ? null : resolve(flags.credential),
-  };
-  const { signal } = abort;
-  const slots = flags.slots ?? null;
-  const options = {
-    folder,
-    url,
-    credentialFile,
-    slots,
-    rung: flags.rung,
-    labels: labelsOf(flags.label),
-    refreshMs: flags.refresh,
-    logFile,
-    log,
-    signal,
-    onFatal,
-  };
-  try {
-    agent = await startAgent(options);
-  } catch (error) {
-    if (state.ending !== null) return;
-    await folder.lock.release();
-    throw error;
-  }
+  await new AgentProcess(flags, folder, logFile).run(logFile);
 }
 
-/** Each was checked as it was read. */
-function labelsOf(texts: readonly string[]): Labels {
-  const read = readLabels(texts);
-  return read.kind === 'labels' ? read.labels : {};
-}
-
-function openLog(file: string, id: string): FileLog {
+function openLog(file: string, id: string): { log: Log; close: () => void } {
   try {
     return openFileLog(file, { agent: id });
   } catch (error) {
@@ -153,11 +160,16 @@ function openLog(file: string, id: string): FileLog {
   }
 }
 
+function say(line: string): void {
+  process.stderr.write(`benchmesh-agent: ${line.replaceAll('\n', ' ')}\n`);
+}
+
 /** One line, and the exit status of the error. */
 function fail(error: unknown): never {
-  const { message } = toError(error);
-  process.stderr.write(`benchmesh-agent: ${message.replaceAll('\n', ' ')}\n`);
+  say(toError(error).message);
   process.exit(error instanceof MeshError ? error.exit : 1);
 }
 
+// Whoever read what it says may be gone; benchmarks go on.
+process.stderr.on('error', () => undefined);
 main(parseFlags(process.argv)).catch(fail);

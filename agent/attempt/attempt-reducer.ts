@@ -104,7 +104,7 @@ function onRefuse(turn: Turn, message: Of<'refuse'>): void {
   if (turn.state.life.kind !== 'queued') return;
   turn.keep({
     verdict: {
-      outcome: 'failed',
+      outcome: message.class === 'drained' ? 'skipped' : 'failed',
       stage: 'provision',
       class: message.class,
       reason: message.reason,
@@ -197,7 +197,7 @@ function decideStopped(turn: Turn): void {
   decide(turn, {
     outcome: 'stopped',
     stage: null,
-    class: null,
+    class: turn.state.stop?.givesBack === true ? 'drained' : null,
     reason: reason === null ? `stopped by ${by}` : `stopped by ${by}: ${reason}`,
   });
 }

@@ -43,6 +43,8 @@ export interface Verdict {
 
 /** A stop that reached this attempt, and what it did to its processes. */
 export interface ReachedStop {
+  /** It ended the attempt only to give it back: its class is then `drained`. */
+  readonly givesBack?: true;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
   readonly by: string;
@@ -94,6 +96,8 @@ export interface AttemptState {
 }
 
 export interface StopOrder {
+  /** By the agent's own draining: the task is to go on elsewhere. */
+  readonly givesBack?: true;
   readonly command: string;
   readonly by: string;
   readonly reason: string | null;

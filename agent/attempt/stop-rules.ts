@@ -20,6 +20,7 @@ export function joined(
     by: stop.by,
     reason: stop.reason,
     now: stop.now,
+    ...(stop.givesBack === true ? { givesBack: true } : {}),
     ...fresh,
     processes: 0,
     signal: null,

@@ -10,6 +10,8 @@
  * 4. An attempt that ended with survivors keeps its claim until it is freed; a stop does not wait for
  *    that, it names them (I5).
  * 5. Commands come here once: the journal has removed repeats.
+ * 6. While it drains nothing starts: what waits, and every start that still comes, is given back at
+ *    once, as an attempt that ended before it began. It runs elsewhere, or here after a restart.
  */
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
@@ -44,7 +46,7 @@ function handle(state: HostState, message: HostMessage): Result {
     case 'release':
       return onRelease(state, message.run);
     case 'drain':
-      return [{ ...state, isDraining: true }, []];
+      return onDrain(state, message.reason);
     case 'freed':
       return onFreed(state, message.key);
     case 'ended':
@@ -56,9 +58,30 @@ function handle(state: HostState, message: HostMessage): Result {
   }
 }
 
+const GIVEN_BACK = 'its agent drains: it had not begun there';
+
+function onDrain(state: HostState, reason: string): Result {
+  if (state.isDraining) return [state, []];
+  // Said first: a coordinator that reads of what was given back must not offer it here again.
+  return [{ ...state, isDraining: true }, [{ kind: 'say_draining', reason }]];
+}
+
+/** Gives back what waits (6). */
+function giveBack(state: HostState, before: readonly HostEffect[]): Result {
+  let next = state;
+  const effects = [...before];
+  for (const attempt of state.live.values()) {
+    if (attempt.stage !== 'queued') continue;
+    const { key } = attempt;
+    next = withLive(next, { ...attempt, stage: 'ending' });
+    effects.push({ kind: 'refuse', key, class: 'drained', reason: GIVEN_BACK });
+  }
+  return [next, effects];
+}
+
 /** Starts what fits (3). */
 function fill(state: HostState, before: readonly HostEffect[]): Result {
-  if (state.isDraining) return [state, before];
+  if (state.isDraining) return giveBack(state, before);
   let next = state;
   const effects = [...before];
   for (;;) {

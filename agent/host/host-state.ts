@@ -84,7 +84,7 @@ export type HostMessage =
       readonly stop: StopCommand;
     }
   | { readonly kind: 'release'; readonly run: string }
-  | { readonly kind: 'drain' }
+  | { readonly kind: 'drain'; readonly reason: string }
   /** No process of it is left. */
   | { readonly kind: 'freed'; readonly key: string }
   | { readonly kind: 'ended'; readonly key: string; readonly end: AttemptEnd }
@@ -101,6 +101,8 @@ export interface RestoredHost {
 }
 
 export type HostEffect =
+  /** From now on nothing starts here. */
+  | { readonly kind: 'say_draining'; readonly reason: string }
   /** Journalled by now: make its actor, which says accepted. */
   | {
       readonly kind: 'accept';
@@ -114,7 +116,8 @@ export type HostEffect =
   | {
       readonly kind: 'refuse';
       readonly key: string;
-      readonly class: 'preflight' | 'disk';
+      /** `drained`: it is given back, to be run elsewhere. */
+      readonly class: 'preflight' | 'disk' | 'drained';
       readonly reason: string;
     }
   | {

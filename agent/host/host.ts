@@ -6,7 +6,7 @@
  * A command is in the ledger before it is acknowledged and before anything is done about it, so an
  * agent killed in between does it when it is back (I8).
  */
-import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptKey, newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
@@ -24,6 +24,7 @@ import type { HostInfo } from './host-info.ts';
 import { updateHost } from './host-reducer.ts';
 import { newHost, type HostEffect, type HostMessage, type HostState } from './host-state.ts';
 import { restoredHost } from './restore.ts';
+import { drainReason, waitingOf, type Waiting } from './waiting.ts';
 
 /** What the subjects of a run's attempts begin with. */
 function attemptEventsOf(agent: string, run: string): string {
@@ -54,6 +55,9 @@ export class Host {
   readonly #attempts = new Map<string, Attempt>();
   readonly #actor: Actor<HostState, HostMessage>;
   #isClosed = false;
+  #onMoved: (() => void) | null = null;
+  /** Ended in this process with survivors, or without a proof that there are none (I5). */
+  readonly #unproven: string[] = [];
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -63,10 +67,14 @@ export class Host {
         this.#actor.post({ kind: 'freed', key });
       },
       onEnded: (key, end) => {
+        const { proven, survivors } = end.stopped;
+        if (!proven || survivors.length > 0) this.#unproven.push(key);
         this.#actor.post({ kind: 'ended', key, end });
+        this.#onMoved?.();
       },
       onGone: (key) => {
         this.#attempts.delete(key);
+        this.#onMoved?.();
       },
     };
     this.#actor = startActor<HostState, HostMessage, HostEffect>({
@@ -176,7 +184,7 @@ export class Host {
         return;
       case 'command.drain':
         this.#write({ t: 'drain', ...entry });
-        this.#actor.post({ kind: 'drain' });
+        this.drain(drainReason(command.data));
         return;
     }
   }
@@ -211,6 +219,10 @@ export class Host {
         this.#deps.log.warn({ attempt: key, fenced }, text);
         return;
       }
+      case 'say_draining':
+        this.#deps.log.info({ reason: effect.reason }, 'draining: nothing new is started');
+        this.sayDraining(effect.reason);
+        return;
       case 'refuse':
         this.#attempts
           .get(effect.key)
@@ -308,6 +320,47 @@ export class Host {
     const live = [...this.#actor.state().live.values()];
     const queued = live.filter(({ stage }) => stage === 'queued').length;
     return { running: live.filter(({ stage }) => stage === 'running').length, queued };
+  }
+
+  /**
+   * From now on nothing starts here, and what waits is given back. In this process only: who wants
+   * it for longer commands it, which the ledger keeps.
+   */
+  drain(reason: string): void {
+    this.#actor.post({ kind: 'drain', reason });
+  }
+
+  /** Said again after a restart: `agent.started` has taken it back. */
+  sayDraining(reason: string): void {
+    const { sink, agent } = this.#deps;
+    sink.tell(subjects.hostEvents(agent), 'agent.draining', { reason });
+  }
+
+  isDraining(): boolean {
+    return this.#actor.state().isDraining;
+  }
+
+  /** What a drain still waits for; `onMoved` is called whenever that may be less. */
+  waiting(): Waiting {
+    return waitingOf(this.#actor.state().live, this.#attempts);
+  }
+
+  /** Attempts that ended in this process and may have left something alive. */
+  unproven(): readonly string[] {
+    return this.#unproven;
+  }
+
+  onMoved(listener: () => void): void {
+    this.#onMoved = listener;
+  }
+
+  /** Ends what runs as a stop does, each verified dead, to be run again elsewhere (I5). */
+  stopAll(order: { readonly by: string; readonly reason: string }): void {
+    const command = `drain-${newId()}`;
+    const stop = { command, ...order, graceMs: null, now: false, givesBack: true } as const;
+    for (const { key, stage } of this.#actor.state().live.values()) {
+      if (stage === 'running') this.#attempts.get(key)?.post({ kind: 'stop', stop });
+    }
   }
 
   /** Tells whether the disk of the state folder has room. */

@@ -44,7 +44,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'check the mesh and say what to do',
     load: () => import('./doctor.ts'),
   },
-  { name: 'agent', summary: 'run an agent in the foreground', load: () => import('./agent.ts') },
+  {
+    name: 'agent',
+    summary: 'run the agent of this host, or print its unit',
+    load: () => import('./agent.ts'),
+  },
   {
     name: 'coordinator',
     summary: 'run a coordinator in the foreground',

@@ -118,6 +118,14 @@ export async function checkAgents(connection: MeshConnection): Promise<Check[]> 
     if (agent.state === 'stopped') {
       return [bad('warn', name, { detail: 'has ended', advice: 'start it again' })];
     }
+    if (agent.state === 'draining' && !agent.unreachable) {
+      return [
+        bad('warn', name, {
+          detail: 'drains: it starts nothing more, and ends with what runs',
+          advice: 'start it again when it has ended',
+        }),
+      ];
+    }
     if (agent.unreachable) {
       return [
         bad('fail', name, {

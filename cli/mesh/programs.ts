@@ -1,10 +1,10 @@
-/** The programs of the mesh as they are installed: dist/agent.js, dist/coordinator.js. */
+/** The programs of the mesh as they are installed: dist/agent.js, dist/coordinator.js, the CLI itself. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MeshError } from '#protocol/messages/errors.ts';
 
-export type Program = 'agent' | 'coordinator';
+export type Program = 'agent' | 'benchmesh' | 'coordinator';
 
 /** Absolute path; found beside the bundle this runs from, or from the sources in dist/. */
 export function programFile(program: Program): string {

@@ -72,6 +72,7 @@ function detailOf(message: Message): string {
       return message.data.file.path;
     case 'attempt.report_malformed':
     case 'message.rejected':
+    case 'agent.draining':
     case 'agent.stopping':
       return message.data.reason;
     case 'command.received':

@@ -52,6 +52,7 @@ export function paintState(style: Style, state: string): string {
       return style.bad(state);
     case 'stopped':
     case 'stopping':
+    case 'draining':
     case 'skipped':
     case 'quarantined':
     case 'unreachable':

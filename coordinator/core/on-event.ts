@@ -264,7 +264,8 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
   const incarnation = message.incarnation ?? 0;
   const kind = SAID[message.name] ?? 'other';
   onHostSaid(state.fleet, agent, { sequence: record.sequence, kind });
-  if (message.name === 'agent.stopping') onAgentStopping(state.fleet, agent, incarnation);
+  if (message.name === 'agent.stopping' || message.name === 'agent.draining')
+    onAgentStopping(state.fleet, agent, incarnation);
   if (message.name !== 'agent.started') return;
   onAgentStarted(state.fleet, agent, message.data.registration.incarnation);
   onStored(state.fleet, agent, record.timeMs);

@@ -28,7 +28,7 @@ export interface AgentEntry {
   unreachable: boolean;
   /** An observation is on its way. */
   asked: 'unreachable' | 'returned' | null;
-  /** It has said that it ends; nothing is started there until it begins again. */
+  /** It has said that it drains or ends; nothing is started there until it begins again. */
   stopping: boolean;
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
   startedSequence: number;

@@ -1,6 +1,7 @@
 /**
  * What follows when the current attempt of a task has ended: another attempt, or the task's end.
- * Pure. A deliberate stop never leads to a retry and is never counted.
+ * Pure. A deliberate stop never leads to a retry and is never counted. What a draining agent gave back,
+ * begun or not, is tried again however often, and never counted either.
  */
 import type { AttemptExited } from '#protocol/messages/attempt.ts';
 import type { FailureClass } from '#protocol/messages/outcome.ts';
@@ -28,6 +29,7 @@ export interface DecisionInput {
 export function decide(input: DecisionInput): Decision {
   const { n, end, retries, used, stopped } = input;
   const failure = classOf(end);
+  if (failure === 'drained') return decideGivenBack(input);
   if (failure !== null && !stopped && (used[failure] ?? 0) < (retries[failure] ?? 0)) {
     return { kind: 'retry', data: { n, class: failure, reason: end.reason } };
   }
@@ -35,6 +37,13 @@ export function decide(input: DecisionInput): Decision {
     kind: 'end',
     data: { outcome: end.outcome, n, stage: end.stage, class: failure, reason: end.reason },
   };
+}
+
+/** Nothing of it runs any more, nobody meant it to end: unless a stop has been read since. */
+function decideGivenBack({ n, end, stopped }: DecisionInput): Decision {
+  const { reason } = end;
+  if (!stopped) return { kind: 'retry', data: { n, class: 'drained', reason } };
+  return { kind: 'end', data: { outcome: 'stopped', n, stage: null, class: null, reason } };
 }
 
 /** The class a retry is counted under; null for what is no failure. */
@@ -46,9 +55,10 @@ function classOf(end: AttemptEnd): FailureClass | null {
       return end.class ?? 'timeout';
     case 'lost':
       return end.class ?? 'lost';
-    case 'passed':
     case 'skipped':
     case 'stopped':
+      return end.class === 'drained' ? 'drained' : null;
+    case 'passed':
       return null;
   }
 }

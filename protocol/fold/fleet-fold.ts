@@ -9,7 +9,8 @@ import type { EventRecord } from './record.ts';
 export interface AgentFold {
   readonly agent: string;
   registration: Registration | null;
-  state: 'ready' | 'stopped';
+  /** `draining`: it starts nothing more and waits for what runs. */
+  state: 'ready' | 'draining' | 'stopped';
   unreachable: boolean;
   /** Stream time of the last start. */
   startedMs: number;
@@ -47,6 +48,9 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
       break;
     case 'agent.changed':
       agent.registration = message.data.registration;
+      break;
+    case 'agent.draining':
+      agent.state = 'draining';
       break;
     case 'agent.stopping':
       agent.state = 'stopped';

@@ -35,6 +35,7 @@ export const CATALOG = {
   'task.ended': { version: 1, schema: run.TaskEnded },
   'agent.started': { version: 1, schema: host.AgentStarted },
   'agent.changed': { version: 1, schema: host.AgentChanged },
+  'agent.draining': { version: 1, schema: host.AgentDraining },
   'agent.stopping': { version: 1, schema: host.AgentStopping },
   'agent.unreachable': { version: 1, schema: host.AgentUnreachable },
   'agent.returned': { version: 1, schema: host.AgentReturned },

@@ -47,6 +47,12 @@ export const AgentChanged = z.object({
   changes: z.array(z.string()),
 });
 
+/**
+ * Nothing is started here any more; what runs goes on, what had not begun is given back. Holds until
+ * the agent begins again.
+ */
+export const AgentDraining = z.object({ reason: z.string() });
+
 /** The agent process ends in order. */
 export const AgentStopping = z.object({ reason: z.string() });
 

@@ -38,7 +38,10 @@ export type AttemptOutcome = z.infer<typeof AttemptOutcome>;
 export const Stage = z.enum(['provision', ...StepName.options]);
 export type Stage = z.infer<typeof Stage>;
 
-/** Why something failed, as retries are counted. */
+/**
+ * Why something failed, as retries are counted. `drained` is no failure: the agent gave the attempt
+ * back, so another one always follows and none is counted.
+ */
 export const FailureClass = z.enum([
   'exit',
   'signal',
@@ -49,6 +52,7 @@ export const FailureClass = z.enum([
   'exec',
   'result',
   'disk',
+  'drained',
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;
 

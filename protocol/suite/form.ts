@@ -29,6 +29,8 @@ const stdio = z.enum(['pipe', 'pty']);
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
 const values = z.record(name, AxisValueSchema);
+/** What an agent gives back is always tried again: nothing to be set. */
+const RetriedClass = FailureClass.exclude(['drained']);
 
 function isDuration(value: string): boolean {
   return parseDuration(value) !== null;
@@ -226,7 +228,7 @@ const suiteKeys = {
     .optional()
     .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
   retries: z
-    .union([retryLimit, z.partialRecord(FailureClass, retryLimit)])
+    .union([retryLimit, z.partialRecord(RetriedClass, retryLimit)])
     .optional()
     .meta({ description: 'Further attempts after a failure: a number, or one per class' }),
   maxParallel: positive.optional().meta({ description: 'At most so many tasks at once' }),

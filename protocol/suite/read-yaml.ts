@@ -64,7 +64,7 @@ function yamlProblem(code: string, message: string): string {
     case 'DUPLICATE_KEY':
       return 'this key is written twice in the same map; keep one of them';
     case 'MULTIPLE_DOCS':
-      return 'a suite is one YAML document; remove the second one (after "---")';
+      return 'this must be one YAML document; remove the second one (after "---")';
     case 'RESOURCE_EXHAUSTION':
       return TOO_DEEP;
     default:

@@ -7,11 +7,12 @@ import type { Tree } from './tree.ts';
 
 const TEXTS: ReadonlySet<string> = new Set(['env', ...STEPS]);
 
-export function textify(tree: Tree): Tree {
+/** `texts`: the keys whose values are texts; of a suite by default. */
+export function textify(tree: Tree, texts = TEXTS): Tree {
   if (tree.kind !== 'map') return tree;
   const entries = new Map(tree.entries);
   for (const [key, entry] of entries)
-    if (TEXTS.has(key)) entries.set(key, { ...entry, value: asText(entry.value) });
+    if (texts.has(key)) entries.set(key, { ...entry, value: asText(entry.value) });
   return { ...tree, entries };
 }
 

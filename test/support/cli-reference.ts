@@ -4,10 +4,28 @@ import { ERROR_CODES, EXIT } from '#protocol/messages/errors.ts';
 
 /** A section for each command, in the order of the help. */
 export function commandReference(program: Command): string {
-  return program.commands.map(sectionOf).join('\n\n');
+  return program.commands
+    .flatMap((command) => leavesOf(command))
+    .map(sectionOf)
+    .join('\n\n');
 }
 
-function sectionOf(command: Command): string {
+export interface Leaf {
+  /** `agents`, or `agent run`. */
+  readonly name: string;
+  readonly command: Command;
+}
+
+/** What can be run: the command itself, or its subcommands. */
+export function leavesOf(command: Command): Leaf[] {
+  if (command.commands.length === 0) return [{ name: command.name(), command }];
+  return command.commands.map((below) => ({
+    name: `${command.name()} ${below.name()}`,
+    command: below,
+  }));
+}
+
+function sectionOf({ name, command }: Leaf): string {
   const args = command.registeredArguments.map((argument) => {
     const name = argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
     return ` ${name}`;
@@ -20,12 +38,12 @@ function sectionOf(command: Command): string {
     ]),
   ];
   return [
-    `### ${command.name()}`,
+    `### ${name}`,
     '',
     command.description(),
     '',
     '```',
-    `benchmesh ${command.name()}${args.join('')} [options]`,
+    `benchmesh ${name}${args.join('')} [options]`,
     '```',
     ...(rows.length === 0 ? [] : ['']),
     ...rows.map(([flags, text]) => `- \`${flags ?? ''}\`: ${text ?? ''}`),

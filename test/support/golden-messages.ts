@@ -261,6 +261,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
     registration: { ...registration, hardware, labels: { rack: 'r7' } },
     changes: ['GPU GPU-1: ready -> degraded (faulty memory is taken out of use at its next reset)'],
   },
+  'agent.draining': { reason: 'SIGTERM' },
   'agent.stopping': { reason: 'SIGTERM' },
   'agent.unreachable': { silentMs: 10_000 },
   'agent.returned': { incarnation: 3 },

@@ -49,6 +49,21 @@ export function processesWithEnvironment(name: string, value: string): number[] 
   );
 }
 
+function parentOf(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`) ?? '';
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+}
+
+/** Live children of a process. */
+export function childrenOf(parent: number): number[] {
+  return pids().filter((pid) => parentOf(pid) === parent && isRunning(pid));
+}
+
+/** Its children that have ended and that it has not waited for. */
+export function zombieChildrenOf(parent: number): number[] {
+  return pids().filter((pid) => parentOf(pid) === parent && stateOf(pid) === 'Z');
+}
+
 /** Resident bytes of a process. */
 export function residentBytes(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '');

@@ -67,8 +67,26 @@ describe('what starts', () => {
     expect(state.live.get(key('b'))?.stage).toBe('ending');
   });
 
-  test('draining starts nothing; a full disk refuses', () => {
-    expect(short(play([{ kind: 'drain' }, start('a', 1)]).effects)).toEqual(['accept a']);
+  test('draining gives back what waits and what comes; a full disk refuses', () => {
+    expect(short(play([{ kind: 'drain', reason: 'x' }, start('a', 1)]).effects)).toEqual([
+      'say_draining',
+      'accept a',
+      'refuse a',
+    ]);
+    const { effects, state } = play([
+      start('a', 1),
+      start('b', 2),
+      start('c', 3),
+      { kind: 'drain', reason: 'x' },
+      { kind: 'drain', reason: 'again' },
+    ]);
+    expect(short(effects).slice(5)).toEqual(['say_draining', 'refuse c']);
+    expect(effects.at(-1)).toMatchObject({ class: 'drained' });
+    expect([...state.live.values()].map(({ stage }) => stage)).toEqual([
+      'running',
+      'running',
+      'ending',
+    ]);
     expect(short(play([{ kind: 'disk', blocked: 'full' }, start('a', 1)]).effects)).toEqual([
       'accept a',
       'refuse a',

@@ -6,7 +6,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '#cli/commands/index.ts';
 import { buildProgram } from '#cli/program.ts';
-import { commandReference, exitReference, helpOf } from '#test/support/cli-reference.ts';
+import {
+  commandReference,
+  exitReference,
+  helpOf,
+  leavesOf,
+  type Leaf,
+} from '#test/support/cli-reference.ts';
 
 const FILE = 'docs/cli.md';
 
@@ -43,29 +49,35 @@ describe('docs/cli.md', () => {
 });
 
 describe.each(COMMANDS.map(({ name }) => name))('%s --help', (name) => {
-  it('has an example that the program can read', async () => {
+  async function leaves(): Promise<Leaf[]> {
     const program = await buildProgram(name);
     const command = program.commands.find((one) => one.name() === name);
     if (command === undefined) throw new Error(`there is no command ${name}`);
-    const help = helpOf(command);
-    const examples = help.split('\n').filter((line) => line.startsWith('  $ benchmesh '));
-    expect(examples.length).toBeGreaterThan(0);
-    for (const example of examples) {
-      const words = example.split(' > ')[0]?.trim().split(/\s+/) ?? [];
-      expect(words[2]).toBe(name);
-      for (const flag of words.filter((word) => word.startsWith('-'))) {
-        expect(
-          command.options.some(({ short, long }) => flag === short || flag === long),
-          `${flag} of ${example}`,
-        ).toBe(true);
+    return leavesOf(command);
+  }
+
+  it('has an example that the program can read', async () => {
+    for (const { name: path, command } of await leaves()) {
+      const help = helpOf(command);
+      const examples = help.split('\n').filter((line) => line.startsWith('  $ benchmesh '));
+      expect(examples.length).toBeGreaterThan(0);
+      for (const example of examples) {
+        const words = example.split(' > ')[0]?.trim().split(/\s+/) ?? [];
+        expect(words.slice(2).join(' ')).toMatch(new RegExp(`^${path}( |$)`));
+        for (const flag of words.filter((word) => word.startsWith('-'))) {
+          expect(
+            command.options.some(({ short, long }) => flag === short || flag === long),
+            `${flag} of ${example}`,
+          ).toBe(true);
+        }
       }
     }
   });
 
-  it('offers --json, except where a program is run in its place', async () => {
-    const program = await buildProgram(name);
-    const command = program.commands.find((one) => one.name() === name);
-    const hasJson = command?.options.some((option) => option.long === '--json') ?? false;
-    expect(hasJson).toBe(name !== 'agent' && name !== 'coordinator');
+  it('offers --json, except where a program or systemd is to read it', async () => {
+    for (const { command } of await leaves()) {
+      const hasJson = command.options.some((option) => option.long === '--json');
+      expect(hasJson).toBe(name !== 'agent' && name !== 'coordinator');
+    }
   });
 });

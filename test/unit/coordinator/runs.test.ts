@@ -45,6 +45,29 @@ describe('what follows an attempt', () => {
   );
 });
 
+describe('what a draining agent gives back', () => {
+  const end = { outcome: 'skipped', stage: 'provision', class: 'drained', reason: 'why' } as const;
+  const input = { n: 3, retries: {}, used: { drained: 2 } };
+
+  it.each(['skipped', 'stopped'] as const)(
+    '%s: goes on elsewhere, and is never counted',
+    (outcome) => {
+      const given = { ...input, end: { ...end, outcome }, stopped: false };
+      expect(decide(given)).toEqual({
+        kind: 'retry',
+        data: { n: 3, class: 'drained', reason: 'why' },
+      });
+    },
+  );
+
+  it('unless it was stopped meanwhile', () => {
+    expect(decide({ ...input, end, stopped: true })).toMatchObject({
+      kind: 'end',
+      data: { outcome: 'stopped', n: 3, class: null },
+    });
+  });
+});
+
 describe('a run', () => {
   const open = (tasks = 2): RunEntry => {
     const suite = {

@@ -33,7 +33,9 @@ const FILES: readonly Bad[] = [
   {
     what: 'two documents',
     text: 'run: [a]\n---\nrun: [b]\n',
-    problems: ['suite.yaml:2:1: a suite is one YAML document; remove the second one (after "---")'],
+    problems: [
+      'suite.yaml:2:1: this must be one YAML document; remove the second one (after "---")',
+    ],
   },
   {
     what: 'a key written twice',

@@ -33,19 +33,26 @@ export interface AgentProcess {
   readonly child: ChildProcess;
   readonly pid: number;
   readonly exited: Promise<Exit>;
+  /** So far. */
+  stderr(): string;
 }
 
 /** Starts an agent process; `extra` are further flags. */
 export function spawnAgent(flags: readonly string[], env: NodeJS.ProcessEnv = {}): AgentProcess {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', join(ROOT, 'agent/main.ts'), ...flags],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, ...env },
-    },
-  );
+  const program = ['--import', 'tsx', join(ROOT, 'agent/main.ts')];
+  return spawnProcess([process.execPath, ...program, ...flags], env);
+}
+
+/** Starts anything that ends as an agent does. */
+export function spawnProcess(
+  [program = '', ...args]: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): AgentProcess {
+  const child = spawn(program, args, {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -55,7 +62,7 @@ export function spawnAgent(flags: readonly string[], env: NodeJS.ProcessEnv = {}
     signal: signal as NodeJS.Signals | null,
     stderr,
   }));
-  return { child, pid: child.pid ?? 0, exited };
+  return { child, pid: child.pid ?? 0, exited, stderr: () => stderr };
 }
 
 export interface Seen {

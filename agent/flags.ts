@@ -1,0 +1,92 @@
+/** The flags of the agent's program. `benchmesh agent run` makes them from its config file and more. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { EXIT } from '#protocol/messages/errors.ts';
+import { isToken } from '#protocol/messages/ids.ts';
+import { readLabels, type Labels } from '#protocol/messages/labels.ts';
+import { parseDuration } from '#protocol/suite/units.ts';
+import type { OnTerm } from './end-policy.ts';
+
+const DAY_MS = 86_400_000;
+
+export interface Flags {
+  readonly id: string;
+  readonly state: string;
+  readonly server: string;
+  readonly credential?: string;
+  readonly slots?: number;
+  readonly rung: 'auto' | 'cgroup' | 'subreaper' | 'scan';
+  readonly label: readonly string[];
+  readonly refresh: number;
+  readonly logFile?: string;
+  readonly connectTimeout?: number;
+  readonly onTerm: OnTerm;
+  readonly stderrLog?: boolean;
+}
+
+export function parseFlags(argv: readonly string[]): Flags {
+  const program = new Command('benchmesh-agent')
+    .description('The process on a host that runs attempts and answers for them.')
+    .requiredOption('--id <id>', 'agent id: 1 to 64 of A-Z a-z 0-9 _ -', parseId)
+    .requiredOption('--state <dir>', "state folder, this agent's alone")
+    .requiredOption('--server <url>', 'nats-server, for example nats://127.0.0.1:4222')
+    .option('--credential <file>', 'file with an nkey seed or user and password')
+    .option('--slots <n>', 'slots it offers (default: one for each CPU it may use)', parseSlots)
+    .addOption(
+      new Option('--rung <rung>', 'how processes are supervised')
+        .choices(['auto', 'cgroup', 'subreaper', 'scan'])
+        .default('auto'),
+    )
+    .option('--label <key=value>', 'a label of this agent; repeatable', collect, [])
+    .option('--refresh <duration>', 'between two looks at the host', parseRefresh, 60_000)
+    .option('--log-file <file>', 'its own log (default: agent.log in the state folder)')
+    .option('--connect-timeout <duration>', 'give a silent server up after this', parseTimeout)
+    .addOption(
+      new Option('--on-term <what>', 'on the first SIGTERM or SIGINT: wait for what runs, or not')
+        .choices(['drain', 'leave'])
+        .default('leave'),
+    )
+    .option('--stderr-log', 'its log on standard error too, to be read by people');
+  program.configureOutput({
+    outputError: (text, write) => {
+      write(text.replace(/^error: /, 'benchmesh-agent: '));
+    },
+  });
+  program.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  return program.parse([...argv]).opts<Flags>();
+}
+
+/** Each was checked as it was read. */
+export function labelsOf(texts: readonly string[]): Labels {
+  const read = readLabels(texts);
+  return read.kind === 'labels' ? read.labels : {};
+}
+
+function parseId(text: string): string {
+  if (isToken(text)) return text;
+  throw new InvalidArgumentError('it must be 1 to 64 of A-Z a-z 0-9 _ - and not "all"');
+}
+
+function parseSlots(text: string): number {
+  const slots = Number(text);
+  if (Number.isInteger(slots) && slots >= 1 && slots <= 4096) return slots;
+  throw new InvalidArgumentError('it must be a whole number from 1 to 4096');
+}
+
+function collect(text: string, before: readonly string[]): string[] {
+  const all = [...before, text];
+  const read = readLabels(all);
+  if (read.kind === 'wrong') throw new InvalidArgumentError(read.reason);
+  return all;
+}
+
+function parseRefresh(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== null && ms >= 1_000 && ms <= DAY_MS) return ms;
+  throw new InvalidArgumentError('it must be a duration from 1s to 24h');
+}
+
+function parseTimeout(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== null && ms > 0 && ms <= DAY_MS) return ms;
+  throw new InvalidArgumentError('it must be a duration of more than 0 and up to 24h');
+}
