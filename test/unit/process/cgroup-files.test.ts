@@ -89,9 +89,8 @@ describe('what is killed by its cgroup', () => {
     '/c/benchmesh./step.1.2',
     '/c/other/step.1.2',
     '/c/system.slice/ssh.service',
-  ])('is never %j', async (path) => {
-    expect(isStepCgroup(path)).toBe(false);
-    expect(await endCgroup(path)).toMatchObject({ isEmpty: false, processes: 0, waves: 0 });
+  ])('is never %j', (path) => {
+    expect(isStepCgroup(path)).toBe(false); // asked only: with a broken guard these are real
   });
 
   it('is not what a record names that a step has forged', async () => {
