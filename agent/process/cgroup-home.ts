@@ -97,6 +97,19 @@ export interface CgroupOwner {
   readonly startTime: number;
 }
 
+/**
+ * Whether a path is that of a step's own cgroup, as meshruns of ours make them. Nothing else is ever
+ * killed by its cgroup: the path may come from a record, which lies where the step can write.
+ */
+export function isStepCgroup(path: string): boolean {
+  const names = path.split('/');
+  const [base = '', name = ''] = names.slice(-2);
+  const isPlain =
+    names[0] === '' && names.slice(1).every((part) => !['', '.', '..'].includes(part));
+  const hasOwner = base.startsWith(BASE_PREFIX) && base.length > BASE_PREFIX.length;
+  return isPlain && hasOwner && parseOwner(name)?.kind === 'step';
+}
+
 export function parseOwner(name: string): CgroupOwner | null {
   const [, kind, pid, startTime] = /^(agent|step)\.(\d{1,10})\.(\d{1,16})$/.exec(name) ?? [];
   if (kind !== 'agent' && kind !== 'step') return null;

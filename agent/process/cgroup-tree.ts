@@ -8,6 +8,7 @@ import { readdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '#protocol/messages/errors.ts';
+import { isStepCgroup } from './cgroup-home.ts';
 
 /** `unknown`: it cannot be read, or is no cgroup. */
 export type CgroupState = 'empty' | 'populated' | 'unknown';
@@ -49,8 +50,14 @@ export function oomKillsOf(dir: string): number | null {
   return kills === undefined ? null : Number(kills);
 }
 
-/** Kills all that are in it until nobody is, or patience ends, and removes it. Never rejects. */
+/**
+ * Kills all that are in it until nobody is, or patience ends, and removes it. Never rejects. What is no
+ * step's cgroup is not looked at: nothing is killed, and nothing is proven.
+ */
 export async function endCgroup(dir: string): Promise<EndedCgroup> {
+  if (!isStepCgroup(dir)) {
+    return { isEmpty: false, processes: 0, waves: 0, survivors: [], oomKills: null };
+  }
   const seen = new Set<number>();
   const oomKills = oomKillsOf(dir);
   let waves = 0;

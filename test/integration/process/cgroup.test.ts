@@ -49,6 +49,11 @@ describe.skipIf(NO_CGROUPS !== null)('a step in a cgroup of its own', () => {
     if (pid === undefined) throw new Error(`no record in ${dir}`); // never kill(0)
     return pid;
   };
+  const killMeshrun = async (dir: string): Promise<void> => {
+    const pid = meshrunOf(dir);
+    process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid), 'meshrun to be dead');
+  };
   /** A tree that a scan would not find, which stands. */
   const hidden = (dir: string): string[] => {
     return ['perl', TREE, mark, `${dir}.ready`, 'envless=3', 'plain=2'];
@@ -91,7 +96,7 @@ describe.skipIf(NO_CGROUPS !== null)('a step in a cgroup of its own', () => {
   it('whose meshrun is killed is lost, and proven dead by its cgroup alone', async () => {
     const step = await begin();
     expect(processesMarked(mark)).toHaveLength(6);
-    process.kill(meshrunOf(step.dir), 'SIGKILL');
+    await killMeshrun(step.dir);
     const { end, gone } = await step.ended;
     expect(end.kind).toBe('lost');
     expect(processesMarked(mark)).toEqual([]);
@@ -188,7 +193,7 @@ describe.skipIf(NO_CGROUPS !== null)('a step in a cgroup of its own', () => {
     });
 
     it('and its meshrun too, is ended as the next agent starts', async () => {
-      process.kill(meshrunOf(dir), 'SIGKILL');
+      await killMeshrun(dir);
       rmSync(dir, { recursive: true });
       expect(processesMarked(mark).length).toBeGreaterThan(3);
       await returns('two');
@@ -198,7 +203,7 @@ describe.skipIf(NO_CGROUPS !== null)('a step in a cgroup of its own', () => {
     });
 
     it('and its meshrun too, is proven dead when it is asked for', async () => {
-      process.kill(meshrunOf(dir), 'SIGKILL');
+      await killMeshrun(dir);
       const next = new StepBench(await supervise('two'));
       expect(await next.adopt(dir)).toMatchObject({
         kind: 'ended',
@@ -209,7 +214,7 @@ describe.skipIf(NO_CGROUPS !== null)('a step in a cgroup of its own', () => {
     });
 
     it('is left alone by agents of other state folders', async () => {
-      process.kill(meshrunOf(dir), 'SIGKILL');
+      await killMeshrun(dir);
       const stranger = await supervise('three');
       expect(processesMarked(mark).length).toBeGreaterThan(3);
       expect(steps()).toHaveLength(1);

@@ -7,12 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { takeControllers } from '#agent/process/cgroup-controllers.ts';
+import { isStepCgroup } from '#agent/process/cgroup-home.ts';
 import { endCgroup, oomKillsOf, stateOf } from '#agent/process/cgroup-tree.ts';
 import { closeLostStep, NO_END } from '#agent/process/lost-step.ts';
 import { bootId } from '#agent/process/proc-table.ts';
 import { parseRecord } from '#agent/process/step-record.ts';
 
 const EVENTS = 'low 0\nhigh 0\nmax 31\noom 2\noom_kill 1\noom_group_kill 0\nsock_throttled 0\n';
+
+const STEP = 'benchmesh.x/step.1.2';
 
 let dir: string;
 beforeEach(() => {
@@ -43,14 +46,14 @@ describe('the files of a cgroup', () => {
   });
 
   it('tell what was killed for want of memory', async () => {
-    const path = folder('c', { 'memory.events': EVENTS, 'cgroup.events': 'populated 0\n' });
+    const path = folder(STEP, { 'memory.events': EVENTS, 'cgroup.events': 'populated 0\n' });
     expect(oomKillsOf(path)).toBe(1);
     expect(oomKillsOf(folder('d', {}))).toBeNull();
     expect(await endCgroup(path)).toMatchObject({ isEmpty: true, oomKills: 1 });
   });
 
   it('are what a step is ended by whose meshrun is gone, and what its outcome says', async () => {
-    const cgroup = folder('c', { 'memory.events': EVENTS, 'cgroup.events': 'populated 0\n' });
+    const cgroup = folder(STEP, { 'memory.events': EVENTS, 'cgroup.events': 'populated 0\n' });
     const started = { type: 'started', pid: 2 ** 22 + 1, startTime: 1, bootId: bootId() };
     const record = parseRecord(`${JSON.stringify({ ...started, cookie: 'none', cgroup })}\n`);
     const target = { mark: { name: 'BM_NO_SUCH', value: 'x' }, main: null };
@@ -60,6 +63,48 @@ describe('the files of a cgroup', () => {
       oomKills: 1,
       gone: { proof: 'cgroup', empty: true },
     });
+  });
+});
+
+describe('what is killed by its cgroup', () => {
+  it.each(['/c/benchmesh.x/step.1.2', '/c/s.service/benchmesh.a-b_1/step.4194304.99'])(
+    'is a step: %s',
+    (path) => {
+      expect(isStepCgroup(path)).toBe(true);
+    },
+  );
+
+  it.each([
+    '',
+    '/',
+    '/sys/fs/cgroup/unified',
+    '/sys/fs/cgroup/unified/',
+    'benchmesh.x/step.1.2',
+    '/c/benchmesh.x',
+    '/c/benchmesh.x/agent.1.2',
+    '/c/benchmesh.x/step.1.2/',
+    '/c/benchmesh.x/step.1.2/..',
+    '/c/benchmesh.x/../step.1.2',
+    '/c//benchmesh.x/step.1.2',
+    '/c/benchmesh./step.1.2',
+    '/c/other/step.1.2',
+    '/c/system.slice/ssh.service',
+  ])('is never %j', (path) => {
+    expect(isStepCgroup(path)).toBe(false); // asked only: with a broken guard these are real
+  });
+
+  it('is not what a record names that a step has forged', async () => {
+    const files = { 'cgroup.events': 'populated 1\n', 'cgroup.kill': '', 'cgroup.procs': '' };
+    const foreign = folder('ssh.service', files);
+    const started = { type: 'started', pid: 2 ** 22 + 1, startTime: 1, bootId: bootId() };
+    const line = JSON.stringify({ ...started, cookie: 'none', cgroup: foreign });
+    const target = { mark: { name: 'BM_NO_SUCH', value: 'x' }, main: null };
+    const lost = { record: parseRecord(`${line}\n`), target, reason: NO_END };
+    expect((await closeLostStep(folder('step', {}), lost)).gone).toMatchObject({
+      proof: 'scan',
+      empty: false,
+    });
+    expect(readFileSync(join(foreign, 'cgroup.kill'), 'utf8')).toBe('');
   });
 });
 

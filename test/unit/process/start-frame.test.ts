@@ -50,8 +50,8 @@ describe('a start frame', () => {
       'prog',
       'a b',
       '',
-      'A=1',
       `${COOKIE_VARIABLE}=c0`,
+      'A=1',
     ]);
   });
 
