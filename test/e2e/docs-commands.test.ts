@@ -26,7 +26,9 @@ function words(line: string): string[] {
   );
 }
 
-const shown = FILES.flatMap((file) => commandsOf(file).map((command) => [file, command] as const));
+const all = FILES.flatMap((file) => commandsOf(file).map((command) => [file, command] as const));
+/** Each once, where it is first shown. */
+const shown = [...new Map(all.toReversed().map((one) => [one[1], one])).values()].toReversed();
 /** Commands that stay in the foreground until they are ended. */
 const STAYS = /^(up|agent run|coordinator)\b/;
 
@@ -42,9 +44,11 @@ function withRealNames(command: string, task: string): string {
 
 describe('commands shown in the docs', () => {
   let mesh: TestMesh;
+  let isUp = false;
+  /** The first task of the latest run; null where that is not one that has ended by itself. */
+  let task: string | null = null;
   beforeAll(async () => {
     mesh = await TestMesh.create();
-    await mesh.up();
   });
   afterAll(async () => {
     await mesh.dispose();
@@ -55,11 +59,13 @@ describe('commands shown in the docs', () => {
   });
 
   it.each(shown)('%s: %s', async (_file, command) => {
-    // Any of these may come after a down, or after a run of the one before.
-    if (!/^(up|down)\b/.test(command)) await mesh.up();
-    await mesh.ok('run', resolve('examples/hello.yaml'));
-    const task =
-      (await mesh.json<{ tasks: { id: string }[] }>('tasks', 'latest')).tasks[0]?.id ?? '';
+    if (!isUp && !/^(up|down)\b/.test(command)) await mesh.up();
+    isUp = !/^(up|down)\b/.test(command);
+    if (task === null) {
+      await mesh.ok('run', resolve('examples/hello.yaml'));
+      const { tasks } = await mesh.json<{ tasks: { id: string }[] }>('tasks', 'latest');
+      task = tasks[0]?.id ?? '';
+    }
     const args = words(withRealNames(command, task));
     if (STAYS.test(command) && !args.includes('--detach') && !args.includes('--help')) {
       // Its flags are read all the same: help comes after them.
@@ -74,7 +80,10 @@ describe('commands shown in the docs', () => {
       return;
     }
     const result = await mesh.cli(args, { cwd: resolve('.') });
-    if (args[0] === 'run') await mesh.cli(['stop', 'latest']);
+    if (args[0] === 'run') {
+      await mesh.cli(['stop', 'latest']);
+      task = null;
+    }
     // 9: a stop of a run that has ended by then.
     expect([0, 9], result.stdout + result.stderr).toContain(result.status);
   });
