@@ -91,7 +91,11 @@ export interface TailSamples {
   readonly follow: AbortSignal | null;
 }
 
-/** One filter a reader: the run's purge covers it, and must not cost another filter its place. */
+/**
+ * One filter a reader, always, in BM_METRICS: the run's purge covers one, and must not cost another its
+ * place; and a server (2.11.6, measured) skips messages of a reader that has `met.*.RUN...` beside
+ * `met.AGENT.host`, a wildcard where the other filter has a word.
+ */
 export async function tailSamples(options: TailSamples): Promise<void> {
   const { connection, resultsDir, printer, fromMs, follow } = options;
   const { kind, ref, agent } = printer.target;

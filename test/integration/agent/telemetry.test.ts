@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import { decode } from '#protocol/messages/envelope.ts';
-import { filters } from '#protocol/messages/subjects.ts';
+import { filters, subjects } from '#protocol/messages/subjects.ts';
 import type {
   AttemptSample,
   AttemptTelemetry,
@@ -63,17 +63,15 @@ async function measured(spec: AttemptSpec): Promise<AttemptTelemetry> {
 /** Samples stored in BM_METRICS, in order. */
 async function stored(spec: AttemptSpec): Promise<{ own: AttemptSample[]; host: HostSample[] }> {
   const found = { own: [] as AttemptSample[], host: [] as HostSample[] };
-  const query = {
-    stream: 'BM_METRICS',
-    filters: [filters.metricsOf(RUN, spec.task), `bm.v1.met.${AGENT}.host`],
-  };
-  await readAll(mesh.connection, query, ({ data }) => {
-    const decoded = decode(data);
-    if (decoded.kind === 'rejected') throw new Error(decoded.reason);
-    const { message } = decoded;
-    if (message.name === 'attempt.sampled') found.own.push(...message.data.samples);
-    if (message.name === 'host.sampled') found.host.push(...message.data.samples);
-  });
+  for (const filter of [filters.metricsOf(RUN, spec.task), subjects.hostMetrics(AGENT)]) {
+    await readAll(mesh.connection, { stream: 'BM_METRICS', filters: [filter] }, ({ data }) => {
+      const decoded = decode(data);
+      if (decoded.kind === 'rejected') throw new Error(decoded.reason);
+      const { message } = decoded;
+      if (message.name === 'attempt.sampled') found.own.push(...message.data.samples);
+      if (message.name === 'host.sampled') found.host.push(...message.data.samples);
+    });
+  }
   return found;
 }
 
