@@ -4,6 +4,8 @@
  * sequence both see the same bytes, which are what the CLI prints.
  */
 import { spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AttemptView, RunView, TaskView } from '#protocol/fold/run-view.ts';
@@ -29,6 +31,7 @@ run:
         sleep 0.06
       done
     done
+    until [ -e "$BENCHMESH_SUITE_DIR/enough" ]; do sleep 0.05; done
 `;
 
 const PHASES = [null, 'prepare', 'warmup', 'measure'];
@@ -36,7 +39,7 @@ const RUN_STATES = ['submitted', 'running', 'stopping', 'ended'];
 const TASK_STATES = ['pending', 'assigned', 'running', 'ended'];
 const ATTEMPT_STATES = ['accepted', ...STEPS, 'exited'];
 const HOUR_MS = 3_600_000;
-/** Of a run of some seconds, 50 a second: fewer would be no sampling. */
+/** The run goes on until there are more: a busy machine samples as well as an idle one, but slower. */
 const LEAST_SAMPLES = 50;
 
 interface Sample {
@@ -128,15 +131,22 @@ describe('one truth', () => {
     };
     const samplers = [startSampler(mesh, {}), startSampler(mesh, hourOff)] as const;
     await until(() => samplers.every((sampler) => sampler.isReady()), 'both to be ready');
-    const run = await mesh.submit(await mesh.file('truth.yaml', SUITE));
+    await rm(join(mesh.home, 'enough'), { force: true });
+    const suite = await mesh.file('truth.yaml', SUITE);
+    const run = await mesh.submit(suite, ...(stopped ? ['--set', 'repeats=30'] : []));
     const [firstSampler, secondSampler] = samplers;
     const all = Promise.all([firstSampler.sample(run), secondSampler.sample(run), shownByCli(run)]);
+    const isEnough = (): boolean => samplers.every((one) => one.count() > LEAST_SAMPLES);
     if (stopped) {
+      await mesh.file('enough', '');
       await until(
-        async () => (await mesh.json<Sample>('show', run)).run.states.ended >= 4,
+        async () => isEnough() && (await mesh.json<Sample>('show', run)).run.states.ended >= 4,
         'four tasks to end',
       );
       await mesh.ok('stop', run);
+    } else {
+      await until(isEnough, 'samples', 120_000);
+      await mesh.file('enough', '');
     }
     const [one, other, shown] = await all;
 
@@ -165,6 +175,8 @@ describe('one truth', () => {
 
 interface Sampler {
   isReady(): boolean;
+  /** Samples so far. */
+  count(): number;
   /** Every sample until the run has ended. */
   sample(run: string): Promise<SampleLine[]>;
 }
@@ -177,10 +189,15 @@ function startSampler(mesh: TestMesh, env: Record<string, string>): Sampler {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const out: Buffer[] = [];
-  child.stdout.on('data', (bytes: Buffer) => out.push(bytes));
+  let lines = -1; // the first says ready
+  child.stdout.on('data', (bytes: Buffer) => {
+    out.push(bytes);
+    for (const byte of bytes) if (byte === 0x0a) lines += 1;
+  });
   const status = new Promise((resolve) => child.on('close', resolve));
   return {
     isReady: () => out.length > 0,
+    count: () => lines,
     sample: async (run) => {
       child.stdin.end(`${run}\n`);
       expect(await status).toBe(0);

@@ -25,7 +25,14 @@ describe('a second agent of the same id', () => {
 
   it('with the same state folder is refused by its lock', async () => {
     const { agent: part } = await mesh.meshFile();
-    const second = await mesh.cli(['agent', '--id', 'local-1', '--state', part?.stateDir ?? '']);
+    const second = await mesh.cli([
+      'agent',
+      'run',
+      '--id',
+      'local-1',
+      '--state',
+      part?.stateDir ?? '',
+    ]);
     expect(second.status).toBe(1);
     expect(second.stderr.trim().split('\n')).toHaveLength(1);
     expect(second.stderr).toContain(String(agent));
@@ -35,6 +42,7 @@ describe('a second agent of the same id', () => {
   it('with another state folder is refused by its registration', async () => {
     const second = await mesh.cli([
       'agent',
+      'run',
       '--id',
       'local-1',
       '--state',

@@ -158,12 +158,20 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   },
   '`another agent process`': async () => {
     const { agent } = await mesh.meshFile();
-    const second = await mesh.cli(['agent', '--id', 'local-1', '--state', agent?.stateDir ?? '']);
+    const second = await mesh.cli([
+      'agent',
+      'run',
+      '--id',
+      'local-1',
+      '--state',
+      agent?.stateDir ?? '',
+    ]);
     expect(second.stderr).toContain('another agent process');
   },
   '`belongs to another state folder`': async () => {
     const second = await mesh.cli([
       'agent',
+      'run',
       '--id',
       'local-1',
       '--state',
