@@ -93,7 +93,6 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     discovery.close();
     supervisor.close();
     await connection?.close();
-    log.error({ err: toError(error), dir: folder.dir }, 'the agent cannot start');
     throw error;
   }
 }

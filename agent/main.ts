@@ -19,6 +19,8 @@ class AgentProcess {
   readonly #flags: Flags;
   readonly #folder: StateFolder;
   readonly #log: Log;
+  /** For what is said on stderr as the end of the process. */
+  readonly #fileLog: Log;
   readonly #closeLog: () => void;
   readonly #abort = new AbortController();
   #agent: RunningAgent | null = null;
@@ -29,6 +31,7 @@ class AgentProcess {
     this.#flags = flags;
     this.#folder = folder;
     const { log, close } = openLog(logFile, flags.id);
+    this.#fileLog = log;
     this.#log = flags.stderrLog === true ? withLines(log, say) : log;
     this.#closeLog = close;
   }
@@ -36,7 +39,6 @@ class AgentProcess {
   async run(logFile: string): Promise<void> {
     const { id, server, credential, slots, rung, label, refresh, connectTimeout } = this.#flags;
     this.#listen();
-    if (this.#flags.stderrLog === true) say(`agent ${id}, state folder ${this.#folder.dir}`);
     try {
       this.#agent = await startAgent({
         folder: this.#folder,
@@ -54,8 +56,10 @@ class AgentProcess {
           this.#onFatal(error);
         },
       });
+      if (this.#flags.stderrLog === true) say(`agent ${id} runs, state folder ${this.#folder.dir}`);
     } catch (error) {
       if (this.#ending !== null) return;
+      this.#fileLog.error({ err: toError(error) }, 'the agent cannot start');
       await this.#folder.lock.release();
       throw error;
     }
@@ -127,7 +131,7 @@ class AgentProcess {
   }
 
   #onFatal(error: MeshError): void {
-    this.#log.error({ err: error }, 'agent must end');
+    this.#fileLog.error({ err: error }, 'agent must end');
     this.#ending ??= this.#end(error.message).finally(() => {
       fail(error);
     });
