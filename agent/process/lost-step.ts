@@ -9,7 +9,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endCgroup, pidsOf } from './cgroup-tree.ts';
 import { LogSegments } from './log-segments.ts';
-import { bootId, readProcess } from './proc-table.ts';
+import { bootId, hasVariable, readProcess } from './proc-table.ts';
 import {
   findProcesses,
   killProcesses,
@@ -59,6 +59,12 @@ export function withoutRecord({ variable, pid }: KnownStart): LostStep {
   const startTime = pid === null ? undefined : readProcess(pid)?.startTime;
   const main = pid === null || startTime === undefined ? null : { pid, startTime };
   return { record: {}, target: { mark: variable, main }, reason: NO_RECORD };
+}
+
+/** The same, from a journal: since then the pid may have become another's, after a reboot too. */
+export function withoutRecordSince({ variable, pid }: KnownStart): LostStep {
+  const isStill = pid !== null && hasVariable(pid, variable.name, variable.value);
+  return withoutRecord({ variable, pid: isStill ? pid : null });
 }
 
 /** After a reboot. */
