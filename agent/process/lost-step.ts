@@ -7,7 +7,7 @@
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { endCgroup, pidsOf } from './cgroup-tree.ts';
+import { endCgroup, pidsOf, type EndedCgroup } from './cgroup-tree.ts';
 import { LogSegments } from './log-segments.ts';
 import { bootId, hasVariable, readProcess } from './proc-table.ts';
 import {
@@ -86,11 +86,16 @@ export async function endProcesses(target: SweepTarget, cgroup?: string): Promis
     return { ...(await killProcesses(target)), proof: 'scan', empty: false, oomKills: null };
   }
   const ended = await endCgroup(cgroup);
-  const swept = await killProcesses(target);
+  return together(ended, await killProcesses(target));
+}
+
+/** An empty cgroup proves nothing where the scan has found what had left it: there may be more. */
+export function together(ended: EndedCgroup, swept: Swept): Ended {
   const survivors = [...new Set([...ended.survivors, ...swept.survivors])];
+  const isProven = ended.isEmpty && swept.processes === 0 && survivors.length === 0;
   return {
-    proof: ended.isEmpty ? 'cgroup' : 'scan',
-    empty: ended.isEmpty && survivors.length === 0,
+    proof: isProven ? 'cgroup' : 'scan',
+    empty: isProven,
     processes: ended.processes + swept.processes,
     waves: ended.waves + swept.waves,
     survivors,
