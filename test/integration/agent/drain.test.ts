@@ -84,6 +84,15 @@ test('TERM: what runs ends by itself and is stored, what waits and what comes is
   await mesh.wait('agent.stopping');
 });
 
+test('a start that crosses the drain of an idle agent is given back, not left to it', async () => {
+  agent.child.kill('SIGTERM');
+  await mesh.wait('agent.draining');
+  const spec = attemptSpec([step('true')]);
+  await mesh.startAttempt(spec);
+  expect((await agent.exited).code).toBe(0);
+  expect((await mesh.exited(spec)).data).toMatchObject({ outcome: 'skipped', class: 'drained' });
+});
+
 test('a drain ends with the process: the next agent starts what it is given', async () => {
   agent.child.kill('SIGTERM');
   expect((await agent.exited).code).toBe(0);
