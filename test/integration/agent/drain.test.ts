@@ -147,6 +147,23 @@ test('TERM twice: stopped with the reason, every process dead, given back; a thi
   expect((await mesh.log(spec)).stdout.toString()).toBe('on\ncleaned\n');
 });
 
+test('where nothing is proven, what the second TERM stopped is named, and not what ended before', async () => {
+  await mesh.kill(agent);
+  agent = await mesh.start([...FLAGS, '--rung', 'scan']);
+  const before = attemptSpec([step('true')]);
+  await mesh.startAttempt(before);
+  expect((await mesh.exited(before)).data).toMatchObject({ outcome: 'passed', proven: false });
+  const spec = waits();
+  await begun(spec);
+  for (const part of [': draining;', 'second SIGTERM: stopping']) {
+    agent.child.kill('SIGTERM');
+    await said(part);
+  }
+  const end = await agent.exited;
+  expect(end.code).not.toBe(0);
+  expect(end.stderr).toContain(`nothing is left of ${spec.run}/${spec.task}#1: see`);
+});
+
 test('SIGUSR2 ends the agent at once, in a drain too: the next one adopts the same process', async () => {
   const spec = waits();
   await begun(spec);
