@@ -63,7 +63,7 @@ export interface RunningAgent {
   /** Ends what runs as a stop does, to be run again elsewhere. */
   stopAttempts(reason: string): void;
   waiting(): Waiting;
-  /** Attempts that ended in this process and may have left something alive (I5). */
+  /** Attempts that ended in the drain and may have left something alive, and those known to have (I5). */
   unproven(): readonly string[];
   /** `listener` is called whenever `waiting` may have less. */
   onMoved(listener: () => void): void;

@@ -7,6 +7,8 @@ import type { RunningAgent } from './agent.ts';
 import type { Waiting } from './host/waiting.ts';
 
 const SAY_AGAIN_MS = 30_000;
+/** A start that was on its way when the coordinator heard of the drain has come by then. */
+const LATE_START_MS = 1_000;
 const NAMED_MOST = 5;
 
 export type DrainWait = Pick<RunningAgent, 'waiting' | 'onMoved' | 'stored'>;
@@ -16,18 +18,30 @@ export interface DrainOptions {
   readonly say: (line: string) => void;
 }
 
-/** Resolves when nothing is left to wait for. What no signal ends is not waited for. */
-export async function drained(agent: DrainWait, { clock, say }: DrainOptions): Promise<void> {
+/**
+ * Resolves when nothing is left to wait for. What no signal ends is not waited for; a start that was
+ * sent before the coordinator heard of the drain is, since nobody else would give it back.
+ */
+export async function drained(agent: DrainWait, options: DrainOptions): Promise<void> {
+  await ended(agent, options);
+  options.say('draining: everything has ended; waits for its events to be stored');
+  await agent.stored();
+  await new Promise<void>((resolve) => {
+    options.clock.after(LATE_START_MS, resolve);
+  });
+  await ended(agent, options);
+  await agent.stored();
+}
+
+async function ended(agent: DrainWait, { clock, say }: DrainOptions): Promise<void> {
   let said = '';
   for (;;) {
     const waiting = agent.waiting();
-    if (waiting.running.length === 0 && waiting.storing.length === 0) break;
+    if (waiting.running.length === 0 && waiting.storing.length === 0) return;
     const line = waitingLine(waiting);
     if (line !== said) say(line);
     said = (await moved(agent, clock)) ? line : '';
   }
-  say('draining: everything has ended; waits for its events to be stored');
-  await agent.stored();
 }
 
 /** True if something moved, false when it is time to say again what is waited for. */

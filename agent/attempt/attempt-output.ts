@@ -50,9 +50,9 @@ export class AttemptOutput {
     this.#shipperOf(source).wake();
   }
 
-  /** The step ended with this much output. */
+  /** The step ended with this much output. Without any the shipper may still wait for some. */
   endStep(source: OutputSource, bytes: number): void {
-    if (bytes > 0) this.#shipperOf(source).endStep(bytes);
+    if (bytes > 0 || this.#shipper !== null) this.#shipperOf(source).endStep(bytes);
   }
 
   /** The measurements; the steps that are read for them are over. */

@@ -56,7 +56,7 @@ export class Host {
   readonly #actor: Actor<HostState, HostMessage>;
   #isClosed = false;
   #onMoved: (() => void) | null = null;
-  /** Ended in this process with survivors, or without a proof that there are none (I5). */
+  /** Ended in the drain with survivors, or without a proof that there are none (I5, I12). */
   readonly #unproven: string[] = [];
 
   constructor(options: HostOptions) {
@@ -68,7 +68,7 @@ export class Host {
       },
       onEnded: (key, end) => {
         const { proven, survivors } = end.stopped;
-        if (!proven || survivors.length > 0) this.#unproven.push(key);
+        if (this.isDraining() && (!proven || survivors.length > 0)) this.#unproven.push(key);
         this.#actor.post({ kind: 'ended', key, end });
         this.#onMoved?.();
       },
@@ -345,9 +345,9 @@ export class Host {
     return waitingOf(this.#actor.state().live, this.#attempts);
   }
 
-  /** Attempts that ended in this process and may have left something alive. */
+  /** Attempts that ended in the drain and may have left something alive, and those known to have. */
   unproven(): readonly string[] {
-    return this.#unproven;
+    return [...new Set([...this.waiting().fenced, ...this.#unproven])];
   }
 
   onMoved(listener: () => void): void {

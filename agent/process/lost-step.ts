@@ -7,9 +7,9 @@
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { endCgroup, pidsOf } from './cgroup-tree.ts';
+import { endCgroup, pidsOf, type EndedCgroup } from './cgroup-tree.ts';
 import { LogSegments } from './log-segments.ts';
-import { bootId, readProcess } from './proc-table.ts';
+import { bootId, hasVariable, readProcess } from './proc-table.ts';
 import {
   findProcesses,
   killProcesses,
@@ -61,6 +61,12 @@ export function withoutRecord({ variable, pid }: KnownStart): LostStep {
   return { record: {}, target: { mark: variable, main }, reason: NO_RECORD };
 }
 
+/** The same, from a journal: since then the pid may have become another's, after a reboot too. */
+export function withoutRecordSince({ variable, pid }: KnownStart): LostStep {
+  const isStill = pid !== null && hasVariable(pid, variable.name, variable.value);
+  return withoutRecord({ variable, pid: isStill ? pid : null });
+}
+
 /** After a reboot. */
 const NOTHING_RUNS: Ended = {
   proof: 'scan',
@@ -80,11 +86,16 @@ export async function endProcesses(target: SweepTarget, cgroup?: string): Promis
     return { ...(await killProcesses(target)), proof: 'scan', empty: false, oomKills: null };
   }
   const ended = await endCgroup(cgroup);
-  const swept = await killProcesses(target);
+  return together(ended, await killProcesses(target));
+}
+
+/** An empty cgroup proves nothing where the scan has found what had left it: there may be more. */
+export function together(ended: EndedCgroup, swept: Swept): Ended {
   const survivors = [...new Set([...ended.survivors, ...swept.survivors])];
+  const isProven = ended.isEmpty && swept.processes === 0 && survivors.length === 0;
   return {
-    proof: ended.isEmpty ? 'cgroup' : 'scan',
-    empty: ended.isEmpty && survivors.length === 0,
+    proof: isProven ? 'cgroup' : 'scan',
+    empty: isProven,
     processes: ended.processes + swept.processes,
     waves: ended.waves + swept.waves,
     survivors,

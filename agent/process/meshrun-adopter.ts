@@ -6,7 +6,7 @@ import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIFOS } from './exit-fifo.ts';
 import type { Log } from './log.ts';
-import { closeLostStep, NO_END, withLiving, withoutRecord } from './lost-step.ts';
+import { closeLostStep, NO_END, withLiving, withoutRecordSince } from './lost-step.ts';
 import { MeshrunStep } from './meshrun-step.ts';
 import { targetOf } from './scan-sweep.ts';
 import { outcomeOf } from './step-outcome.ts';
@@ -25,7 +25,7 @@ export class MeshrunAdopter implements Adopter {
     removeTokens(stepDir);
     const before = readRecord(stepDir);
     if (before?.started === undefined && known !== undefined) {
-      return { kind: 'ended', outcome: await closeLostStep(stepDir, withoutRecord(known)) };
+      return { kind: 'ended', outcome: await closeLostStep(stepDir, withoutRecordSince(known)) };
     }
     if (before === null) return { kind: 'not_started' };
     if (before.gone === undefined) {

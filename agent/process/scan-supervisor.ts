@@ -10,7 +10,7 @@ import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from './log.ts';
-import { closeLostStep, withLiving, withoutRecord } from './lost-step.ts';
+import { closeLostStep, withLiving, withoutRecordSince } from './lost-step.ts';
 import { bootId, readProcess } from './proc-table.ts';
 import { checkProgram } from './program-check.ts';
 import { targetOf } from './scan-sweep.ts';
@@ -68,7 +68,10 @@ export class ScanSupervisor implements Supervisor {
   async adopt(stepDir: string, events: StepEvents, journalled?: KnownStart): Promise<Adoption> {
     const record = readRecord(stepDir);
     if (record?.started === undefined && journalled !== undefined) {
-      return { kind: 'ended', outcome: await closeLostStep(stepDir, withoutRecord(journalled)) };
+      return {
+        kind: 'ended',
+        outcome: await closeLostStep(stepDir, withoutRecordSince(journalled)),
+      };
     }
     if (record === null) return { kind: 'not_started' };
     const known = record.gone === undefined ? null : outcomeOf(record);

@@ -62,6 +62,20 @@ test('three running attempts are adopted: same pids, right exit codes, whole log
   }
 });
 
+test('an adopted step without output holds up neither the log of the next one nor a drain', async () => {
+  const gate = `touch ${mesh.dir}/begun; while [ ! -e ${mesh.dir}/go ]; do sleep 0.02; done`;
+  const spec = attemptSpec([step(gate, { step: 'setup' }), step('echo ran')]);
+  await mesh.startAttempt(spec);
+  await until(() => existsSync(join(mesh.dir, 'begun')), 'the silent step');
+  await mesh.kill(agent);
+  agent = await mesh.start(['--slots', '3', '--on-term', 'drain']);
+  await writeFile(join(mesh.dir, 'go'), '');
+  expect((await mesh.exited(spec)).data.outcome).toBe('passed');
+  expect((await mesh.log(spec)).stdout.toString()).toBe('ran\n');
+  agent.child.kill('SIGTERM');
+  expect((await agent.exited).code).toBe(0);
+});
+
 test('a step that ended while no agent lived: its status is learned, the next step goes on', async () => {
   const spec = attemptSpec([
     step(script(mesh.dir, 'a', 7)),

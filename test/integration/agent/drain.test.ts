@@ -84,6 +84,15 @@ test('TERM: what runs ends by itself and is stored, what waits and what comes is
   await mesh.wait('agent.stopping');
 });
 
+test('a start that crosses the drain of an idle agent is given back, not left to it', async () => {
+  agent.child.kill('SIGTERM');
+  await mesh.wait('agent.draining');
+  const spec = attemptSpec([step('true')]);
+  await mesh.startAttempt(spec);
+  expect((await agent.exited).code).toBe(0);
+  expect((await mesh.exited(spec)).data).toMatchObject({ outcome: 'skipped', class: 'drained' });
+});
+
 test('a drain ends with the process: the next agent starts what it is given', async () => {
   agent.child.kill('SIGTERM');
   expect((await agent.exited).code).toBe(0);
@@ -136,6 +145,23 @@ test('TERM twice: stopped with the reason, every process dead, given back; a thi
   expect(data.reason).toBe('stopped by agent a1: second SIGTERM while draining');
   expect(data.stop).toMatchObject({ by: 'agent a1' });
   expect((await mesh.log(spec)).stdout.toString()).toBe('on\ncleaned\n');
+});
+
+test('where nothing is proven, what the second TERM stopped is named, and not what ended before', async () => {
+  await mesh.kill(agent);
+  agent = await mesh.start([...FLAGS, '--rung', 'scan']);
+  const before = attemptSpec([step('true')]);
+  await mesh.startAttempt(before);
+  expect((await mesh.exited(before)).data).toMatchObject({ outcome: 'passed', proven: false });
+  const spec = waits();
+  await begun(spec);
+  for (const part of [': draining;', 'second SIGTERM: stopping']) {
+    agent.child.kill('SIGTERM');
+    await said(part);
+  }
+  const end = await agent.exited;
+  expect(end.code).not.toBe(0);
+  expect(end.stderr).toContain(`nothing is left of ${spec.run}/${spec.task}#1: see`);
 });
 
 test('SIGUSR2 ends the agent at once, in a drain too: the next one adopts the same process', async () => {

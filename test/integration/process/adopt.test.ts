@@ -246,6 +246,26 @@ describe('a step with survivors', () => {
   });
 });
 
+describe('a step whose record is gone', () => {
+  it.each(['subreaper', 'scan'] as const)(
+    'on the %s rung costs nobody their life who has its pid by now',
+    async (rung) => {
+      const bench = new StepBench(await createSupervisor({ rung }));
+      const other = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
+      const pid = other.pid ?? 0;
+      const variable = { name: 'BENCHMESH_STOP', value: join(bench.root, 'stop') };
+      const found = await bench.adopt(bench.dir(), { pid, variable });
+      expect(found).toMatchObject({
+        kind: 'ended',
+        outcome: { end: { kind: 'lost' }, gone: { proof: 'scan', empty: false, processes: 0 } },
+      });
+      expect(isRunning(pid)).toBe(true);
+      other.kill('SIGKILL');
+      bench.dispose();
+    },
+  );
+});
+
 describe('the gate of a start on the scan rung', () => {
   it('runs nothing before the record is written, and never what has none', async () => {
     const bench = new StepBench(await createSupervisor({ rung: 'scan' }));

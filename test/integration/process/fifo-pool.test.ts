@@ -8,6 +8,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -57,6 +58,44 @@ describe('spare FIFOs', () => {
     closeSync(held);
     pool.take(next);
     expect(readdirSync(next).sort()).toEqual(['ctl', 'exit']);
+  });
+
+  it.each(['ctl', 'exit'])(
+    'are not taken while the end of a meshrun has not let go of %s',
+    (name) => {
+      const pool = new FifoPool();
+      const [old, next] = [folder('a', true), folder('b', false)];
+      const held = openSync(join(old, name), constants.O_RDWR | constants.O_NONBLOCK);
+      writeSync(held, 'kill\n');
+      pool.give(old);
+      pool.take(next);
+      expect(readdirSync(next)).toEqual([]);
+      closeSync(held);
+      pool.take(next);
+      expect(readdirSync(next).sort()).toEqual(['ctl', 'exit']);
+    },
+  );
+
+  it('are not taken while somebody else reads the commands', () => {
+    const pool = new FifoPool();
+    const [old, next] = [folder('a', true), folder('b', false)];
+    const reader = openSync(join(old, 'ctl'), constants.O_RDONLY | constants.O_NONBLOCK);
+    pool.give(old);
+    pool.take(next);
+    expect(readdirSync(next)).toEqual([]);
+    closeSync(reader);
+    pool.take(next);
+    expect(readdirSync(next).sort()).toEqual(['ctl', 'exit']);
+  });
+
+  it.each(['ctl', 'exit'])('are none where the step has put something else for %s', (name) => {
+    const pool = new FifoPool();
+    const [old, next] = [folder('a', true), folder('b', false)];
+    rmSync(join(old, name));
+    writeFileSync(join(old, name), '');
+    pool.give(old);
+    pool.take(next);
+    expect(readdirSync(next)).toEqual([]);
   });
 
   it('that went with their folder are done without', () => {
