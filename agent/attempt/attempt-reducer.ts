@@ -9,6 +9,7 @@
  * 5. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
+import { onFileMessage } from '../files/file-rules.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
 import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
@@ -63,7 +64,10 @@ function handle(turn: Turn, message: AttemptMessage): void {
       onExtracted(turn, message);
       return;
     case 'file_stored':
-      onFileStored(turn, message);
+    case 'checkpointed':
+    case 'checkpoint_refused':
+    case 'resumed':
+      onFileMessage(turn, message);
       return;
     case 'finished':
       if (turn.state.life.kind === 'finishing') exit(turn, message);
@@ -323,14 +327,6 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
 function announceStop(turn: Turn, { stop }: Of<'stop'>): void {
   const { command, by, reason } = stop;
   turn.emit('attempt.stopping', { elapsedMs: turn.elapsedMs(), command, by, reason });
-}
-
-function onFileStored(turn: Turn, { file }: Of<'file_stored'>): void {
-  const { files, life } = turn.state;
-  if (life.kind === 'queued' || life.kind === 'new') return;
-  if (files.some((known) => known.path === file.path && known.sha256 === file.sha256)) return;
-  turn.keep({ files: [...files.filter((known) => known.path !== file.path), file] });
-  turn.emit('attempt.file_stored', { elapsedMs: turn.elapsedMs(), file });
 }
 
 function onResume(turn: Turn, message: Of<'resume'>): void {

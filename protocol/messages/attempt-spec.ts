@@ -3,6 +3,7 @@
  * up. It travels in the `start` command, is written to the attempt's `spec.json` and archived.
  */
 import { z } from 'zod';
+import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { RunId, Token } from './ids.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
@@ -92,6 +93,10 @@ export const AttemptSpec = z.object({
   files: z.array(z.string()),
   /** Globs in the work folder of checkpoint files; the task's next attempt finds the last one. */
   checkpoints: z.array(z.string()),
+  /** Absent in specs of before, and where there are no checkpoints. */
+  checkpointRules: CheckpointRules.optional(),
+  /** Checkpoints of earlier attempts, newest first: the first that can be had is put in place. */
+  resume: z.array(ResumePoint).optional(),
   /** Undelivered log bytes an attempt may spool on the host. */
   logLimitBytes: z.number().int().positive(),
 });

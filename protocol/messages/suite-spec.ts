@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { Axes, AxisValueSchema, MetricSpec, Needs, StepName } from './attempt-spec.ts';
+import { CheckpointRules } from './checkpoint.ts';
 import { FailureClass } from './outcome.ts';
 
 /** A step as written: strings may hold `{{axis}}`. */
@@ -48,6 +49,7 @@ export const SuiteSpec = z.object({
   metrics: z.array(MetricSpec),
   files: z.array(z.string()),
   checkpoints: z.array(z.string()),
+  checkpointRules: CheckpointRules.optional(),
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
 });

@@ -56,6 +56,7 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     metrics: compiled.metrics(valueOf),
     files: compiled.files(valueOf),
     checkpoints: compiled.checkpoints(valueOf),
+    ...(suite.checkpointRules === undefined ? {} : { checkpointRules: suite.checkpointRules }),
     logLimitBytes: suite.logLimitBytes,
   };
 }

@@ -238,7 +238,24 @@ const suiteKeys = {
   checkpoints: z
     .array(filled)
     .optional()
-    .meta({ description: 'Files the next attempt resumes from' }),
+    .meta({ description: 'Files the next attempt resumes from; short for checkpoint.files' }),
+  checkpoint: z
+    .strictObject({
+      files: z
+        .array(filled)
+        .min(1, 'must not be empty')
+        .meta({ description: 'Files the next attempt resumes from' }),
+      every: positiveDuration
+        .optional()
+        .meta({ description: 'Least time between two; default 10s' }),
+      keep: positive
+        .max(20)
+        .optional()
+        .meta({ description: 'How many of a task stay stored; default 3' }),
+      maxSize: size.optional().meta({ description: 'Of all files of one together; default 64MiB' }),
+    })
+    .optional()
+    .meta({ description: 'Which files are checkpoints, how often and how many are kept' }),
   logLimit: size
     .optional()
     .meta({ description: 'Undelivered log kept on the host; default 256MiB' }),

@@ -214,21 +214,27 @@ test('checkpoints and results are stored by hash; the next attempt begins with t
   const write = 'mkdir ck; head -c 600000 /dev/zero > ck/a.bin; echo hi > r.txt; exit 1';
   const first = attemptSpec([step(write)], files);
   await run(first);
-  const stored = mesh.of(first, 'attempt.file_stored').map(({ data }) => data.file);
-  expect(stored.map(({ kind, path, chunks }) => [kind, path, chunks])).toEqual([
-    ['checkpoint', 'ck/a.bin', 3],
-    ['result', 'r.txt', 1],
-  ]);
-  const object = { run: first.run, sha256: stored[1]?.sha256 ?? '' };
+  const [result] = mesh.of(first, 'attempt.file_stored').map(({ data }) => data.file);
+  expect(result).toMatchObject({ kind: 'result', path: 'r.txt', chunks: 1 });
+  const checkpoint = mesh.of(first, 'attempt.checkpointed')[0]?.data;
+  expect(checkpoint).toMatchObject({ number: 1, files: [{ path: 'ck/a.bin', chunks: 3 }] });
+  const object = { run: first.run, sha256: result?.sha256 ?? '' };
   const chunk = await lastMessage(mesh.connection, 'BM_FILES', subjects.file(AGENT, object, 0));
   expect(chunk.kind === 'found' && Buffer.from(chunk.message.data).toString()).toBe('hi\n');
   const again = attemptSpec([step('test -s ck/a.bin && echo $BENCHMESH_CHECKPOINT')], {
     ...files,
     task: first.task,
     n: 2,
+    resume: [{ number: 1, files: checkpoint?.files ?? [], n: 1, agent: AGENT }],
   });
   await run(again);
   expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\.2\/ck\/a\.bin$/);
+  expect(mesh.of(again, 'attempt.resumed')[0]?.data).toMatchObject({
+    from: { n: 1, number: 1 },
+    path: 'ck/a.bin',
+    bytes: 600_000,
+    problem: null,
+  });
 });
 
 test('queued attempts start by priority, then arrival, on the slots there are', async () => {
