@@ -45,7 +45,11 @@ class Case {
     const ref = { run: RUN, task: at.task, n: at.n };
     const file = { kind: 'checkpoint', path: 's', sha256: hash, bytes: 1, chunks: 1 };
     const data = { elapsedMs: number, number, keep: 2, files: [file] };
-    const record = this.#record(subjects.attemptEvents(at.agent, ref), 'attempt.checkpointed', data);
+    const record = this.#record(
+      subjects.attemptEvents(at.agent, ref),
+      'attempt.checkpointed',
+      data,
+    );
     noteCheckpoint(this.#at(0), this.run, { ref, record });
   }
 
