@@ -9,6 +9,7 @@
  * 5. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
+import { hasRequired } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
 import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
@@ -228,7 +229,7 @@ function afterSteps(turn: Turn): void {
   const ran = steps.some((step) => step.step === 'run');
   const isWanted =
     verdict === null || verdict.outcome === 'failed' || verdict.outcome === 'timed_out';
-  if (spec.metrics.length > 0 && ran && isWanted) {
+  if ((spec.metrics.length > 0 || hasRequired(spec)) && ran && isWanted) {
     turn.keep({ life: { kind: 'collecting' } });
     turn.effect({ kind: 'extract' });
     return;
@@ -241,8 +242,12 @@ function onExtracted(turn: Turn, message: Of<'extracted'>): void {
   const reported = new Set(turn.state.metrics.map((metric) => metric.name));
   turn.keep({ extracted: message.metrics });
   const missing = message.problems.filter((found) => found.required && !reported.has(found.metric));
-  if (missing.length > 0) {
-    const reason = missing.map((found) => `metric ${found.metric}: ${found.reason}`).join('; ');
+  const lacks = [
+    ...missing.map((found) => `metric ${found.metric}: ${found.reason}`),
+    ...(message.missing ?? []).map(({ path, reason }) => `file ${path}: ${reason}`),
+  ];
+  if (lacks.length > 0) {
+    const reason = lacks.join('; ');
     decide(turn, { outcome: 'failed', stage: 'collect', class: 'result', reason });
   }
   startTeardown(turn, 0);
@@ -274,7 +279,7 @@ function finish(turn: Turn): void {
 function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
   const { state } = turn;
   const { logGaps, isRefused = false, filesLost = [] } = finished;
-  const verdict = finalVerdict(state, isRefused);
+  const verdict = finalVerdict(state, { isOutputRefused: isRefused, filesLost });
   const { stop } = state;
   turn.emit('attempt.exited', {
     elapsedMs: turn.elapsedMs(),

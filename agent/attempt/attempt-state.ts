@@ -134,6 +134,8 @@ export type AttemptMessage =
       readonly kind: 'extracted';
       readonly metrics: readonly Metric[];
       readonly problems: readonly MetricProblem[];
+      /** Required result files that are not there as they should be. */
+      readonly missing?: readonly LostFile[];
     }
   | { readonly kind: 'file_stored'; readonly file: StoredFile }
   /** Oldest change first; every object of it is stored. */

@@ -330,7 +330,9 @@ export class Attempt {
 
   #extract(): void {
     const { metrics, problems } = this.#output.extract(this.#paths.work);
-    this.post({ kind: 'extracted', metrics, problems });
+    void this.#files.missing().then((missing) => {
+      this.post({ kind: 'extracted', metrics, problems, missing });
+    }, this.#deps.onBug);
   }
 
   #onStepsOver(): void {

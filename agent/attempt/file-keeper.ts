@@ -1,10 +1,12 @@
 /** Result files of one attempt: stored when its processes are gone. */
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { LostFile } from '#protocol/messages/attempt.ts';
 import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import { tooLarge } from '../files/result-rules.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
 import { storedFile, storeFile, type StoreRequest } from './file-store.ts';
 import { matchFiles } from './globs.ts';
@@ -45,10 +47,21 @@ export class FileKeeper {
       lost.push(...spec.files.map((path) => ({ path, reason })));
     }
     for (const path of matched) {
-      const reason = await this.#store(path, join(paths.work, path));
+      const reason = await this.#keep(path);
       if (reason !== null) lost.push({ path, reason });
     }
     return bounded(lost);
+  }
+
+  async #keep(path: string): Promise<string | null> {
+    const { spec, paths } = this.#options;
+    const file = join(paths.work, path);
+    try {
+      const reason = tooLarge(spec, path, (await lstat(file)).size);
+      return reason ?? (await this.#store(path, file));
+    } catch (error) {
+      return toError(error).message;
+    }
   }
 
   /** Resolves with null, or why it could not be stored. Never rejects. */

@@ -12,6 +12,7 @@ import { FileKeeper } from '../attempt/file-keeper.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { writerAfter } from './checkpoint-policy.ts';
+import { missingResults } from './missing-results.ts';
 import { placeCheckpoint } from './place-checkpoint.ts';
 
 export interface AttemptFilesOptions {
@@ -62,6 +63,12 @@ export class AttemptFiles {
     this.#checkpoints?.close();
   }
 
+  /** Required results that are not there as they should be. Never rejects. */
+  async missing(): Promise<LostFile[]> {
+    const { paths, state } = this.#options;
+    return missingResults(paths.work, state().spec);
+  }
+
   /** The processes are gone: stores what is there, and resolves with what could not be. Never rejects. */
   async finish(): Promise<LostFile[]> {
     const { deps, paths, log, state, post } = this.#options;
@@ -77,7 +84,11 @@ export class AttemptFiles {
       },
     });
     try {
-      return await results.finish();
+      const lost = await results.finish();
+      // A teardown may have removed what was there before it.
+      const isPassed = state().verdict?.outcome === 'passed';
+      const missing = isPassed ? await this.missing() : [];
+      return [...lost, ...missing.filter(({ path }) => lost.every((one) => one.path !== path))];
     } catch (error) {
       const reason = toError(error).message;
       log.error({ err: reason }, 'result files could not be stored');

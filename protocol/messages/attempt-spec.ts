@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { RunId, Token } from './ids.ts';
+import { FileRule } from './stored-file.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
 export const Axes = z.record(z.string(), AxisValueSchema);
@@ -91,6 +92,8 @@ export const AttemptSpec = z.object({
   metrics: z.array(MetricSpec),
   /** Globs in the work folder: stored in the run's directory at the end. */
   files: z.array(z.string()),
+  /** Of those of `files` that have limits or are required; absent where none has. */
+  fileRules: z.array(FileRule).optional(),
   /** Globs in the work folder of checkpoint files; the task's next attempt finds the last one. */
   checkpoints: z.array(z.string()),
   /** Absent in specs of before, and where there are no checkpoints. */

@@ -182,6 +182,17 @@ function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
     say([], 'needs unit ("" for none), or a group (?<unit>...) in the regex');
 }
 
+const ResultFile = z
+  .strictObject({
+    path: filled.meta({ description: 'Glob in the work folder' }),
+    maxSize: size.optional().meta({ description: 'Of each file; default: no limit' }),
+    required: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Without one the task has failed at stage collect; default false' }),
+  })
+  .meta({ id: 'file' });
+
 const SIGNAL = `must be one of ${STOP_SIGNAL_NAMES.join(', ')}`;
 const retryLimit = z.number().int().nonnegative().max(100);
 
@@ -234,7 +245,10 @@ const suiteKeys = {
   maxParallel: positive.optional().meta({ description: 'At most so many tasks at once' }),
   phases: z.array(name).optional().meta({ description: 'Phases the benchmark reports, in order' }),
   metrics: z.array(Metric).optional().meta({ description: 'What to measure and where it is read' }),
-  files: z.array(filled).optional().meta({ description: 'Files of the work folder to keep' }),
+  files: z
+    .array(z.union([filled, ResultFile]))
+    .optional()
+    .meta({ description: 'Files of the work folder to keep' }),
   checkpoints: z
     .array(filled)
     .optional()

@@ -45,7 +45,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
     retries: retriesOf(form.retries),
     metrics: (form.metrics ?? []).map(metricOf),
-    files: form.files ?? [],
+    ...filesOf(form.files ?? []),
     ...checkpointsOf(form),
     logLimitBytes: parseSize(form.logLimit ?? '') ?? DEFAULT_LOG_LIMIT_BYTES,
     maxParallel: form.maxParallel ?? null,
@@ -112,6 +112,18 @@ function commandsOf(written: Written): CommandForm[] {
 
 function isList<T>(value: T): value is Extract<T, readonly unknown[]> {
   return Array.isArray(value);
+}
+
+function filesOf(written: NonNullable<SuiteForm['files']>): Pick<SuiteSpec, 'files' | 'fileRules'> {
+  const files = written.map((file) => (typeof file === 'string' ? file : file.path));
+  const fileRules = written
+    .filter((file) => typeof file !== 'string')
+    .map(({ path, maxSize, required = false }) => ({
+      path,
+      maxBytes: maxSize === undefined ? null : parseSize(maxSize),
+      required,
+    }));
+  return fileRules.length === 0 ? { files } : { files, fileRules };
 }
 
 function checkpointsOf({

@@ -94,7 +94,7 @@ files: [result.json]
     const agent = [...this.#agents.keys()].find((id) =>
       attemptProcesses(this.#stateDir(id)).includes(pid),
     );
-    if (agent === undefined) return; // it has ended by itself meanwhile
+    if (agent === undefined) throw new Error(`it does not run any more, at ${goal}`);
     if (kind === 'process') await end([pid]);
     if (kind === 'agent') await end([this.#pid(agent)]);
     if (kind === 'host') await end([this.#pid(agent), ...attemptProcesses(this.#stateDir(agent))]);

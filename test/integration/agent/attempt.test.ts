@@ -311,3 +311,42 @@ test('release drops the folders of the run, twice is the same', async () => {
   const next = attemptSpec([step('true')], { run: '2026-01-02_03-04-05-next' });
   expect((await run(next)).data.outcome).toBe('passed');
 });
+
+test.each([
+  ['nothing of it', 'true', 'file out.json: no file matches'],
+  [
+    'one that is too large',
+    'echo 123456 > out.json',
+    'file out.json: 7 bytes, more than the 4 it may have',
+  ],
+  ['a link', 'ln -s /etc/passwd out.json', 'file out.json: a link, which is not followed'],
+])(
+  'a required result, %s: failed at collect, for all that exit status 0',
+  async (_what, script, reason) => {
+    const fileRules = [{ path: 'out.json', maxBytes: 4, required: true }];
+    const spec = attemptSpec([step(script)], { files: ['out.json'], fileRules });
+    await run(spec);
+    expect(mesh.of(spec, 'attempt.exited')[0]?.data).toMatchObject({
+      outcome: 'failed',
+      stage: 'collect',
+      class: 'result',
+      reason,
+    });
+  },
+);
+
+test('a required result that the teardown removes; one that is there', async () => {
+  const fileRules = [{ path: '*.json', maxBytes: null, required: true }];
+  const files = { files: ['*.json'], fileRules };
+  const clean = { ...step('rm out.json'), step: 'teardown', id: 'teardown' } as const;
+  const removed = attemptSpec([step('echo 1 > out.json'), clean], files);
+  const kept = attemptSpec([step('echo 1 > out.json')], files);
+  await run(removed);
+  await run(kept);
+  const endOf = (spec: AttemptSpec): unknown => mesh.of(spec, 'attempt.exited')[0]?.data;
+  expect(endOf(removed)).toMatchObject({
+    stage: 'collect',
+    reason: 'file *.json: no file matches',
+  });
+  expect(endOf(kept)).toMatchObject({ outcome: 'passed', stage: null });
+});

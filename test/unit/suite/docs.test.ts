@@ -31,6 +31,7 @@ const KEYS = {
   metric: keysOf(schema.definitions['metric']),
   needs: keysOf(schema.properties['needs']),
   checkpoint: keysOf(schema.properties['checkpoint']),
+  file: keysOf(schema.definitions['file']),
 };
 
 /** First cells of the table that begins after a text of the page. */
@@ -49,6 +50,7 @@ describe('docs/suite.md', () => {
     ['## Needs, limits and retries', KEYS.needs],
     ['## Metrics', KEYS.metric],
     ['## Checkpoints', KEYS.checkpoint],
+    ['An entry of `files`', KEYS.file],
   ])('%s documents the keys of the schema, no more and no fewer', (marker, keys) => {
     expect(tableAfter(marker).sort()).toEqual([...keys].sort());
   });
@@ -92,6 +94,7 @@ function usedKeys(value: unknown): string[] {
     ...within('metric', suite['metrics']),
     ...within('needs', suite['needs']),
     ...within('checkpoint', suite['checkpoint']),
+    ...within('file', suite['files']),
   ];
 }
 
