@@ -36,7 +36,7 @@ import { isLive } from './core/sweep.ts';
 import { Intake } from './intake.ts';
 import { isArchived } from './results/archive.ts';
 import { createArchivist, type Archivist } from './results/archivist.ts';
-import { releaseRun } from './results/release.ts';
+import { dropFiles, releaseRun } from './results/release.ts';
 import { createSweeper } from './results/sweep.ts';
 
 const TICK_MS = 1_000;
@@ -246,6 +246,11 @@ class LeaderTerm implements Term {
       case 'sweep':
         this.#sweeping = this.#sweeping.then(() =>
           this.#untilDone('sweep', () => this.#sweep(effect)),
+        );
+        return;
+      case 'drop_files':
+        void this.#untilDone(`removal of old checkpoints of ${effect.run}`, () =>
+          dropFiles(this.#options.connection, effect.run, effect.files),
         );
         return;
       case 'delete_stop':

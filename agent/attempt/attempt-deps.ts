@@ -8,6 +8,7 @@ import type { EventSink } from '../state/event-sink.ts';
 import type { Ledger } from '../state/ledger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { AttemptEnd } from './attempt-state.ts';
+import type { FileSource } from '../files/place-checkpoint.ts';
 import type { FileStore } from './file-store.ts';
 import type { ReportPoller } from './report-tail.ts';
 
@@ -22,7 +23,7 @@ export interface AttemptDeps {
   readonly ledger: Ledger;
   readonly sink: EventSink;
   readonly logStore: LogStore;
-  readonly fileStore: FileStore;
+  readonly fileStore: FileStore & FileSource;
   readonly reports: ReportPoller;
   readonly telemetry: Telemetry;
   readonly clock: Clock;

@@ -9,6 +9,8 @@
  * 5. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
+import { hasRequired } from '../files/result-rules.ts';
+import { onFileMessage } from '../files/file-rules.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
 import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
@@ -63,7 +65,10 @@ function handle(turn: Turn, message: AttemptMessage): void {
       onExtracted(turn, message);
       return;
     case 'file_stored':
-      onFileStored(turn, message);
+    case 'checkpointed':
+    case 'checkpoint_refused':
+    case 'resumed':
+      onFileMessage(turn, message);
       return;
     case 'finished':
       if (turn.state.life.kind === 'finishing') exit(turn, message);
@@ -224,7 +229,7 @@ function afterSteps(turn: Turn): void {
   const ran = steps.some((step) => step.step === 'run');
   const isWanted =
     verdict === null || verdict.outcome === 'failed' || verdict.outcome === 'timed_out';
-  if (spec.metrics.length > 0 && ran && isWanted) {
+  if ((spec.metrics.length > 0 || hasRequired(spec)) && ran && isWanted) {
     turn.keep({ life: { kind: 'collecting' } });
     turn.effect({ kind: 'extract' });
     return;
@@ -237,8 +242,12 @@ function onExtracted(turn: Turn, message: Of<'extracted'>): void {
   const reported = new Set(turn.state.metrics.map((metric) => metric.name));
   turn.keep({ extracted: message.metrics });
   const missing = message.problems.filter((found) => found.required && !reported.has(found.metric));
-  if (missing.length > 0) {
-    const reason = missing.map((found) => `metric ${found.metric}: ${found.reason}`).join('; ');
+  const lacks = [
+    ...missing.map((found) => `metric ${found.metric}: ${found.reason}`),
+    ...(message.missing ?? []).map(({ path, reason }) => `file ${path}: ${reason}`),
+  ];
+  if (lacks.length > 0) {
+    const reason = lacks.join('; ');
     decide(turn, { outcome: 'failed', stage: 'collect', class: 'result', reason });
   }
   startTeardown(turn, 0);
@@ -270,7 +279,7 @@ function finish(turn: Turn): void {
 function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
   const { state } = turn;
   const { logGaps, isRefused = false, filesLost = [] } = finished;
-  const verdict = finalVerdict(state, isRefused);
+  const verdict = finalVerdict(state, { isOutputRefused: isRefused, filesLost });
   const { stop } = state;
   turn.emit('attempt.exited', {
     elapsedMs: turn.elapsedMs(),
@@ -323,14 +332,6 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
 function announceStop(turn: Turn, { stop }: Of<'stop'>): void {
   const { command, by, reason } = stop;
   turn.emit('attempt.stopping', { elapsedMs: turn.elapsedMs(), command, by, reason });
-}
-
-function onFileStored(turn: Turn, { file }: Of<'file_stored'>): void {
-  const { files, life } = turn.state;
-  if (life.kind === 'queued' || life.kind === 'new') return;
-  if (files.some((known) => known.path === file.path && known.sha256 === file.sha256)) return;
-  turn.keep({ files: [...files.filter((known) => known.path !== file.path), file] });
-  turn.emit('attempt.file_stored', { elapsedMs: turn.elapsedMs(), file });
 }
 
 function onResume(turn: Turn, message: Of<'resume'>): void {

@@ -7,7 +7,9 @@
  * `finishing` has no process left but survivors of a kill: files and the rest of the log are being
  * stored.
  */
-import type { LostFile, StepResult, StoredFile } from '#protocol/messages/attempt.ts';
+import type { LostFile, StepResult } from '#protocol/messages/attempt.ts';
+import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { AttemptResumed, Checkpoint } from '#protocol/messages/checkpoint.ts';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
@@ -90,6 +92,10 @@ export interface AttemptState {
   /** From the output and the JSON files. */
   readonly extracted: readonly Metric[];
   readonly files: readonly StoredFile[];
+  /** Those that stay stored, oldest first; absent before the first. */
+  readonly checkpoints?: readonly Checkpoint[];
+  /** What was put in place before the first step, relative to the work folder; absent before that. */
+  readonly resumed?: { readonly path: string | null };
   readonly teardownFailure: string | null;
   /** The rung of this agent: what the proof of an attempt without processes is named after. */
   readonly proof: Proof;
@@ -128,8 +134,14 @@ export type AttemptMessage =
       readonly kind: 'extracted';
       readonly metrics: readonly Metric[];
       readonly problems: readonly MetricProblem[];
+      /** Required result files that are not there as they should be. */
+      readonly missing?: readonly LostFile[];
     }
   | { readonly kind: 'file_stored'; readonly file: StoredFile }
+  /** Oldest change first; every object of it is stored. */
+  | { readonly kind: 'checkpointed'; readonly files: readonly StoredFile[] }
+  | { readonly kind: 'checkpoint_refused'; readonly reason: string }
+  | { readonly kind: 'resumed'; readonly placed: Omit<AttemptResumed, 'elapsedMs'> }
   | {
       readonly kind: 'finished';
       readonly logGaps: readonly Gap[];

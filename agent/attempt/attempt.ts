@@ -15,6 +15,7 @@ import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import type { StoredAttempt } from '../state/ledger-entries.ts';
+import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
@@ -29,7 +30,6 @@ import {
   type AttemptState,
 } from './attempt-state.ts';
 import { knownStart, stepSpecOf } from './step-spec.ts';
-import { FileKeeper, placeCheckpoint } from './file-keeper.ts';
 import { ReportTail } from './report-tail.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
 
@@ -46,9 +46,8 @@ export class Attempt {
   #handle: StepHandle | null = null;
   readonly #survivors: SurvivorWatch;
   readonly #output: AttemptOutput;
-  #keeper: FileKeeper | null = null;
+  readonly #files: AttemptFiles;
   #report: ReportTail | null = null;
-  #checkpoint: string | null = null;
   #isLeaving = false;
   #isClosed = false;
 
@@ -63,6 +62,15 @@ export class Attempt {
       spec: initial.spec,
       log: this.#log,
       isResumed: initial.life.kind !== 'new',
+    });
+    this.#files = new AttemptFiles({
+      deps,
+      paths: this.#paths,
+      log: this.#log,
+      state: () => this.state(),
+      post: (message) => {
+        this.post(message);
+      },
     });
     this.#meter = new AttemptMeter(deps, initial, () => this.state());
     this.#survivors = new SurvivorWatch({
@@ -120,7 +128,7 @@ export class Attempt {
     this.#handle?.detach();
     this.#survivors.close();
     this.#output.close();
-    this.#keeper?.close();
+    this.#files.close();
     if (this.#report !== null) this.#deps.reports.remove(this.#report);
   }
 
@@ -191,7 +199,7 @@ export class Attempt {
   }
 
   #start(effect: Extract<AttemptEffect, { kind: 'start_step' }>): void {
-    const { spec, steps } = this.state();
+    const { steps } = this.state();
     const isFirst = steps.length === 0;
     try {
       if (isFirst) makeAttemptFolder(this.#paths);
@@ -208,19 +216,11 @@ export class Attempt {
       });
       return;
     }
-    if (isFirst && spec.n > 1 && spec.checkpoints.length > 0) {
-      void this.#placeCheckpoint().then(() => {
+    if (isFirst && this.#files.hasToPlace()) {
+      void this.#files.place().then(() => {
         this.#spawn(effect);
       }, this.#deps.onBug);
     } else this.#spawn(effect);
-  }
-
-  async #placeCheckpoint(): Promise<void> {
-    try {
-      this.#checkpoint = await placeCheckpoint(this.#deps.stateDir, this.state().spec);
-    } catch (error) {
-      this.#log.warn({ err: error }, 'the earlier checkpoint could not be put in place');
-    }
   }
 
   #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
@@ -235,7 +235,7 @@ export class Attempt {
       slot,
       budgetMs,
       graceMs: stop?.graceMs ?? spec.graceMs,
-      checkpoint: this.#checkpoint,
+      checkpoint: this.#files.checkpoint(),
     });
     const before = logBytesOf(this.state());
     this.#output.follow(step, this.#stepDir(step));
@@ -245,7 +245,7 @@ export class Attempt {
       this.#events(index, step, before),
     );
     this.#deps.reports.add(this.#openReport());
-    if (spec.checkpoints.length > 0) this.#files().watch();
+    this.#files.watch();
     if (stop !== null && step.step !== 'teardown') this.#handle.stop(stop.now ? { now: true } : {});
   }
 
@@ -299,7 +299,7 @@ export class Attempt {
         this.#handle = found.handle;
         this.#meter.begin(this.#stepDir(step));
         this.#deps.reports.add(this.#openReport());
-        if (this.state().spec.checkpoints.length > 0) this.#files().watch();
+        this.#files.watch();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
         this.#output.wake(this.#source(step, before));
         return;
@@ -328,27 +328,15 @@ export class Attempt {
     return this.#report;
   }
 
-  #files(): FileKeeper {
-    const { agent, fileStore: store, clock } = this.#deps;
-    this.#keeper ??= new FileKeeper({
-      spec: this.state().spec,
-      paths: this.#paths,
-      store: { agent, store, clock },
-      log: this.#log,
-      onStored: (file) => {
-        this.post({ kind: 'file_stored', file });
-      },
-    });
-    return this.#keeper;
-  }
-
   #extract(): void {
     const { metrics, problems } = this.#output.extract(this.#paths.work);
-    this.post({ kind: 'extracted', metrics, problems });
+    void this.#files.missing().then((missing) => {
+      this.post({ kind: 'extracted', metrics, problems, missing });
+    }, this.#deps.onBug);
   }
 
   #onStepsOver(): void {
-    this.#keeper?.close();
+    this.#files.close();
     this.#output.forgetMetrics();
   }
 
@@ -360,7 +348,7 @@ export class Attempt {
   async #finish(): Promise<void> {
     const { spec } = this.state();
     const keepsFiles = spec.files.length > 0 || spec.checkpoints.length > 0;
-    const filesLost = keepsFiles ? await this.#files().finish() : [];
+    const filesLost = keepsFiles ? await this.#files.finish() : [];
     await this.#output.whenStoredSoon();
     this.post({ kind: 'finished', ...this.#output.losses, filesLost });
   }

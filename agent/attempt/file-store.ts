@@ -6,11 +6,14 @@
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { StoredFile } from '#protocol/messages/attempt.ts';
+import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import { backoffMs } from '#protocol/runtime/backoff.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { STREAMS } from '#protocol/nats/stream-configs.ts';
+import { lastMessage } from '#protocol/nats/stream-read.ts';
 import { publishEvent, type PublishOutcome } from '#protocol/nats/publisher.ts';
+import type { FileSource } from '../files/place-checkpoint.ts';
 
 export const CHUNK_BYTES = 256 * 1024;
 /** How long a stream that is full is asked again before the file is given up. */
@@ -23,10 +26,11 @@ export interface FileStore {
   isClosed(): boolean;
 }
 
-export function natsFileStore(connection: MeshConnection): FileStore {
+export function natsFileStore(connection: MeshConnection): FileStore & FileSource {
   return {
     publish: (subject, chunk) =>
       publishEvent(connection, subject, chunk, { expectedLastSubjectSequence: 0 }),
+    read: (subject) => lastMessage(connection, STREAMS.files, subject),
     whenReachable: () => connection.whenConnected(),
     isClosed: () => connection.isClosed(),
   };

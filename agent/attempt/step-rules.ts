@@ -1,4 +1,6 @@
 /** What the end of a step means for its attempt, and how long a step may take. Pure. */
+import type { LostFile } from '#protocol/messages/attempt.ts';
+import { requiredAmong } from '../files/result-rules.ts';
 import type { StepResult } from '#protocol/messages/attempt.ts';
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { StepEnd, StepOutcome } from '../process/types.ts';
@@ -92,13 +94,23 @@ function isOom({ end, oomKills }: StepOutcome): boolean {
   return end.kind === 'exited' && end.code === KILLED_STATUS;
 }
 
+/** What its steps do not tell. */
+export interface AttemptRest {
+  readonly isOutputRefused: boolean;
+  readonly filesLost: readonly LostFile[];
+}
+
 /**
- * What is told in the end. Output that the disk refused takes "passed" away: nobody could say what
+ * What is told in the end. A required result that could not be kept takes "passed" away. Output that the disk refused takes "passed" away: nobody could say what
  * was measured. The suite's own log limit does not: the suite has set it.
  */
-export function finalVerdict(state: AttemptState, isOutputRefused: boolean): Verdict {
+export function finalVerdict(state: AttemptState, end: AttemptRest): Verdict {
   const verdict = state.verdict ?? { outcome: 'passed', stage: null, class: null, reason: null };
-  if (verdict.outcome !== 'passed' || !isOutputRefused) return verdict;
+  if (verdict.outcome !== 'passed') return verdict;
+  const lacking = requiredAmong(state.spec, end.filesLost);
+  if (lacking !== null)
+    return { outcome: 'failed', stage: 'collect', class: 'result', reason: lacking };
+  if (!end.isOutputRefused) return verdict;
   const reason =
     "output was lost: the disk of the agent's state folder is full, or does not take it";
   return { outcome: 'failed', stage: 'run', class: 'disk', reason };

@@ -70,6 +70,14 @@ function detailOf(message: Message): string {
       return `${Math.floor(message.data.progress * 100)}%`;
     case 'attempt.file_stored':
       return message.data.file.path;
+    case 'attempt.checkpointed':
+      return `${message.data.number}: ${message.data.files.map(({ path }) => path).join(', ')}`;
+    case 'attempt.resumed': {
+      const { from, path, problem } = message.data;
+      const place = from === null ? 'nothing' : `attempt ${from.n}, checkpoint ${from.number}`;
+      return `with ${place}${path === null ? '' : `: ${path}`}${problem === null ? '' : ` (${problem})`}`;
+    }
+    case 'attempt.checkpoint_refused':
     case 'attempt.report_malformed':
     case 'message.rejected':
     case 'agent.draining':

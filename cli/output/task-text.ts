@@ -44,12 +44,30 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
       return `    ${step.id}: ${end}${step.deadline ? ' at its time limit' : ''}, ${duration(step.durationMs)}, ${cpu}, log ${bytes(step.logBytes)}, proof ${proof}`;
     }),
     ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
+    ...checkpointLines(attempt).map((line) => `    ${oneLine(line)}`),
     ...telemetryLines(attempt.telemetry).map((line) => `    ${line}`),
     ...problemLines(attempt),
     ...(attempt.survivors.length === 0
       ? []
       : [`    ${plural(attempt.survivors.length, 'survivor')}: ${attempt.survivors.join(', ')}`]),
   ];
+}
+
+/** What it began with, and what is stored of it. */
+function checkpointLines({ resumed, checkpoint, checkpointRefused }: AttemptView): string[] {
+  const lines: string[] = [];
+  if (resumed?.from) {
+    const { n, number } = resumed.from;
+    lines.push(`resumed with checkpoint ${number} of attempt ${n} (${bytes(resumed.bytes)})`);
+  }
+  if (resumed?.problem) lines.push(`checkpoint: ${resumed.problem}`);
+  if (checkpoint !== null) {
+    const size = checkpoint.files.reduce((sum, file) => sum + file.bytes, 0);
+    const paths = checkpoint.files.map(({ path }) => path).join(', ');
+    lines.push(`checkpoint ${checkpoint.number}: ${paths} (${bytes(size)})`);
+  }
+  if (checkpointRefused !== null) lines.push(`checkpoint not stored: ${checkpointRefused}`);
+  return lines;
 }
 
 const MOST = 10;

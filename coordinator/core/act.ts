@@ -9,6 +9,7 @@ import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { observe, withoutMailbox, availableAgents } from '../fleet/fleet-reducer.ts';
 import { decide } from '../runs/retry-policy.ts';
+import { resumeOf, storedObjects } from '../runs/run-files.ts';
 import { beginAttempt, isStopped, newestStop, runOutcome } from '../runs/run-reducer.ts';
 import { openKey, type RunEntry, type TaskEntry } from '../runs/run-state.ts';
 import {
@@ -30,6 +31,7 @@ import {
   type StopEntry,
 } from '../stop/stop-reducer.ts';
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
+import { dropOldCheckpoints } from './old-checkpoints.ts';
 import { endPassed, tasksEnded } from './passed.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
@@ -86,7 +88,9 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
 /** The attempt spelled out, or why that cannot be done: a suite is no reason to end the process. */
 function specOf(run: RunEntry, task: TaskEntry): AttemptSpec | string {
   try {
-    return attemptSpec(run.suite, { run: run.id, task: task.plan, n: task.n });
+    const spec = attemptSpec(run.suite, { run: run.id, task: task.plan, n: task.n });
+    const resume = resumeOf(run, task);
+    return resume.length === 0 ? spec : { ...spec, resume };
   } catch (error) {
     return toError(error).message;
   }
@@ -266,24 +270,12 @@ export function actOnTime(context: Context): void {
       run: run.id,
       agents: [...run.agents],
       stopCommands: stopCommands(stopsOf(state, run.id)),
-      files: filesOf(run),
+      files: storedObjects(run),
     });
   }
+  dropOldCheckpoints(context);
   dropStrayStops(context);
   sweepWhenDue(context);
-}
-
-/** Objects that its attempts stored: they are the run's alone. */
-function filesOf(run: RunEntry): { agent: string; sha256: string }[] {
-  const files = new Map<string, { agent: string; sha256: string }>();
-  for (const task of run.fold.tasks.values()) {
-    for (const attempt of task.attempts) {
-      const agent = attempt?.agent ?? '';
-      for (const { sha256 } of attempt?.files ?? [])
-        files.set(`${agent}/${sha256}`, { agent, sha256 });
-    }
-  }
-  return [...files.values()];
 }
 
 function dropStrayStops(context: Context): void {

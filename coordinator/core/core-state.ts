@@ -98,6 +98,11 @@ export type Effect =
   | ArchiveEffect
   | PurgeEffect
   | SweepEffect
+  | {
+      readonly kind: 'drop_files';
+      readonly run: string;
+      readonly files: PurgeEffect['files'];
+    }
   | { readonly kind: 'reply'; readonly token: number; readonly reply: SubmitAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
   | { readonly kind: 'say_passed_soon'; readonly afterMs: number }

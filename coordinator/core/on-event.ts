@@ -34,6 +34,7 @@ import {
   stopsOf,
 } from './act.ts';
 import { log, markDirty, type Context } from './core-state.ts';
+import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
@@ -204,7 +205,8 @@ function onAttemptEvent(
   const { subject, record } = input;
   const { agent, ref } = subject;
   const { message } = record;
-  applyToRun(run.fold, record);
+  if (message.name === 'attempt.checkpointed') noteCheckpoint(context, run, { ref, record });
+  else applyToRun(run.fold, record);
   if (acceptanceIn(message) !== null) {
     const begin = { task: ref.task, n: ref.n, agent, afterStop: 0, sequence: null };
     const attempt = beginAttempt(run, begin);

@@ -10,6 +10,7 @@
  * It is asked for at the begin of a term, when something late is seen, and every `sweepEveryMs`. Which
  * runs may be purged is decided where the proof is: their directory, or a stored release.
  */
+import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { takeSuperseded } from '../fleet/fleet-reducer.ts';
@@ -32,12 +33,15 @@ export function noteLateAttempt(
   if (!late.runs.has(run) && late.runs.size >= MOST_AT_A_TIME) return;
   const entry: LateRun = late.runs.get(run) ?? { files: new Map() };
   late.runs.set(run, entry);
-  if (message.name === 'attempt.file_stored') {
-    const { agent } = at;
-    const { sha256 } = message.data.file;
+  const { agent } = at;
+  for (const { sha256 } of filesSaidIn(message))
     entry.files.set(`${agent}/${sha256}`, { agent, sha256 });
-  }
   sweepSoon(context);
+}
+
+function filesSaidIn({ name, data }: EventRecord['message']): readonly StoredFile[] {
+  if (name === 'attempt.file_stored') return [data.file];
+  return name === 'attempt.checkpointed' ? data.files : [];
 }
 
 /** An acknowledgement that names a run which is not live. */

@@ -20,6 +20,7 @@ import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import { resumePoints } from '#protocol/fold/resume-points.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode } from '#protocol/messages/envelope.ts';
@@ -257,12 +258,23 @@ function* lostFilesIn(fold: RunFold): Generator<MissingFile> {
   }
 }
 
-/** Of a path that was stored several times, the last one. */
+/**
+ * Of a path that was stored several times, the last one; of a task's checkpoints the newest: it is all
+ * that a later run could begin with.
+ */
 function filesIn(fold: RunFold): Iterable<AttemptFile> {
   const files = new Map<string, AttemptFile>();
   for (const { task, attempt } of attemptsIn(fold)) {
     for (const file of attempt.files) {
       const { n, agent } = attempt;
+      const at = { run: fold.run, task: task.id, n, agent };
+      files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { ...at, file });
+    }
+  }
+  for (const task of fold.tasks.values()) {
+    const [newest] = resumePoints(task.attempts);
+    for (const file of newest?.files ?? []) {
+      const { n = 0, agent = '' } = newest ?? {};
       const at = { run: fold.run, task: task.id, n, agent };
       files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { ...at, file });
     }

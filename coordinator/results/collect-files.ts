@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
-import type { StoredFile } from '#protocol/messages/attempt.ts';
+import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { pause } from '#protocol/nats/connection.ts';

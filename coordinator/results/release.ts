@@ -21,6 +21,17 @@ export interface ReleaseEnvironment {
   readonly writer: { readonly source: string; readonly epoch: number };
 }
 
+/** Removes objects of a run. Idempotent; rejects with `mesh_unreachable`. */
+export async function dropFiles(
+  connection: MeshConnection,
+  run: string,
+  files: PurgeEffect['files'],
+): Promise<void> {
+  for (const { agent, sha256 } of files) {
+    await purgeSubject(connection, STREAMS.files, filters.chunksOf(agent, { run, sha256 }));
+  }
+}
+
 /** Rejects with `deposed` or `mesh_unreachable`; repeat after the latter. */
 export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Promise<void> {
   const { connection, publisher, clock, writer } = env;
@@ -44,9 +55,7 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
   await purgeSubject(connection, STREAMS.logs, filters.logsOf(run));
   // Covers no filter of a reader that has several (stream-purge.ts): `metrics` follows with one.
   await purgeSubject(connection, STREAMS.metrics, filters.metricsOf(run));
-  for (const { agent, sha256 } of job.files) {
-    await purgeSubject(connection, STREAMS.files, filters.chunksOf(agent, { run, sha256 }));
-  }
+  await dropFiles(connection, run, job.files);
   for (const command of job.stopCommands) {
     await purgeSubject(connection, STREAMS.events, filters.acksOf(command));
   }

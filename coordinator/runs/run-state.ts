@@ -43,6 +43,16 @@ export interface OpenAttempt {
   exited: boolean;
 }
 
+export interface StoredObject {
+  readonly agent: string;
+  readonly sha256: string;
+}
+
+export interface ReplacedObject extends StoredObject {
+  /** Monotonic, ms. */
+  readonly sinceMs: number;
+}
+
 /** `no` -> `asked` (on its way) -> `stored`. */
 export type Progress = 'no' | 'asked' | 'stored';
 
@@ -60,6 +70,8 @@ export interface RunEntry {
   /** Agents that had an attempt: they get `release`. */
   readonly agents: Set<string>;
   readonly counts: Partial<Record<TaskOutcome, number>>;
+  /** Objects of checkpoints that newer ones have replaced, by `agent/sha256`, until they are removed. */
+  readonly replaced: Map<string, ReplacedObject>;
   endedTasks: number;
   /** Sequence of the newest stop of the whole run; 0 for none. */
   stopSequence: number;
@@ -92,6 +104,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     open: new Map(),
     agents: new Set(),
     counts: {},
+    replaced: new Map(),
     endedTasks: 0,
     stopSequence: 0,
     started: 'no',

@@ -3,7 +3,9 @@
  * state, the phase, the progress or the elapsed time back changes nothing.
  */
 import { STEPS, type StepName } from '../messages/attempt-spec.ts';
-import type { Acceptance, AttemptExited, StoredFile } from '../messages/attempt.ts';
+import type { Acceptance, AttemptExited } from '../messages/attempt.ts';
+import type { StoredFile } from '../messages/stored-file.ts';
+import type { AttemptResumed, Checkpoint } from '../messages/checkpoint.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
@@ -31,6 +33,12 @@ export interface AttemptFold {
   } | null;
   malformedReport: string | null;
   readonly files: StoredFile[];
+  /** Those that stay stored, oldest first. */
+  readonly checkpoints: Checkpoint[];
+  /** Why the last that was not stored was not. */
+  checkpointRefused: string | null;
+  /** What it began with; null where it began anew. */
+  resumed: Omit<AttemptResumed, 'elapsedMs'> | null;
   exited: AttemptExited | null;
 }
 
@@ -66,6 +74,9 @@ export function createAttemptFold(
     stopping: null,
     malformedReport: null,
     files: [],
+    checkpoints: [],
+    checkpointRefused: null,
+    resumed: null,
     exited: null,
   };
 }
@@ -109,6 +120,21 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
         return false;
       fold.files.push(message.data.file);
       break;
+    case 'attempt.checkpointed': {
+      const { number, files, keep } = message.data;
+      if (number <= (fold.checkpoints.at(-1)?.number ?? 0)) return false;
+      fold.checkpoints.push({ number, files });
+      fold.checkpoints.splice(0, Math.max(0, fold.checkpoints.length - keep));
+      break;
+    }
+    case 'attempt.checkpoint_refused':
+      fold.checkpointRefused = message.data.reason;
+      break;
+    case 'attempt.resumed': {
+      const { elapsedMs: _elapsedMs, ...resumed } = message.data;
+      fold.resumed = resumed;
+      break;
+    }
     case 'attempt.report_malformed':
       fold.malformedReport ??= message.data.line;
       break;

@@ -12,7 +12,8 @@ import type {
   TaskOutcome,
   TaskState,
 } from '../messages/outcome.ts';
-import type { AttemptExited, LostFile, StepResult, StoredFile } from '../messages/attempt.ts';
+import type { AttemptExited, LostFile, StepResult } from '../messages/attempt.ts';
+import type { StoredFile } from '../messages/stored-file.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
 import type { AttemptFold, AttemptState } from './attempt-fold.ts';
 import type { RunFold, RunStop } from './run-fold.ts';
@@ -87,6 +88,16 @@ export interface AttemptView {
   } | null;
   readonly steps: readonly StepResult[];
   readonly files: readonly StoredFile[];
+  /** The newest that is stored. */
+  readonly checkpoint: {
+    readonly number: number;
+    readonly files: readonly StoredFile[];
+  } | null;
+  /** Why the last checkpoint that was not stored was not. */
+  readonly checkpointRefused: string | null;
+  readonly resumed: AttemptFold['resumed'];
+  /** It ended and did not pass: what it left is not the task's result. */
+  readonly partial: boolean;
   /** Matched by the suite's `files`, and could not be kept. */
   readonly missingFiles: readonly LostFile[];
   readonly logBytes: number | null;
@@ -225,6 +236,10 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     stop: exited?.stop ?? attempt.stopping,
     steps: exited?.steps ?? [],
     files: attempt.files,
+    checkpoint: attempt.checkpoints.at(-1) ?? null,
+    checkpointRefused: attempt.checkpointRefused,
+    resumed: attempt.resumed,
+    partial: exited !== null && exited.outcome !== 'passed',
     missingFiles: exited?.filesLost ?? [],
     logBytes: exited?.logBytes ?? null,
     logGaps: exited?.logGaps ?? [],

@@ -3,7 +3,9 @@
  * up. It travels in the `start` command, is written to the attempt's `spec.json` and archived.
  */
 import { z } from 'zod';
+import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { RunId, Token } from './ids.ts';
+import { FileRule } from './stored-file.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
 export const Axes = z.record(z.string(), AxisValueSchema);
@@ -90,8 +92,14 @@ export const AttemptSpec = z.object({
   metrics: z.array(MetricSpec),
   /** Globs in the work folder: stored in the run's directory at the end. */
   files: z.array(z.string()),
+  /** Of those of `files` that have limits or are required; absent where none has. */
+  fileRules: z.array(FileRule).optional(),
   /** Globs in the work folder of checkpoint files; the task's next attempt finds the last one. */
   checkpoints: z.array(z.string()),
+  /** Absent in specs of before, and where there are no checkpoints. */
+  checkpointRules: CheckpointRules.optional(),
+  /** Checkpoints of earlier attempts, newest first: the first that can be had is put in place. */
+  resume: z.array(ResumePoint).optional(),
   /** Undelivered log bytes an attempt may spool on the host. */
   logLimitBytes: z.number().int().positive(),
 });

@@ -12,6 +12,7 @@
 import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';
 import { AttemptOutcome, FailureClass, Metric, Proof, Stage } from './outcome.ts';
+import { StoredFile } from './stored-file.ts';
 import { AttemptTelemetry } from './telemetry.ts';
 
 const elapsedMs = z.number().nonnegative();
@@ -76,16 +77,7 @@ export const AttemptStopping = z.object({
   reason: z.string().nullable(),
 });
 
-/** A file was stored in BM_FILES in `chunks` pieces under its hash. */
-export const StoredFile = z.object({
-  kind: z.enum(['checkpoint', 'result']),
-  /** Relative to the work folder. */
-  path: z.string(),
-  sha256: z.string(),
-  bytes: z.number().int().nonnegative(),
-  chunks: z.number().int().nonnegative(),
-});
-export type StoredFile = z.infer<typeof StoredFile>;
+/** A result file is stored; of agents before `attempt.checkpointed` also a checkpoint. */
 export const AttemptFileStored = z.object({ elapsedMs, file: StoredFile });
 
 /** A line of the report that could not be read: said once per attempt, with the first such line. */

@@ -7,6 +7,7 @@
  */
 import type { z } from 'zod';
 import * as attempt from './attempt.ts';
+import * as checkpoint from './checkpoint.ts';
 import * as command from './command.ts';
 import * as host from './host.ts';
 import * as run from './run.ts';
@@ -20,6 +21,9 @@ export const CATALOG = {
   'attempt.adopted': { version: 1, schema: attempt.AttemptAdopted },
   'attempt.stopping': { version: 1, schema: attempt.AttemptStopping },
   'attempt.file_stored': { version: 1, schema: attempt.AttemptFileStored },
+  'attempt.checkpointed': { version: 1, schema: checkpoint.AttemptCheckpointed },
+  'attempt.checkpoint_refused': { version: 1, schema: checkpoint.AttemptCheckpointRefused },
+  'attempt.resumed': { version: 1, schema: checkpoint.AttemptResumed },
   'attempt.report_malformed': { version: 1, schema: attempt.AttemptReportMalformed },
   'attempt.sampled': { version: 1, schema: telemetry.AttemptSampled },
   'attempt.exited': { version: 1, schema: attempt.AttemptExited },

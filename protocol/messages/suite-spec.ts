@@ -4,7 +4,9 @@
  */
 import { z } from 'zod';
 import { Axes, AxisValueSchema, MetricSpec, Needs, StepName } from './attempt-spec.ts';
+import { CheckpointRules } from './checkpoint.ts';
 import { FailureClass } from './outcome.ts';
+import { FileRule } from './stored-file.ts';
 
 /** A step as written: strings may hold `{{axis}}`. */
 export const StepTemplate = z.object({
@@ -47,7 +49,10 @@ export const SuiteSpec = z.object({
   retries: z.partialRecord(FailureClass, z.number().int().nonnegative()),
   metrics: z.array(MetricSpec),
   files: z.array(z.string()),
+  /** Of those of `files` that have limits or are required; absent where none has. */
+  fileRules: z.array(FileRule).optional(),
   checkpoints: z.array(z.string()),
+  checkpointRules: CheckpointRules.optional(),
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
 });

@@ -55,7 +55,9 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     stopSignal: suite.stopSignal,
     metrics: compiled.metrics(valueOf),
     files: compiled.files(valueOf),
+    ...compiled.fileRules(valueOf),
     checkpoints: compiled.checkpoints(valueOf),
+    ...(suite.checkpointRules === undefined ? {} : { checkpointRules: suite.checkpointRules }),
     logLimitBytes: suite.logLimitBytes,
   };
 }
@@ -67,6 +69,7 @@ interface Compiled {
   readonly steps: readonly Make<StepSpec>[];
   readonly metrics: Make<AttemptSpec['metrics']>;
   readonly files: Make<string[]>;
+  readonly fileRules: Make<Pick<AttemptSpec, 'fileRules'>>;
   readonly checkpoints: Make<string[]>;
 }
 
@@ -75,6 +78,7 @@ function compile(suite: SuiteSpec): Compiled {
     steps: suite.steps.map((step) => compileStep(suite, step)),
     metrics: compileMetrics(suite.metrics),
     files: texts(suite.files),
+    fileRules: compileFileRules(suite.fileRules),
     checkpoints: texts(suite.checkpoints),
   };
 }
@@ -144,6 +148,15 @@ function compileSource(source: MetricSource): Make<MetricSource> | null {
       return (valueOf) => ({ ...source, path: render(path, valueOf) });
     }
   }
+}
+
+function compileFileRules(rules: SuiteSpec['fileRules']): Make<Pick<AttemptSpec, 'fileRules'>> {
+  if (rules === undefined) return () => ({});
+  const paths = texts(rules.map(({ path }) => path));
+  return (valueOf) => {
+    const rendered = paths(valueOf);
+    return { fileRules: rules.map((rule, i) => ({ ...rule, path: rendered[i] ?? rule.path })) };
+  };
 }
 
 function escapeRegex(text: string): string {

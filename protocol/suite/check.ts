@@ -8,8 +8,10 @@ import { BUILT_IN, parseTemplate } from './template.ts';
 import { child, items, keys, type Tree } from './tree.ts';
 
 /** Where templates are expanded; elsewhere `{{` is plain text. `cwd` and paths resolve too. */
-const TEMPLATED_LISTS = ['env', 'cwd', 'files', 'checkpoints', ...STEPS];
-const NOT_TEMPLATED = new Set(['timeout', 'onFail', 'stdio']);
+const TEMPLATED_LISTS = ['env', 'cwd', 'files', 'checkpoints', 'checkpoint', ...STEPS];
+const NOT_TEMPLATED = new Set(['timeout', 'onFail', 'stdio', 'every', 'maxSize']);
+/** Keys whose texts are globs in the work folder. */
+const PATTERNS = new Set(['files', 'checkpoints', 'checkpoint']);
 const RESERVED = new Set<string>(['suite', ...BUILT_IN]);
 
 export function axisNamesOf(tree: Tree): string[] {
@@ -67,7 +69,7 @@ function checkTemplate(text: string, known: readonly string[]): string | null {
 
 /** Patterns are looked for in the work folder and nowhere else. */
 function checkPattern(text: string, path: Path): string | null {
-  if (path[0] !== 'files' && path[0] !== 'checkpoints') return null;
+  if (!PATTERNS.has(String(path[0]))) return null;
   const isOutside =
     text.startsWith('/') || text.startsWith('{{suite.dir}}') || text.split('/').includes('..');
   return isOutside

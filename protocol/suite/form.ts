@@ -182,6 +182,17 @@ function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
     say([], 'needs unit ("" for none), or a group (?<unit>...) in the regex');
 }
 
+const ResultFile = z
+  .strictObject({
+    path: filled.meta({ description: 'Glob in the work folder' }),
+    maxSize: size.optional().meta({ description: 'Of each file; default: no limit' }),
+    required: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Without one the task has failed at stage collect; default false' }),
+  })
+  .meta({ id: 'file' });
+
 const SIGNAL = `must be one of ${STOP_SIGNAL_NAMES.join(', ')}`;
 const retryLimit = z.number().int().nonnegative().max(100);
 
@@ -234,11 +245,31 @@ const suiteKeys = {
   maxParallel: positive.optional().meta({ description: 'At most so many tasks at once' }),
   phases: z.array(name).optional().meta({ description: 'Phases the benchmark reports, in order' }),
   metrics: z.array(Metric).optional().meta({ description: 'What to measure and where it is read' }),
-  files: z.array(filled).optional().meta({ description: 'Files of the work folder to keep' }),
+  files: z
+    .array(z.union([filled, ResultFile]))
+    .optional()
+    .meta({ description: 'Files of the work folder to keep' }),
   checkpoints: z
     .array(filled)
     .optional()
-    .meta({ description: 'Files the next attempt resumes from' }),
+    .meta({ description: 'Files the next attempt resumes from; short for checkpoint.files' }),
+  checkpoint: z
+    .strictObject({
+      files: z
+        .array(filled)
+        .min(1, 'must not be empty')
+        .meta({ description: 'Files the next attempt resumes from' }),
+      every: positiveDuration
+        .optional()
+        .meta({ description: 'Least time between two; default 10s' }),
+      keep: positive
+        .max(20)
+        .optional()
+        .meta({ description: 'How many of a task stay stored; default 3' }),
+      maxSize: size.optional().meta({ description: 'Of all files of one together; default 64MiB' }),
+    })
+    .optional()
+    .meta({ description: 'Which files are checkpoints, how often and how many are kept' }),
   logLimit: size
     .optional()
     .meta({ description: 'Undelivered log kept on the host; default 256MiB' }),

@@ -1,5 +1,6 @@
 /** From the file's form to the wire form: defaults filled in, shorthands spelled out, units in ms and bytes. */
 import { type StepName, STEPS } from '../messages/attempt-spec.ts';
+import { DEFAULT_CHECKPOINT_RULES } from '../messages/checkpoint.ts';
 import type { AxisValue } from '../messages/ids.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
@@ -44,8 +45,8 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
     retries: retriesOf(form.retries),
     metrics: (form.metrics ?? []).map(metricOf),
-    files: form.files ?? [],
-    checkpoints: form.checkpoints ?? [],
+    ...filesOf(form.files ?? []),
+    ...checkpointsOf(form),
     logLimitBytes: parseSize(form.logLimit ?? '') ?? DEFAULT_LOG_LIMIT_BYTES,
     maxParallel: form.maxParallel ?? null,
   };
@@ -111,6 +112,34 @@ function commandsOf(written: Written): CommandForm[] {
 
 function isList<T>(value: T): value is Extract<T, readonly unknown[]> {
   return Array.isArray(value);
+}
+
+function filesOf(written: NonNullable<SuiteForm['files']>): Pick<SuiteSpec, 'files' | 'fileRules'> {
+  const files = written.map((file) => (typeof file === 'string' ? file : file.path));
+  const fileRules = written
+    .filter((file) => typeof file !== 'string')
+    .map(({ path, maxSize, required = false }) => ({
+      path,
+      maxBytes: maxSize === undefined ? null : parseSize(maxSize),
+      required,
+    }));
+  return fileRules.length === 0 ? { files } : { files, fileRules };
+}
+
+function checkpointsOf({
+  checkpoint,
+  checkpoints,
+}: SuiteForm): Pick<SuiteSpec, 'checkpoints' | 'checkpointRules'> {
+  if (checkpoint === undefined) return { checkpoints: checkpoints ?? [] };
+  const { everyMs, keep, maxBytes } = DEFAULT_CHECKPOINT_RULES;
+  return {
+    checkpoints: [...(checkpoints ?? []), ...checkpoint.files],
+    checkpointRules: {
+      everyMs: durationOf(checkpoint.every) ?? everyMs,
+      keep: checkpoint.keep ?? keep,
+      maxBytes: parseSize(checkpoint.maxSize ?? '') ?? maxBytes,
+    },
+  };
 }
 
 function metricOf(metric: MetricForm): SuiteSpec['metrics'][number] {

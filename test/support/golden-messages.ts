@@ -183,6 +183,26 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'attempt.progress': { elapsedMs: 20, progress: 0.5 },
   'attempt.adopted': { elapsedMs: 30, step: 'run', alive: true },
   'attempt.stopping': { elapsedMs: 40, command: 'stop-1', by: 'ann@box', reason: null },
+  'attempt.checkpointed': {
+    elapsedMs: 1500,
+    number: 2,
+    keep: 3,
+    files: [
+      { kind: 'checkpoint', path: 'state.ckpt', sha256: 'b'.repeat(64), bytes: 300_000, chunks: 2 },
+    ],
+  },
+  'attempt.checkpoint_refused': {
+    elapsedMs: 1600,
+    reason: 'state.ckpt: 70000000 bytes, more than the 67108864 that a checkpoint may have',
+  },
+  'attempt.resumed': {
+    elapsedMs: 2,
+    from: { n: 1, number: 2 },
+    path: 'state.ckpt',
+    files: 1,
+    bytes: 300_000,
+    problem: null,
+  },
   'attempt.file_stored': {
     elapsedMs: 50,
     file: { kind: 'result', path: 'out.json', sha256: 'a'.repeat(64), bytes: 12, chunks: 1 },

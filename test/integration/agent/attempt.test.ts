@@ -214,21 +214,27 @@ test('checkpoints and results are stored by hash; the next attempt begins with t
   const write = 'mkdir ck; head -c 600000 /dev/zero > ck/a.bin; echo hi > r.txt; exit 1';
   const first = attemptSpec([step(write)], files);
   await run(first);
-  const stored = mesh.of(first, 'attempt.file_stored').map(({ data }) => data.file);
-  expect(stored.map(({ kind, path, chunks }) => [kind, path, chunks])).toEqual([
-    ['checkpoint', 'ck/a.bin', 3],
-    ['result', 'r.txt', 1],
-  ]);
-  const object = { run: first.run, sha256: stored[1]?.sha256 ?? '' };
+  const [result] = mesh.of(first, 'attempt.file_stored').map(({ data }) => data.file);
+  expect(result).toMatchObject({ kind: 'result', path: 'r.txt', chunks: 1 });
+  const checkpoint = mesh.of(first, 'attempt.checkpointed')[0]?.data;
+  expect(checkpoint).toMatchObject({ number: 1, files: [{ path: 'ck/a.bin', chunks: 3 }] });
+  const object = { run: first.run, sha256: result?.sha256 ?? '' };
   const chunk = await lastMessage(mesh.connection, 'BM_FILES', subjects.file(AGENT, object, 0));
   expect(chunk.kind === 'found' && Buffer.from(chunk.message.data).toString()).toBe('hi\n');
   const again = attemptSpec([step('test -s ck/a.bin && echo $BENCHMESH_CHECKPOINT')], {
     ...files,
     task: first.task,
     n: 2,
+    resume: [{ number: 1, files: checkpoint?.files ?? [], n: 1, agent: AGENT }],
   });
   await run(again);
   expect((await mesh.log(again)).stdout.toString().trim()).toMatch(/\.2\/ck\/a\.bin$/);
+  expect(mesh.of(again, 'attempt.resumed')[0]?.data).toMatchObject({
+    from: { n: 1, number: 1 },
+    path: 'ck/a.bin',
+    bytes: 600_000,
+    problem: null,
+  });
 });
 
 test('queued attempts start by priority, then arrival, on the slots there are', async () => {
@@ -304,4 +310,43 @@ test('release drops the folders of the run, twice is the same', async () => {
   await release();
   const next = attemptSpec([step('true')], { run: '2026-01-02_03-04-05-next' });
   expect((await run(next)).data.outcome).toBe('passed');
+});
+
+test.each([
+  ['nothing of it', 'true', 'file out.json: no file matches'],
+  [
+    'one that is too large',
+    'echo 123456 > out.json',
+    'file out.json: 7 bytes, more than the 4 it may have',
+  ],
+  ['a link', 'ln -s /etc/passwd out.json', 'file out.json: a link, which is not followed'],
+])(
+  'a required result, %s: failed at collect, for all that exit status 0',
+  async (_what, script, reason) => {
+    const fileRules = [{ path: 'out.json', maxBytes: 4, required: true }];
+    const spec = attemptSpec([step(script)], { files: ['out.json'], fileRules });
+    await run(spec);
+    expect(mesh.of(spec, 'attempt.exited')[0]?.data).toMatchObject({
+      outcome: 'failed',
+      stage: 'collect',
+      class: 'result',
+      reason,
+    });
+  },
+);
+
+test('a required result that the teardown removes; one that is there', async () => {
+  const fileRules = [{ path: '*.json', maxBytes: null, required: true }];
+  const files = { files: ['*.json'], fileRules };
+  const clean = { ...step('rm out.json'), step: 'teardown', id: 'teardown' } as const;
+  const removed = attemptSpec([step('echo 1 > out.json'), clean], files);
+  const kept = attemptSpec([step('echo 1 > out.json')], files);
+  await run(removed);
+  await run(kept);
+  const endOf = (spec: AttemptSpec): unknown => mesh.of(spec, 'attempt.exited')[0]?.data;
+  expect(endOf(removed)).toMatchObject({
+    stage: 'collect',
+    reason: 'file *.json: no file matches',
+  });
+  expect(endOf(kept)).toMatchObject({ outcome: 'passed', stage: null });
 });

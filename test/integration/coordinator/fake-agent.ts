@@ -5,7 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { AttemptExited, StoredFile } from '#protocol/messages/attempt.ts';
+import type { AttemptExited } from '#protocol/messages/attempt.ts';
+import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { decode, encode } from '#protocol/messages/envelope.ts';

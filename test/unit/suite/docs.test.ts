@@ -30,6 +30,8 @@ const KEYS = {
   check: keysOf(schema.definitions['check']).filter((key) => !COMMAND.includes(key)),
   metric: keysOf(schema.definitions['metric']),
   needs: keysOf(schema.properties['needs']),
+  checkpoint: keysOf(schema.properties['checkpoint']),
+  file: keysOf(schema.definitions['file']),
 };
 
 /** First cells of the table that begins after a text of the page. */
@@ -47,6 +49,8 @@ describe('docs/suite.md', () => {
     ['A preflight check is', KEYS.check],
     ['## Needs, limits and retries', KEYS.needs],
     ['## Metrics', KEYS.metric],
+    ['## Checkpoints', KEYS.checkpoint],
+    ['An entry of `files`', KEYS.file],
   ])('%s documents the keys of the schema, no more and no fewer', (marker, keys) => {
     expect(tableAfter(marker).sort()).toEqual([...keys].sort());
   });
@@ -89,6 +93,8 @@ function usedKeys(value: unknown): string[] {
     ...within('check', suite['preflight']),
     ...within('metric', suite['metrics']),
     ...within('needs', suite['needs']),
+    ...within('checkpoint', suite['checkpoint']),
+    ...within('file', suite['files']),
   ];
 }
 

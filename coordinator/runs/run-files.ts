@@ -1,0 +1,45 @@
+/** What a live run has in BM_FILES: what its tasks may resume from, what is in use, all of it. Pure. */
+import { resumePoints } from '#protocol/fold/resume-points.ts';
+import type { TaskFold } from '#protocol/fold/task-fold.ts';
+import type { ResumePoint } from '#protocol/messages/checkpoint.ts';
+import type { RunEntry, StoredObject, TaskEntry } from './run-state.ts';
+
+export function keyOf({ agent, sha256 }: StoredObject): string {
+  return `${agent}/${sha256}`;
+}
+
+/** What the task's next attempt begins with, newest first. */
+export function resumeOf(run: RunEntry, task: TaskEntry): ResumePoint[] {
+  const attempts = run.fold.tasks.get(task.id)?.attempts ?? [];
+  return resumePoints(attempts.slice(0, task.n - 1), run.suite.checkpointRules?.keep);
+}
+
+export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): StoredObject[] {
+  return resumePoints(task?.attempts ?? [], run.suite.checkpointRules?.keep).flatMap(
+    ({ agent, files }) => files.map(({ sha256 }) => ({ agent, sha256 })),
+  );
+}
+
+/** Objects that something still refers to: two tasks may have stored the same. */
+export function usedObjects(run: RunEntry): Map<string, StoredObject> {
+  const used = new Map<string, StoredObject>();
+  for (const task of run.fold.tasks.values()) {
+    for (const attempt of task.attempts) {
+      for (const { sha256 } of attempt?.files ?? []) {
+        const object = { agent: attempt?.agent ?? '', sha256 };
+        used.set(keyOf(object), object);
+      }
+    }
+    for (const object of checkpointObjects(run, task)) used.set(keyOf(object), object);
+  }
+  return used;
+}
+
+/** Objects that its attempts stored: they are the run's alone. */
+export function storedObjects(run: RunEntry): StoredObject[] {
+  const all = new Map<string, StoredObject>();
+  for (const { agent, sha256 } of run.replaced.values())
+    all.set(keyOf({ agent, sha256 }), { agent, sha256 });
+  for (const [key, object] of usedObjects(run)) all.set(key, object);
+  return [...all.values()];
+}
