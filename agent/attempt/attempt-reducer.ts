@@ -10,7 +10,7 @@
  */
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
-import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
+import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
 import { onReport } from './report-rules.ts';
 import { budgetOf, finalVerdict, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
@@ -37,6 +37,10 @@ function handle(turn: Turn, message: AttemptMessage): void {
       return;
     case 'say_accepted':
       onSayAccepted(turn);
+      return;
+    case 'wait':
+      if (turn.state.life.kind === 'queued')
+        turn.emit('attempt.waiting', { elapsedMs: turn.elapsedMs(), reason: message.reason });
       return;
     case 'begin':
       onBegin(turn, message);
@@ -96,7 +100,8 @@ function onSayAccepted(turn: Turn): void {
 
 function onBegin(turn: Turn, message: Of<'begin'>): void {
   if (turn.state.life.kind !== 'queued') return;
-  turn.keep({ slots: message.slots, originMs: turn.now.monotonicMs });
+  const { slots, resources } = message;
+  turn.keep({ slots, originMs: turn.now.monotonicMs, ...(resources && { resources }) });
   startStep(turn, 0);
 }
 
@@ -149,6 +154,7 @@ function announce(turn: Turn, index: number, pid: number | null): void {
     step: step.step,
     id: step.id,
     pid,
+    ...(turn.state.steps.length === 0 ? givenOf(turn.state) : {}),
   });
   turn.set({ life: { kind: 'stepping', index, announced: true, pid } });
 }
@@ -286,6 +292,7 @@ function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
     teardownFailure: state.teardownFailure,
     proven: isProven(state),
     survivors: survivorsOf(state),
+    ...givenOf(state),
     ...(filesLost.length === 0 ? {} : { filesLost: [...filesLost] }),
   });
   turn.set({ life: { kind: 'exited' } });

@@ -4,6 +4,7 @@
  */
 import { STEPS, type StepName } from '../messages/attempt-spec.ts';
 import type { Acceptance, AttemptExited, StoredFile } from '../messages/attempt.ts';
+import type { AttemptResources } from '../messages/resources.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
@@ -31,6 +32,9 @@ export interface AttemptFold {
   } | null;
   malformedReport: string | null;
   readonly files: StoredFile[];
+  /** What it waits for on its host; null once it began, or where it only waits its turn. */
+  waiting: string | null;
+  resources: AttemptResources | null;
   exited: AttemptExited | null;
 }
 
@@ -66,6 +70,8 @@ export function createAttemptFold(
     stopping: null,
     malformedReport: null,
     files: [],
+    waiting: null,
+    resources: null,
     exited: null,
   };
 }
@@ -79,6 +85,12 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       fold.state = message.data.step;
       fold.pid = message.data.pid;
       fold.startedMs ??= timeMs;
+      fold.waiting = null;
+      fold.resources ??= message.data.resources ?? null;
+      break;
+    case 'attempt.waiting':
+      if (fold.state !== 'accepted' || fold.waiting === message.data.reason) return false;
+      fold.waiting = message.data.reason;
       break;
     case 'attempt.phase':
       if (message.data.index <= fold.phaseIndex) return false;
@@ -116,6 +128,8 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       fold.state = 'exited';
       fold.exitedMs = timeMs;
       fold.exited = message.data;
+      fold.waiting = null;
+      fold.resources ??= message.data.resources ?? null;
       break;
     default:
       return false;
