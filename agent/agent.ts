@@ -23,6 +23,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { inheritedEnv } from './attempt/child-env.ts';
 import { natsFileStore } from './attempt/file-store.ts';
 import { ReportPoller } from './attempt/report-tail.ts';
+import type { CpuLayout } from './cpus/cpu-policy.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import { discoveryOfHost } from './discovery/host-discovery.ts';
 import { ChangePublisher } from './host/change-publisher.ts';
@@ -88,7 +89,16 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const info = readHostInfo(hardware);
     const registration = registrationOf(options, { info, hardware, supervisor });
     await register(connection, registration);
-    return await begin(options, { connection, supervisor, registration, info, discovery });
+    const layout = null;
+    return await begin(options, {
+      connection,
+      supervisor,
+      registration,
+      info,
+      discovery,
+      hardware,
+      layout,
+    });
   } catch (error) {
     discovery.close();
     supervisor.close();
@@ -166,11 +176,13 @@ interface Parts {
   readonly registration: Registration;
   readonly info: HostInfo;
   readonly discovery: Discovery;
+  readonly hardware: Hardware;
+  readonly layout: CpuLayout | null;
 }
 
 async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent> {
   const { folder, log, onFatal } = options;
-  const { connection, supervisor, registration, info, discovery } = parts;
+  const { connection, supervisor, registration, info, discovery, layout } = parts;
   const { agent, instance, incarnation } = registration;
   const clock = systemClock;
   const journalDir = join(folder.dir, 'journal');
@@ -202,6 +214,14 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     info,
     slots: registration.slots,
     outbox,
+    hardware: parts.hardware,
+    layout,
+    look: () => {
+      discovery.look();
+    },
+    tell: (hardware) => {
+      discovery.tell(hardware);
+    },
     deps: {
       agent,
       instance,
@@ -234,9 +254,12 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const { slots, rung } = registration;
   log.info({ agent, incarnation, slots, rung, adopted, registration }, 'agent started');
   const changes = new ChangePublisher({ connection, registration, sink, log });
-  discovery.follow((hardware, what) => {
-    changes.publish(hardware, what);
-  });
+  discovery.follow(
+    (hardware, what) => {
+      changes.publish(hardware, what);
+    },
+    (found) => host.onLook(found),
+  );
 
   return {
     drain: (reason) => {

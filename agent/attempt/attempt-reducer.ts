@@ -12,7 +12,7 @@ import type { Update } from '#protocol/runtime/actor.ts';
 import { hasRequired } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
-import { isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
+import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
 import { onReport } from './report-rules.ts';
 import { budgetOf, finalVerdict, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
@@ -39,6 +39,10 @@ function handle(turn: Turn, message: AttemptMessage): void {
       return;
     case 'say_accepted':
       onSayAccepted(turn);
+      return;
+    case 'wait':
+      if (turn.state.life.kind === 'queued')
+        turn.emit('attempt.waiting', { elapsedMs: turn.elapsedMs(), reason: message.reason });
       return;
     case 'begin':
       onBegin(turn, message);
@@ -101,7 +105,8 @@ function onSayAccepted(turn: Turn): void {
 
 function onBegin(turn: Turn, message: Of<'begin'>): void {
   if (turn.state.life.kind !== 'queued') return;
-  turn.keep({ slots: message.slots, originMs: turn.now.monotonicMs });
+  const { slots, resources } = message;
+  turn.keep({ slots, originMs: turn.now.monotonicMs, ...(resources && { resources }) });
   startStep(turn, 0);
 }
 
@@ -154,6 +159,7 @@ function announce(turn: Turn, index: number, pid: number | null): void {
     step: step.step,
     id: step.id,
     pid,
+    ...(turn.state.steps.length === 0 ? givenOf(turn.state) : {}),
   });
   turn.set({ life: { kind: 'stepping', index, announced: true, pid } });
 }
@@ -295,6 +301,7 @@ function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
     teardownFailure: state.teardownFailure,
     proven: isProven(state),
     survivors: survivorsOf(state),
+    ...givenOf(state),
     ...(filesLost.length === 0 ? {} : { filesLost: [...filesLost] }),
   });
   turn.set({ life: { kind: 'exited' } });

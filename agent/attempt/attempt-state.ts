@@ -20,6 +20,7 @@ import type {
   Proof,
   Stage,
 } from '#protocol/messages/outcome.ts';
+import type { AttemptResources } from '#protocol/messages/resources.ts';
 import type { MetricProblem } from '#protocol/suite/extract/create-extractor.ts';
 import type { StepOutcome } from '../process/types.ts';
 import type { ReportLine } from './report-lines.ts';
@@ -77,6 +78,8 @@ export interface AttemptState {
   readonly seq: number;
   /** The slots it holds; the first is its $BENCHMESH_SLOT. */
   readonly slots: readonly number[];
+  /** What else it was given, and of what host; absent before it began. */
+  readonly resources?: AttemptResources;
   readonly verdict: Verdict | null;
   readonly stop: ReachedStop | null;
   readonly steps: readonly StepResult[];
@@ -115,7 +118,13 @@ export type AttemptMessage =
   | { readonly kind: 'accept'; readonly host: string; readonly address: string }
   /** It has waited long enough for its first event to be worth a message of its own. */
   | { readonly kind: 'say_accepted' }
-  | { readonly kind: 'begin'; readonly slots: readonly number[] }
+  /** It is kept from beginning by something that may last. */
+  | { readonly kind: 'wait'; readonly reason: string }
+  | {
+      readonly kind: 'begin';
+      readonly slots: readonly number[];
+      readonly resources?: AttemptResources;
+    }
   /** It cannot run on this host at all. */
   | { readonly kind: 'refuse'; readonly class: FailureClass; readonly reason: string }
   | { readonly kind: 'step_started'; readonly index: number; readonly pid: number | null }
@@ -263,6 +272,11 @@ export function survivorsOf(state: AttemptState): number[] {
 /** It keeps its slots, cpus and exclusive claim, also after `exited`. */
 export function isFenced({ fencedBy = [] }: Pick<AttemptState, 'fencedBy'>): boolean {
   return fencedBy.length > 0;
+}
+
+/** For its first event and its end. */
+export function givenOf({ resources }: AttemptState): { resources?: AttemptResources } {
+  return resources === undefined ? {} : { resources };
 }
 
 export function logBytesOf(state: AttemptState): number {

@@ -225,7 +225,7 @@ export class Attempt {
 
   #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
     if (this.#isClosed) return;
-    const { spec, stop } = this.state();
+    const { spec, stop, resources } = this.state();
     const { supervisor, inheritedEnv: inherited } = this.#deps;
     const stepSpec = stepSpecOf({
       inherited,
@@ -233,6 +233,7 @@ export class Attempt {
       step,
       paths: this.#paths,
       slot,
+      resources,
       budgetMs,
       graceMs: stop?.graceMs ?? spec.graceMs,
       checkpoint: this.#files.checkpoint(),

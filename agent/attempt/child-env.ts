@@ -3,6 +3,9 @@
  * the attempt is told, and the suite's. Pure. docs/suite.md lists the names.
  */
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptResources } from '#protocol/messages/resources.ts';
+import { formatCpuList } from '../cpus/cpu-list.ts';
+import { gpuEnv } from '../gpus/gpu-env.ts';
 import { stopFile, type AttemptPaths } from '../state/state-folder.ts';
 
 type Env = Readonly<Record<string, string>>;
@@ -34,13 +37,15 @@ export interface ChildEnvInput {
   readonly step: StepSpec;
   readonly paths: AttemptPaths;
   readonly slot: number;
+  readonly resources?: AttemptResources | undefined;
   readonly budgetMs: number | null;
   /** The task's latest checkpoint from an earlier attempt, in place; null if there is none. */
   readonly checkpoint: string | null;
 }
 
 export function childEnv(input: ChildEnvInput): Env {
-  const { inherited, spec, step, paths, slot, budgetMs, checkpoint } = input;
+  const { inherited, spec, step, paths, slot, resources, budgetMs, checkpoint } = input;
+  const { gpus = [], cpus = [] } = resources ?? {};
   const env: Record<string, string> = {
     ...inherited,
     PYTHONUNBUFFERED: '1',
@@ -55,6 +60,8 @@ export function childEnv(input: ChildEnvInput): Env {
     BENCHMESH_REPORT: paths.report,
     [STOP_VARIABLE]: stopFile(paths.work, step.id),
   };
+  Object.assign(env, gpuEnv(spec.needs.gpus === undefined ? null : gpus));
+  if (cpus.length > 0) env['BENCHMESH_CPUS'] = formatCpuList(cpus);
   if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
   if (checkpoint !== null) env['BENCHMESH_CHECKPOINT'] = checkpoint;

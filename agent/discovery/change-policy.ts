@@ -56,6 +56,9 @@ function gpuChanges(before: readonly Gpu[], gpu: Gpu): string[] {
   for (const [field, what] of WATCHED) {
     if (was[field] !== gpu[field]) changes.push(`${what} ${say(was[field])} -> ${say(gpu[field])}`);
   }
+  if (was.fence?.reason !== gpu.fence?.reason) {
+    changes.push(gpu.fence === undefined ? 'not fenced any more' : `fenced: ${gpu.fence.reason}`);
+  }
   if (pidsOf(was) !== pidsOf(gpu)) changes.push(`used by ${usersText(gpu)}`);
   if (isFreeMoved(was, gpu)) {
     changes.push(`free MiB ${say(was.memoryFreeMiB)} -> ${say(gpu.memoryFreeMiB)}`);

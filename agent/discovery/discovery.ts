@@ -2,9 +2,10 @@
  * Looks at the host, once at the start and then at intervals, and tells when it is not what it was.
  *
  *   begin() --(first look, waited for a moment)--> hardware
- *      every interval: look --> roster (with what was known) --> changes? --> onChange
+ *      every interval, or when asked: look --> roster (with what was known) --> onLook --> changes? --> onChange
  *
- * 1. Looks never overlap: the next is due an interval after the end of the last.
+ * 1. Looks never overlap: the next is due an interval after the end of the last, and who asks for one
+ *    while one is on its way gets that one.
  * 2. Nothing here rejects or ends the agent: what goes wrong is the state of a GPU or of its tool.
  * 3. A tool that has not answered when the agent must go on is `waiting`; what it finds is a change.
  */
@@ -32,6 +33,8 @@ export interface DiscoveryOptions {
   readonly log: Log;
 }
 
+/** Told of every look; gives back what was found with what it knows of it (a fence). */
+export type OnLook = (found: Hardware) => Hardware;
 export type OnChange = (hardware: Hardware, changes: readonly string[]) => void;
 
 export class Discovery {
@@ -40,6 +43,7 @@ export class Discovery {
   #hardware: Hardware | null = null;
   #looking: Promise<Hardware> | null = null;
   #onChange: OnChange | null = null;
+  #onLook: OnLook = (found) => found;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -50,8 +54,7 @@ export class Discovery {
 
   /** Resolves with what is known after the first look, or after `firstWaitMs` of it. */
   async begin(): Promise<Hardware> {
-    const looking = this.#look();
-    this.#looking = looking;
+    const looking = this.#start();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<null>((resolve) => {
       timer = setTimeout(resolve, this.#options.firstWaitMs, null);
@@ -62,10 +65,20 @@ export class Discovery {
     return this.#hardware;
   }
 
-  /** From now on changes are told. */
-  follow(onChange: OnChange): void {
+  /** From now on looks and changes are told. */
+  follow(onChange: OnChange, onLook: OnLook = this.#onLook): void {
     this.#onChange = onChange;
-    void (this.#looking ?? this.#look()).then((found) => {
+    this.#onLook = onLook;
+    void (this.#looking ?? this.#start()).then((found) => {
+      this.#settle(found);
+    });
+  }
+
+  /** Looks now, once it is followed. */
+  look(): void {
+    if (this.#isClosed || this.#onChange === null || this.#looking !== null) return;
+    clearTimeout(this.#timer);
+    void this.#start().then((found) => {
       this.#settle(found);
     });
   }
@@ -76,19 +89,27 @@ export class Discovery {
     this.#options.abort.abort();
   }
 
+  #start(): Promise<Hardware> {
+    this.#looking = this.#look();
+    return this.#looking;
+  }
+
   #settle(found: Hardware): void {
+    this.#looking = null;
     if (this.#isClosed) return;
-    const before = this.#hardware ?? found;
-    const changes = changesBetween(before, found);
-    if (changes.length > 0) {
-      this.#hardware = found;
-      this.#onChange?.(found, changes);
-    }
     this.#timer = setTimeout(() => {
-      void this.#look().then((next) => {
-        this.#settle(next);
-      });
+      this.look();
     }, this.#options.everyMs);
+    this.tell(this.#onLook(found));
+  }
+
+  /** Tells what is different by what else is known of the last look. */
+  tell(hardware: Hardware): void {
+    if (this.#isClosed) return;
+    const changes = changesBetween(this.#hardware ?? hardware, hardware);
+    if (changes.length === 0) return;
+    this.#hardware = hardware;
+    this.#onChange?.(hardware, changes);
   }
 
   async #look(): Promise<Hardware> {

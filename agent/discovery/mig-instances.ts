@@ -195,8 +195,11 @@ function instanceGpu(gpu: Gpu, instance: MigInstance, detail: MigDetail | null):
 }
 
 /** What is wrong with the GPU is wrong with each of its instances. */
-function healthOf(gpu: Gpu, memoryMiB: number | null): Pick<Gpu, 'state' | 'reason'> {
-  if (gpu.state !== 'ready') return { state: gpu.state, reason: gpu.reason };
+function healthOf(gpu: Gpu, memoryMiB: number | null): Pick<Gpu, 'state' | 'reason' | 'fault'> {
+  if (gpu.state !== 'ready') {
+    const { state, reason, fault } = gpu;
+    return { state, reason, ...(fault === undefined ? {} : { fault }) };
+  }
   if (memoryMiB !== null) return { state: 'ready', reason: null };
   return { state: 'degraded', reason: 'nvidia-smi does not tell its memory' };
 }

@@ -115,6 +115,7 @@ function idOf(uuid: string | null, busId: string | null, index: number | null): 
 interface Health {
   readonly state: GpuState;
   readonly reason: string | null;
+  readonly fault?: NonNullable<Gpu['fault']>;
 }
 
 /** The worst that its fields say, first match first. */
@@ -129,17 +130,17 @@ function healthOf(row: Row): Health {
   if (action !== null && !/^none$/i.test(action)) {
     const reason = `the driver asks for a recovery: ${short(action)}`;
     // A drain lets go on what runs; a reset or a reboot says that nothing does.
-    return /drain/i.test(action) ? degraded(reason) : failed(reason);
+    return /drain/i.test(action) ? degraded(reason, 'recovery') : failed(reason);
   }
   if (/prohibited/i.test(textOf(row('compute_mode')) ?? '')) {
     return failed('its compute mode is Prohibited: no program may use it');
   }
   if (switchOf(row('remapped_rows.failure')) === true) {
-    return degraded('a faulty row of its memory could not be remapped');
+    return degraded('a faulty row of its memory could not be remapped', 'memory');
   }
   const waits = ['remapped_rows.pending', 'retired_pages.pending'];
   if (waits.some((field) => switchOf(row(field)) === true)) {
-    return degraded('faulty memory is taken out of use at its next reset');
+    return degraded('faulty memory is taken out of use at its next reset', 'memory');
   }
   const unknown = ['name', 'memory.total'].filter((field) => row(field).kind !== 'value');
   if (unknown.length > 0) return degraded(`nvidia-smi does not tell its ${unknown.join(' and ')}`);
@@ -147,7 +148,11 @@ function healthOf(row: Row): Health {
 }
 
 const failed = (reason: string): Health => ({ state: 'failed', reason });
-const degraded = (reason: string): Health => ({ state: 'degraded', reason });
+const degraded = (reason: string, fault?: Health['fault']): Health => ({
+  state: 'degraded',
+  reason,
+  ...(fault === undefined ? {} : { fault }),
+});
 
 /** `Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost.  Reboot ...`, any of its forms. */
 const LOST =

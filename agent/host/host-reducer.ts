@@ -12,11 +12,15 @@
  * 5. Commands come here once: the journal has removed repeats.
  * 6. While it drains nothing starts: what waits, and every start that still comes, is given back at
  *    once, as an attempt that ended before it began. It runs elsewhere, or here after a restart.
+ * 7. GPUs are given by a look no older than FRESH_MS, and nobody looks for the sake of an attempt that
+ *    needs none (I10).
  */
+import { gpuCountOf } from '#protocol/messages/attempt-spec.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
-import { behindFence, nextToStart, unfit } from './capacity-policy.ts';
+import type { Now } from '#protocol/runtime/clock.ts';
+import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
 import {
   targetOf,
   type HostEffect,
@@ -30,12 +34,12 @@ import {
 type Of<K extends HostMessage['kind']> = Extract<HostMessage, { kind: K }>;
 type Result = readonly [HostState, readonly HostEffect[]];
 
-export const updateHost: Update<HostState, HostMessage, HostEffect> = (state, message) => {
-  const [next, effects] = handle(state, message);
-  return fill(next, effects);
+export const updateHost: Update<HostState, HostMessage, HostEffect> = (state, message, now) => {
+  const [next, effects] = handle(state, message, now);
+  return fill(next, effects, now);
 };
 
-function handle(state: HostState, message: HostMessage): Result {
+function handle(state: HostState, message: HostMessage, now: Now): Result {
   switch (message.kind) {
     case 'start':
       return onStart(state, message);
@@ -53,6 +57,10 @@ function handle(state: HostState, message: HostMessage): Result {
       return onEnded(state, message);
     case 'disk':
       return [{ ...state, blocked: message.blocked }, []];
+    case 'gpus':
+      return onGpus(state, message, now);
+    case 'recheck':
+      return [asking(state, null), []];
     case 'restore':
       return onRestore(state, message);
   }
@@ -79,39 +87,83 @@ function giveBack(state: HostState, before: readonly HostEffect[]): Result {
   return [next, effects];
 }
 
+/** A look older than this is no ground to give a GPU away. */
+const FRESH_MS = 5_000;
+
 /** Starts what fits (3). */
-function fill(state: HostState, before: readonly HostEffect[]): Result {
+function fill(state: HostState, before: readonly HostEffect[], now: Now): Result {
   if (state.isDraining) return giveBack(state, before);
   let next = state;
   const effects = [...before];
   for (;;) {
     const placement = nextToStart(next);
-    if (placement === null) return sayWaiting(next, effects);
-    const { attempt, slots } = placement;
+    if (placement === null) return sayWaiting(next, effects, now);
+    const { attempt, slots, gpus, cpus } = placement;
     const { key } = attempt;
     if (next.blocked !== null) {
       next = withLive(next, { ...attempt, stage: 'ending' });
       effects.push({ kind: 'refuse', key, class: 'disk', reason: next.blocked ?? '' });
+    } else if (gpus.length > 0 && isStale(next, now)) {
+      return look(next, effects);
     } else {
-      next = withLive(next, { ...attempt, stage: 'running', slots });
-      effects.push({ kind: 'begin', key, slots });
+      const held = gpus.map(({ id }) => id);
+      next = withLive(next, { ...attempt, stage: 'running', slots, gpus: held, cpus });
+      effects.push({ kind: 'begin', key, slots, gpus, cpus });
     }
   }
 }
 
-/** An operator looks for why nothing happens: what waits for a fence is said, once. */
-function sayWaiting(state: HostState, before: readonly HostEffect[]): Result {
-  let next = state;
-  const effects = [...before];
-  for (const attempt of behindFence(state)) {
-    if (attempt.isBehindFence === true) continue;
-    const fenced = [...state.live.values()].flatMap(({ stage, key }) =>
-      stage === 'fenced' ? [key] : [],
-    );
-    next = withLive(next, { ...attempt, isBehindFence: true });
-    effects.push({ kind: 'behind_fence', key: attempt.key, fenced });
+function isStale({ gpus }: HostState, now: Now): boolean {
+  return gpus.lookedMs === null || now.monotonicMs - gpus.lookedMs >= FRESH_MS;
+}
+
+/** Asks for a look; until it comes what needs a GPU keeps its place in the queue (7). */
+function look(state: HostState, effects: readonly HostEffect[]): Result {
+  if (state.gpus.asked === 'look') return [state, effects];
+  return [asking(state, 'look'), [...effects, { kind: 'look' }]];
+}
+
+function asking(state: HostState, asked: HostState['gpus']['asked']): HostState {
+  return { ...state, gpus: { ...state.gpus, asked } };
+}
+
+/** What could not be told at the start may turn out not to be there at all. */
+function onGpus(state: HostState, message: Of<'gpus'>, now: Now): Result {
+  const { gpus, isKnown, isLook } = message;
+  const seen = isLook ? { lookedMs: now.monotonicMs, asked: null } : {};
+  const isNews = isKnown && !state.gpus.isKnown;
+  let next: HostState = { ...state, gpus: { ...state.gpus, gpus, isKnown, ...seen } };
+  const effects: HostEffect[] = [];
+  for (const attempt of isNews ? state.live.values() : []) {
+    const reason = attempt.stage === 'queued' ? unfit(next, attempt) : null;
+    if (reason === null) continue;
+    next = withLive(next, { ...attempt, stage: 'ending' });
+    effects.push({ kind: 'refuse', key: attempt.key, class: 'preflight', reason });
   }
   return [next, effects];
+}
+
+/**
+ * An operator looks for why nothing happens: what waits for a fence is said, and again when it is
+ * another. Where nothing runs that a look could disturb, a fence of a GPU is looked at again soon.
+ */
+function sayWaiting(state: HostState, before: readonly HostEffect[], now: Now): Result {
+  let next = state;
+  const effects = [...before];
+  const waiting = behindFence(state);
+  for (const attempt of waiting) {
+    const reason = waitReason(state, attempt);
+    if (attempt.waitsFor === reason) continue;
+    next = withLive(next, { ...attempt, waitsFor: reason });
+    effects.push({ kind: 'behind_fence', key: attempt.key, reason });
+  }
+  if (next.gpus.asked !== null || !waiting.some(({ needs }) => gpuCountOf(needs) > 0)) {
+    return [next, effects];
+  }
+  if (isStale(next, now)) return look(next, effects);
+  const isBusy = [...state.live.values()].some(({ stage }) => stage === 'running');
+  if (isBusy) return [next, effects];
+  return [asking(next, 'recheck'), [...effects, { kind: 'look_later' }]];
 }
 
 function withLive(state: HostState, attempt: LiveAttempt): HostState {
@@ -139,6 +191,8 @@ function onStart(state: HostState, message: Of<'start'>): Result {
     afterStop,
     stage: 'queued',
     slots: [],
+    gpus: [],
+    cpus: [],
   };
   const accept: HostEffect = { kind: 'accept', key, command, spec };
   const overtaken = overtakingStop(state, attempt);
@@ -257,7 +311,7 @@ function onFreed(state: HostState, key: string): Result {
   const attempt = state.live.get(key);
   if (attempt === undefined) return [state, []];
   if (attempt.stage === 'fenced') return dropReleased(withoutLive(state, key), []);
-  return [withLive(state, { ...attempt, stage: 'ending', slots: [] }), []];
+  return [withLive(state, { ...attempt, stage: 'ending', slots: [], gpus: [], cpus: [] }), []];
 }
 
 function onEnded(state: HostState, { key, end }: Of<'ended'>): Result {

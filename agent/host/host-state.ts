@@ -1,9 +1,11 @@
 /** What the host's actor knows, is told and asks for. The rules are in host-reducer.ts. */
 import type { StopCommand } from '#protocol/messages/command.ts';
 import type { AttemptSpec, Needs } from '#protocol/messages/attempt-spec.ts';
+import type { Gpu } from '#protocol/messages/hardware.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptEnd } from '../attempt/attempt-state.ts';
+import type { CpuLayout } from '../cpus/cpu-policy.ts';
 
 /** The newest stop of a run or task: a start that does not know of it never runs (I6). */
 export interface StopFloor {
@@ -30,8 +32,11 @@ export interface LiveAttempt {
   readonly stage: 'queued' | 'running' | 'ending' | 'fenced';
   /** The slots it holds while running or fenced. */
   readonly slots: readonly number[];
-  /** It was said that it waits behind a fence. */
-  readonly isBehindFence?: boolean;
+  /** Ids of the GPUs it holds, and the CPUs its processes are bound to, as with slots. */
+  readonly gpus: readonly string[];
+  readonly cpus: readonly number[];
+  /** What it was said to wait for, behind a fence. */
+  readonly waitsFor?: string;
   /** How it ended, once it is fenced: what a later stop is answered with. */
   readonly stopped?: StoppedAttempt;
 }
@@ -58,6 +63,20 @@ export interface HostState {
   readonly isDraining: boolean;
   /** Why nothing is started now: the state folder's disk is full. */
   readonly blocked: string | null;
+  readonly gpus: GpuSight;
+  /** CPUs to bind attempts to; null: none is bound. */
+  readonly layout: CpuLayout | null;
+}
+
+/** The GPUs as last looked at, fences included. */
+export interface GpuSight {
+  readonly gpus: readonly Gpu[];
+  /** False while a tool has not answered since the start. */
+  readonly isKnown: boolean;
+  /** Monotonic time of the last look; null before one of this process. */
+  readonly lookedMs: number | null;
+  /** A look was asked for, or one that is to come by itself in a moment. */
+  readonly asked: 'look' | 'recheck' | null;
 }
 
 export type HostMessage =
@@ -89,6 +108,14 @@ export type HostMessage =
   | { readonly kind: 'freed'; readonly key: string }
   | { readonly kind: 'ended'; readonly key: string; readonly end: AttemptEnd }
   | { readonly kind: 'disk'; readonly blocked: string | null }
+  /** Looked at, or what is known of them has changed. */
+  | {
+      readonly kind: 'gpus';
+      readonly gpus: readonly Gpu[];
+      readonly isKnown: boolean;
+      readonly isLook: boolean;
+    }
+  | { readonly kind: 'recheck' }
   | { readonly kind: 'restore'; readonly restored: RestoredHost };
 
 /** What the journal says of the time before this process. */
@@ -110,9 +137,17 @@ export type HostEffect =
       readonly command: string;
       readonly spec: AttemptSpec;
     }
-  /** It waits for the survivors of what is fenced; said once. */
-  | { readonly kind: 'behind_fence'; readonly key: string; readonly fenced: readonly string[] }
-  | { readonly kind: 'begin'; readonly key: string; readonly slots: readonly number[] }
+  /** It waits for survivors, or for GPUs that are fenced; said again when the reason is another. */
+  | { readonly kind: 'behind_fence'; readonly key: string; readonly reason: string }
+  | {
+      readonly kind: 'begin';
+      readonly key: string;
+      readonly slots: readonly number[];
+      readonly gpus: readonly Gpu[];
+      readonly cpus: readonly number[];
+    }
+  /** The GPUs are to be looked at: now, or in a while, since something waits for one that is fenced. */
+  | { readonly kind: 'look' | 'look_later' }
   | {
       readonly kind: 'refuse';
       readonly key: string;
@@ -142,7 +177,7 @@ export type HostEffect =
     }
   | { readonly kind: 'drop_run'; readonly run: string };
 
-export function newHost(slots: number, cpus: number): HostState {
+export function newHost(slots: number, cpus: number, layout: CpuLayout | null = null): HostState {
   return {
     slots,
     cpus,
@@ -152,6 +187,8 @@ export function newHost(slots: number, cpus: number): HostState {
     releasing: new Set(),
     isDraining: false,
     blocked: null,
+    gpus: { gpus: [], isKnown: true, lookedMs: null, asked: null },
+    layout,
   };
 }
 

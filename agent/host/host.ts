@@ -8,6 +8,7 @@
  */
 import { attemptKey, newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { Hardware } from '#protocol/messages/hardware.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
 import type { Outbox } from '#protocol/nats/outbox.ts';
@@ -16,21 +17,16 @@ import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt } from '../attempt/attempt-state.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
-import { toError } from '#protocol/messages/errors.ts';
-import { removeTree } from '../state/remove-tree.ts';
-import { runDir } from '../state/state-folder.ts';
+import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { readCommand, type Command } from './command-reader.ts';
+import { dropRun } from './drop-run.ts';
+import { firstSight, HostGpus } from './host-gpus.ts';
 import type { HostInfo } from './host-info.ts';
 import { updateHost } from './host-reducer.ts';
 import { newHost, type HostEffect, type HostMessage, type HostState } from './host-state.ts';
+import { resourcesOf } from './resources-of.ts';
 import { restoredHost } from './restore.ts';
 import { drainReason, waitingOf, type Waiting } from './waiting.ts';
-
-/** What the subjects of a run's attempts begin with. */
-function attemptEventsOf(agent: string, run: string): string {
-  const parts = subjects.attemptEvents(agent, { run, task: 'x', n: 1 }).split('.');
-  return parts.slice(0, -2).join('.');
-}
 
 type AckName = Extract<MessageName, `command.${'received' | 'stop_done' | 'revoke_answered'}`>;
 
@@ -47,6 +43,14 @@ export interface HostOptions {
   readonly info: HostInfo;
   readonly slots: number;
   readonly outbox: Outbox;
+  /** As found at the start. */
+  readonly hardware: Hardware;
+  /** CPUs to bind attempts to; null: none is bound. */
+  readonly layout: CpuLayout | null;
+  /** Looks at the host now. */
+  readonly look: () => void;
+  /** What is known of the host has changed without a look. */
+  readonly tell: (hardware: Hardware) => void;
 }
 
 export class Host {
@@ -54,6 +58,7 @@ export class Host {
   readonly #deps: AttemptDeps;
   readonly #attempts = new Map<string, Attempt>();
   readonly #actor: Actor<HostState, HostMessage>;
+  readonly #gpus: HostGpus;
   #isClosed = false;
   #onMoved: (() => void) | null = null;
   /** Ended in the drain with survivors, or without a proof that there are none (I5, I12). */
@@ -65,11 +70,13 @@ export class Host {
       ...options.deps,
       onFreed: (key) => {
         this.#actor.post({ kind: 'freed', key });
+        this.#gpus.reviewSoon();
       },
       onEnded: (key, end) => {
         const { proven, survivors } = end.stopped;
         if (this.isDraining() && (!proven || survivors.length > 0)) this.#unproven.push(key);
         this.#actor.post({ kind: 'ended', key, end });
+        this.#gpus.reviewSoon();
         this.#onMoved?.();
       },
       onGone: (key) => {
@@ -78,7 +85,10 @@ export class Host {
       },
     };
     this.#actor = startActor<HostState, HostMessage, HostEffect>({
-      initial: newHost(options.slots, options.info.cpus),
+      initial: {
+        ...newHost(options.slots, options.info.cpus, options.layout),
+        gpus: firstSight(options.hardware),
+      },
       update: updateHost,
       perform: (effect) => {
         this.#perform(effect);
@@ -86,6 +96,21 @@ export class Host {
       clock: options.deps.clock,
       onBug: options.deps.onBug,
     });
+    this.#gpus = new HostGpus({
+      live: () => this.#actor.state().live,
+      specOf: (key) => this.#attempts.get(key)?.state().spec,
+      stateDir: options.deps.stateDir,
+      clock: options.deps.clock,
+      tell: options.tell,
+      post: (message) => {
+        this.#actor.post(message);
+      },
+    });
+  }
+
+  /** Told of each look at the host; gives it back with the fences of its GPUs. */
+  onLook(found: Hardware): Hardware {
+    return this.#gpus.onLook(found);
   }
 
   /** Takes up what the ledger knows; returns how many attempts were running. */
@@ -210,15 +235,24 @@ export class Host {
         this.#accept(attempt);
         return;
       }
-      case 'begin':
-        this.#attempts.get(effect.key)?.post({ kind: 'begin', slots: effect.slots });
-        return;
-      case 'behind_fence': {
-        const { key, fenced } = effect;
-        const text = 'an attempt waits: survivors of a kill hold what it needs';
-        this.#deps.log.warn({ attempt: key, fenced }, text);
+      case 'begin': {
+        const { key, slots } = effect;
+        const resources = resourcesOf(effect, this.#options.info);
+        this.#attempts.get(key)?.post({ kind: 'begin', slots, resources });
         return;
       }
+      case 'behind_fence': {
+        const { key, reason } = effect;
+        this.#deps.log.warn({ attempt: key, reason }, 'an attempt waits for a fence');
+        this.#attempts.get(key)?.post({ kind: 'wait', reason });
+        return;
+      }
+      case 'look':
+        this.#options.look();
+        return;
+      case 'look_later':
+        this.#gpus.lookLater();
+        return;
       case 'say_draining':
         this.#deps.log.info({ reason: effect.reason }, 'draining: nothing new is started');
         this.sayDraining(effect.reason);
@@ -291,28 +325,14 @@ export class Host {
     sink.publish(event);
   }
 
-  /** Drops journal entries and folders of an archived run. Done again if a crash cuts it short. */
   async #dropRun(run: string): Promise<void> {
-    const { ledger, agent, stateDir, log } = this.#deps;
     for (const [key, attempt] of this.#attempts) {
       if (attempt.state().spec.run !== run) continue;
       attempt.close();
       this.#attempts.delete(key);
     }
-    await removeTree(runDir(stateDir, run)).catch((error: unknown) => {
-      const { message } = toError(error);
-      log.error(
-        { run, err: message },
-        'the folder of a released run cannot be removed: remove it by hand',
-      );
-    });
-    const acks = (ledger.fold.answered.get(run) ?? []).map((command) =>
-      subjects.ack(agent, command),
-    );
-    const dropped = await this.#options.outbox.drop([attemptEventsOf(agent, run), ...acks]);
-    if (this.#isClosed) return;
-    if (dropped.kind === 'written') ledger.write({ t: 'dropped', run });
-    log.info({ run, dropped: dropped.kind }, 'run released');
+    const { outbox } = this.#options;
+    await dropRun(run, { deps: this.#deps, outbox, isClosed: () => this.#isClosed });
   }
 
   /** For the heartbeat. */

@@ -33,6 +33,8 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     afterStop,
     stage: isRunning ? 'running' : life === 'new' || life === 'queued' ? 'queued' : 'ending',
     slots: isRunning ? (state?.slots ?? []) : [],
+    gpus: isRunning ? (state?.resources?.gpus ?? []).map(({ id }) => id) : [],
+    cpus: isRunning ? (state?.resources?.cpus ?? []) : [],
     ...(life === 'exited' && fencing !== null
       ? { stage: 'fenced', stopped: stoppedAttempt({ ...fencing, spec, metrics: [] }) }
       : {}),

@@ -110,6 +110,11 @@ function gpuColumns(style: Style): Column<Gpu>[] {
       value: (gpu) => (gpu.kind === 'mig' ? `mig ${gpu.index ?? '?'}` : dash(text(gpu.index))),
     },
     { header: 'state', value: (gpu) => gpu.state, paint: (cell) => paintState(style, cell) },
+    {
+      header: 'fence',
+      value: (gpu) => dash(gpu.fence?.kind ?? null),
+      paint: (cell) => (cell.trim() === '-' ? cell : style.warn(cell)),
+    },
     { header: 'name', value: (gpu) => dash(gpu.name), shrinkTo: 8 },
     {
       header: 'memory',

@@ -17,6 +17,8 @@ export function gpusText({ gpus, gpuProbes }: Pick<Hardware, 'gpus' | 'gpuProbes
     const count = counted.filter((gpu) => gpu.state === state).length;
     return count === 0 ? [] : [`${count} ${state}`];
   });
+  const fenced = counted.filter(isFencedWell).length;
+  if (fenced > 0) troubles.push(`${fenced} fenced`);
   const broken = gpuProbes.filter(({ state }) => state === 'failed' || state === 'waiting');
   if (counted.length === 0) {
     return broken.length === 0
@@ -24,6 +26,11 @@ export function gpusText({ gpus, gpuProbes }: Pick<Hardware, 'gpus' | 'gpuProbes
       : broken.map(({ tool, state }) => `${tool} ${state}`).join(', ');
   }
   return troubles.length === 0 ? kinds : `${kinds} (${troubles.join(', ')})`;
+}
+
+/** Fenced, and not by what its state says already. */
+function isFencedWell({ fence, state }: Gpu): boolean {
+  return fence !== undefined && (fence.kind !== 'state' || state === 'degraded');
 }
 
 /** As people tell one from another on a host. */
@@ -40,9 +47,14 @@ export function gpuTroubles({ gpus, gpuProbes }: Pick<Hardware, 'gpus' | 'gpuPro
       .filter((gpu) => gpu.state === state)
       .map((gpu) => `${gpuName(gpu)} ${state}: ${gpu.reason ?? 'no reason given'}`),
   );
+  const fences = gpus.flatMap((gpu) => {
+    const { fence } = gpu;
+    if (fence === undefined || !isFencedWell(gpu)) return [];
+    return [`${gpuName(gpu)} fenced since ${fence.since}: ${fence.reason}`];
+  });
   const told = new Set(gpus.map(({ reason }) => reason));
   const tools = gpuProbes
     .filter(({ state, reason }) => state !== 'ready' && state !== 'absent' && !told.has(reason))
     .map(({ tool, state, reason }) => `${tool} ${state}: ${reason ?? 'no reason given'}`);
-  return [...tools, ...lines];
+  return [...tools, ...lines, ...fences];
 }

@@ -1,5 +1,6 @@
 /** One task with its attempts and their steps, in words. Pure. */
 import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
+import type { HostSnapshot } from '#protocol/messages/resources.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { metricsText, percent, sofar } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
@@ -37,6 +38,7 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
   const head = `  attempt ${attempt.n} on ${attempt.agent} (${attempt.host}): ${outcome}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
   return [
     head,
+    ...givenLines(attempt).map((line) => `    ${oneLine(line)}`),
     ...attempt.steps.map((step) => {
       const end = step.signal ?? (step.code === null ? step.end : `exit ${step.code}`);
       const proof = `${step.proof}${step.proven ? '' : ' (unproven)'}`;
@@ -68,6 +70,26 @@ function checkpointLines({ resumed, checkpoint, checkpointRefused }: AttemptView
   }
   if (checkpointRefused !== null) lines.push(`checkpoint not stored: ${checkpointRefused}`);
   return lines;
+}
+
+/** What it waits for, or what it was given. */
+function givenLines({ waiting, resources }: AttemptView): string[] {
+  const { gpus = [], cpus = [], host } = resources ?? {};
+  const [first] = gpus;
+  const toolkit =
+    first === undefined ? '' : `, driver ${dash(first.driver)}, CUDA ${dash(first.cuda)}`;
+  const names = gpus.map(({ index, name, id }) => `${index ?? '?'} (${name ?? 'unknown'}, ${id})`);
+  return [
+    ...(waiting === null ? [] : [`waits: ${waiting}`]),
+    ...(gpus.length === 0 ? [] : [`gpus: ${names.join(', ')}${toolkit}`]),
+    ...(cpus.length === 0 ? [] : [`cpus: ${cpus.join(',')}`]),
+    ...(host === undefined ? [] : [`host: ${hostText(host)}`]),
+  ];
+}
+
+function hostText({ os, kernel, cpuModel, governor, maxMhz }: HostSnapshot): string {
+  const clock = maxMhz === null ? '' : ` up to ${maxMhz} MHz`;
+  return `${os}, kernel ${kernel}, ${cpuModel}${clock}${governor === null ? '' : `, governor ${governor}`}`;
 }
 
 const MOST = 10;

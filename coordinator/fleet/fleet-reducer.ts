@@ -10,6 +10,7 @@
  * 3. An agent is available once it was heard: by a heartbeat, or by an event stored shortly before
  *    this term or in it. A registration may be years old.
  */
+import { countGpus } from '#protocol/messages/gpu-counts.ts';
 import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-reducer.ts';
 
@@ -193,8 +194,8 @@ export function isAvailable(agent: AgentEntry): boolean {
 
 export function capacityOf(agent: AgentEntry): AgentCapacity | null {
   if (agent.registration === null) return null;
-  const { hostId, slots, cpus } = agent.registration;
-  return { id: agent.id, hostId, slots, cpus };
+  const { hostId, slots, cpus, hardware } = agent.registration;
+  return { id: agent.id, hostId, slots, cpus, gpus: countGpus(hardware?.gpus ?? []) };
 }
 
 /** Capacity of those of `ids` (default: all) that may be given starts. */

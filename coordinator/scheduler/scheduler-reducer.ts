@@ -12,8 +12,11 @@
  *    its host id) to itself, with more queued behind it on the same agent; others take its slots
  *    and CPUs. Agents start what fits and queue the rest, so that a slot never waits for a round
  *    trip (ahead-policy.ts says how much); slots that are free now are filled on all agents first.
+ * 4. GPUs that may be used now are counted as slots are. An agent whose GPUs are fenced is handed one
+ *    attempt that needs them, after all others: it waits there, and its agent says what for.
  */
-import type { Needs } from '#protocol/messages/attempt-spec.ts';
+import { gpuCountOf, type Needs } from '#protocol/messages/attempt-spec.ts';
+import type { GpuCounts } from '#protocol/messages/gpu-counts.ts';
 import { aheadFactor, paceAfter } from './ahead-policy.ts';
 import {
   createRunQueue,
@@ -29,6 +32,7 @@ export interface AgentCapacity {
   readonly hostId: string;
   readonly slots: number;
   readonly cpus: number;
+  readonly gpus: GpuCounts;
 }
 
 export interface Placement {
@@ -41,6 +45,7 @@ export interface Placement {
 interface Usage {
   slots: number;
   cpus: number;
+  gpus: number;
   attempts: number;
   exclusive: number;
   /** How long its attempts hold their slots of late; null before the first has ended. */
@@ -90,12 +95,16 @@ export function addRun(
   },
 ): void {
   const { priority, needs } = input;
-  const key = `${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}`;
+  const key = classKey(priority, needs);
   const of: NeedClass = state.classes.get(key) ?? { priority, needs, eligible: [] };
   state.classes.set(key, of);
   const scheduled = { queue: createRunQueue(input), of };
   state.runs.set(input.run, scheduled);
   review(scheduled);
+}
+
+function classKey(priority: number, needs: Needs): string {
+  return `${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}/${gpuCountOf(needs)}`;
 }
 
 /** Forgets a run that has ended. */
@@ -107,7 +116,7 @@ export function dropRun(state: SchedulerState, run: string): void {
   state.runs.delete(run);
   const { priority, needs } = scheduled.of;
   if ([...state.runs.values()].some((other) => other.of === scheduled.of)) return;
-  state.classes.delete(`${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}`);
+  state.classes.delete(classKey(priority, needs));
 }
 
 /** The task waits no longer: it was handed out, or has ended. */
@@ -195,12 +204,23 @@ function hasWork(state: SchedulerState): boolean {
 function pick(state: SchedulerState, agent: AgentCapacity, queued: boolean): ScheduledRun | null {
   let best: NeedClass | null = null;
   for (const of of state.classes.values()) {
-    const fits = of.needs.slots <= agent.slots && of.needs.cpus <= agent.cpus;
-    if (fits && of.eligible.length > 0 && (best === null || isBefore(of, best))) best = of;
+    if (
+      fitsEver(agent, of.needs) &&
+      of.eligible.length > 0 &&
+      (best === null || isBefore(of, best))
+    )
+      best = of;
   }
   if (best === null || !hasRoom(state, { agent, needs: best.needs, queued })) return null;
   const head = best.eligible[0];
   return head === undefined ? null : { queue: head, of: best };
+}
+
+/** A GPU that failed or is fenced may come back, so it counts here. */
+function fitsEver(agent: AgentCapacity, needs: Needs): boolean {
+  return (
+    needs.slots <= agent.slots && needs.cpus <= agent.cpus && gpuCountOf(needs) <= agent.gpus.most
+  );
 }
 
 function isBefore(a: NeedClass, b: NeedClass): boolean {
@@ -214,19 +234,35 @@ function hasRoom(
 ): boolean {
   const { agent, needs, queued } = input;
   const mine = usageOf(state, agent.id);
+  let gpusHeld = mine.gpus;
   for (const other of state.agentsOn.get(agent.hostId) ?? []) {
     if (other === agent.id) continue;
     const usage = state.usage.get(other);
     if (usage === undefined || usage.attempts === 0) continue;
     if (needs.exclusive || usage.exclusive > 0) return false;
+    gpusHeld += usage.gpus;
   }
   const factor = queued ? aheadFactor(mine.paceMs) : 1;
+  if (!hasGpus(gpuCountOf(needs), { gpusHeld, usable: agent.gpus.usable * factor, queued }))
+    return false;
   if (needs.exclusive) return mine.attempts === mine.exclusive && mine.exclusive < factor;
   if (mine.exclusive > 0) return false;
   return (
     mine.slots + needs.slots <= agent.slots * factor &&
     mine.cpus + needs.cpus <= agent.cpus * factor
   );
+}
+
+/**
+ * Agents of one host share its GPUs. Where GPUs are fenced, one attempt goes there to wait for them and
+ * to say so (4).
+ */
+function hasGpus(
+  count: number,
+  room: { readonly gpusHeld: number; readonly usable: number; readonly queued: boolean },
+): boolean {
+  if (count === 0 || room.gpusHeld + count <= room.usable) return true;
+  return room.queued && room.gpusHeld === 0;
 }
 
 /** The agent lives on this host: call it at each registration, before the agent is offered. */
@@ -258,7 +294,7 @@ function loadOf(state: SchedulerState, agent: AgentCapacity): number {
 function usageOf(state: SchedulerState, agent: string): Usage {
   const known = state.usage.get(agent);
   if (known !== undefined) return known;
-  const fresh: Usage = { slots: 0, cpus: 0, attempts: 0, exclusive: 0, paceMs: null };
+  const fresh: Usage = { slots: 0, cpus: 0, gpus: 0, attempts: 0, exclusive: 0, paceMs: null };
   state.usage.set(agent, fresh);
   return fresh;
 }
@@ -266,6 +302,7 @@ function usageOf(state: SchedulerState, agent: string): Usage {
 function add(usage: Usage, needs: Needs, sign: 1 | -1): void {
   usage.slots += sign * needs.slots;
   usage.cpus += sign * needs.cpus;
+  usage.gpus += sign * gpuCountOf(needs);
   usage.attempts += sign;
   if (needs.exclusive) usage.exclusive += sign;
 }

@@ -6,6 +6,7 @@ import { STEPS, type StepName } from '../messages/attempt-spec.ts';
 import type { Acceptance, AttemptExited } from '../messages/attempt.ts';
 import type { StoredFile } from '../messages/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '../messages/checkpoint.ts';
+import type { AttemptResources } from '../messages/resources.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
@@ -39,6 +40,9 @@ export interface AttemptFold {
   checkpointRefused: string | null;
   /** What it began with; null where it began anew. */
   resumed: Omit<AttemptResumed, 'elapsedMs'> | null;
+  /** What it waits for on its host; null once it began, or where it only waits its turn. */
+  waiting: string | null;
+  resources: AttemptResources | null;
   exited: AttemptExited | null;
 }
 
@@ -77,6 +81,8 @@ export function createAttemptFold(
     checkpoints: [],
     checkpointRefused: null,
     resumed: null,
+    waiting: null,
+    resources: null,
     exited: null,
   };
 }
@@ -90,6 +96,12 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       fold.state = message.data.step;
       fold.pid = message.data.pid;
       fold.startedMs ??= timeMs;
+      fold.waiting = null;
+      fold.resources ??= message.data.resources ?? null;
+      break;
+    case 'attempt.waiting':
+      if (fold.state !== 'accepted' || fold.waiting === message.data.reason) return false;
+      fold.waiting = message.data.reason;
       break;
     case 'attempt.phase':
       if (message.data.index <= fold.phaseIndex) return false;
@@ -142,6 +154,8 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       fold.state = 'exited';
       fold.exitedMs = timeMs;
       fold.exited = message.data;
+      fold.waiting = null;
+      fold.resources ??= message.data.resources ?? null;
       break;
     default:
       return false;

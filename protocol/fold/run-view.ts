@@ -14,6 +14,7 @@ import type {
 } from '../messages/outcome.ts';
 import type { AttemptExited, LostFile, StepResult } from '../messages/attempt.ts';
 import type { StoredFile } from '../messages/stored-file.ts';
+import type { AttemptResources } from '../messages/resources.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
 import type { AttemptFold, AttemptState } from './attempt-fold.ts';
 import type { RunFold, RunStop } from './run-fold.ts';
@@ -110,6 +111,10 @@ export interface AttemptView {
   readonly survivors: readonly number[];
   /** Null while it runs, and where nothing was measured. */
   readonly telemetry: AttemptTelemetry | null;
+  /** What keeps it from beginning on its host, beside its turn: a fence. */
+  readonly waiting: string | null;
+  /** What it was given, and of what host. Null before it began. */
+  readonly resources: AttemptResources | null;
 }
 
 export interface TaskView {
@@ -139,6 +144,10 @@ export interface TaskView {
   readonly metrics: readonly Metric[];
   /** What disturbed the current attempt, none for peace; null where nothing was measured. */
   readonly perturbed: readonly PerturbationReason[] | null;
+  /** Of the current attempt: what keeps it from beginning on its host, beside its turn. */
+  readonly waiting: string | null;
+  /** Of the current attempt: the GPUs and CPUs it was given, and the host it began on. */
+  readonly resources: AttemptResources | null;
 }
 
 /** The run in full JSON form; null before `run.submitted` was folded. */
@@ -199,6 +208,8 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     message: task.reason,
     metrics: attempt?.exited?.metrics ?? [],
     perturbed: perturbedOf(attempt),
+    waiting: attempt?.waiting ?? null,
+    resources: attempt?.resources ?? null,
   };
 }
 
@@ -248,6 +259,8 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     proven: exited?.proven ?? null,
     survivors: exited?.survivors ?? [],
     telemetry: exited?.telemetry ?? null,
+    waiting: attempt.waiting,
+    resources: attempt.resources,
   };
 }
 

@@ -62,12 +62,24 @@ export const MetricSpec = z.object({
 });
 export type MetricSpec = z.infer<typeof MetricSpec>;
 
+/** GPUs a task takes; an object, since more than a number will be asked of them. */
+export const GpuNeeds = z.object({ count: z.number().int().nonnegative() });
+
 export const Needs = z.object({
   slots: z.number().int().positive(),
   cpus: z.number().int().nonnegative(),
   exclusive: z.boolean(),
+  /** Absent: it does not say, and what it finds of GPUs is its own affair. */
+  gpus: GpuNeeds.optional(),
+  /** False: its CPUs are counted, and its processes are not bound to them. */
+  pin: z.boolean().optional(),
 });
 export type Needs = z.infer<typeof Needs>;
+
+/** How many GPUs it takes. */
+export function gpuCountOf({ gpus }: Needs): number {
+  return gpus?.count ?? 0;
+}
 
 export const AttemptSpec = z.object({
   run: RunId,

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';
 import { AttemptOutcome, FailureClass, Metric, Proof, Stage } from './outcome.ts';
 import { StoredFile } from './stored-file.ts';
+import { AttemptResources } from './resources.ts';
 import { AttemptTelemetry } from './telemetry.ts';
 
 const elapsedMs = z.number().nonnegative();
@@ -47,6 +48,9 @@ export type Acceptance = z.infer<typeof Acceptance>;
 /** Queued on the host; waits for its slots. */
 export const AttemptAccepted = Acceptance.extend({ elapsedMs });
 
+/** Queued on the host, and kept there by something that may last: a fence. Said again when it is another. */
+export const AttemptWaiting = z.object({ elapsedMs, reason: z.string() });
+
 export const AttemptStepStarted = z.object({
   elapsedMs,
   step: StepName,
@@ -54,6 +58,8 @@ export const AttemptStepStarted = z.object({
   pid: z.number().int().nullable(),
   /** In the attempt's first event only, where no `accepted` came before. */
   accepted: Acceptance.optional(),
+  /** In the attempt's first step only. */
+  resources: AttemptResources.optional(),
 });
 
 /** The benchmark's own phase; only forward in the declared order (I3). */
@@ -115,5 +121,7 @@ export const AttemptExited = z.object({
   filesLost: z.array(LostFile).optional(),
   /** Absent where nothing was measured: it took less than a sample, or its agent is an older one. */
   telemetry: AttemptTelemetry.optional(),
+  /** Absent where it did not begin, or its agent is an older one. */
+  resources: AttemptResources.optional(),
 });
 export type AttemptExited = z.infer<typeof AttemptExited>;

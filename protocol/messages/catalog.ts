@@ -15,6 +15,7 @@ import * as telemetry from './telemetry.ts';
 
 export const CATALOG = {
   'attempt.accepted': { version: 1, schema: attempt.AttemptAccepted },
+  'attempt.waiting': { version: 1, schema: attempt.AttemptWaiting },
   'attempt.step_started': { version: 1, schema: attempt.AttemptStepStarted },
   'attempt.phase': { version: 1, schema: attempt.AttemptPhase },
   'attempt.progress': { version: 1, schema: attempt.AttemptProgress },

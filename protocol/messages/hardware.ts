@@ -25,6 +25,19 @@ export const GpuProcess = z.object({
 });
 export type GpuProcess = z.infer<typeof GpuProcess>;
 
+/**
+ * - state: its state says so.
+ * - used: a process has it open that no attempt with a claim on it has started.
+ * - survivor: a process of ours that no signal ends holds it.
+ */
+export const GpuFence = z.object({
+  kind: z.enum(['state', 'used', 'survivor']),
+  reason: z.string(),
+  /** ISO 8601, the host's clock: when its agent, in its present process, first saw it. */
+  since: z.string(),
+});
+export type GpuFence = z.infer<typeof GpuFence>;
+
 export const Gpu = z.object({
   /** The UUID where there is one, else the place on the PCI bus: the same as long as it sits there. */
   id: z.string(),
@@ -55,6 +68,10 @@ export const Gpu = z.object({
   recoveryAction: z.string().nullable(),
   /** Null: could not be told. */
   processes: z.array(GpuProcess).nullable(),
+  /** What is wrong with a degraded one, where work is better kept away from it. */
+  fault: z.enum(['memory', 'recovery']).optional(),
+  /** Why no attempt is given it now, though it may run one; absent where none keeps it away. */
+  fence: GpuFence.optional(),
 });
 export type Gpu = z.infer<typeof Gpu>;
 

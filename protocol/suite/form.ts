@@ -29,6 +29,9 @@ const stdio = z.enum(['pipe', 'pty']);
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
 const values = z.record(name, AxisValueSchema);
+const gpus = z.union([count, z.strictObject({ count })], {
+  error: 'must be a number of GPUs, such as 2, or { count: 2 }',
+});
 /** What an agent gives back is always tried again: nothing to be set. */
 const RetriedClass = FailureClass.exclude(['drained']);
 
@@ -228,6 +231,13 @@ const suiteKeys = {
         .optional()
         .meta({ description: 'CPUs the host must have free for it; default 0: not asked' }),
       exclusive: z.boolean().optional().meta({ description: 'Takes the whole host; default true' }),
+      gpus: gpus
+        .optional()
+        .meta({ description: 'GPUs it takes, MIG instances counted as GPUs; 0 hides them all' }),
+      pin: z
+        .boolean()
+        .optional()
+        .meta({ description: 'Bind its processes to the CPUs it takes; default true' }),
     })
     .optional()
     .meta({ description: 'What a task takes of a host' }),

@@ -1,6 +1,6 @@
 /** From the file's form to the wire form: defaults filled in, shorthands spelled out, units in ms and bytes. */
-import { type StepName, STEPS } from '../messages/attempt-spec.ts';
 import { DEFAULT_CHECKPOINT_RULES } from '../messages/checkpoint.ts';
+import { type Needs, type StepName, STEPS } from '../messages/attempt-spec.ts';
 import type { AxisValue } from '../messages/ids.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
@@ -35,11 +35,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     env: textValues(form.env),
     steps: STEPS.flatMap((step) => stepsOf(step, form)),
     phases: form.phases ?? [],
-    needs: {
-      slots: form.needs?.slots ?? 1,
-      cpus: form.needs?.cpus ?? 0,
-      exclusive: form.needs?.exclusive ?? true,
-    },
+    needs: needsOf(form.needs ?? {}),
     budgetMs: durationOf(form.budget),
     graceMs: durationOf(form.grace) ?? DEFAULT_GRACE_MS,
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
@@ -60,6 +56,16 @@ export function axesOf(
   const names = (form.include ?? []).flatMap((entry) => Object.keys(entry));
   const axes = names.filter((name) => !Object.hasOwn(form.vars ?? {}, name));
   return Object.fromEntries(axes.map((name) => [name, []]));
+}
+
+function needsOf(form: NonNullable<SuiteForm['needs']>): Needs {
+  const { slots = 1, cpus = 0, exclusive = true, gpus, pin } = form;
+  const needs = { slots, cpus, exclusive };
+  return {
+    ...needs,
+    ...(gpus === undefined ? {} : { gpus: typeof gpus === 'number' ? { count: gpus } : gpus }),
+    ...(pin === undefined ? {} : { pin }),
+  };
 }
 
 function durationOf(text: string | undefined): number | null {

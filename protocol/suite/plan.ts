@@ -1,4 +1,7 @@
 /** What a run of a suite would be on given hosts, for `benchmesh plan`: a forecast, not a promise. */
+import { gpuCountOf, type Needs } from '../messages/attempt-spec.ts';
+import { countGpus, type GpuCounts } from '../messages/gpu-counts.ts';
+import type { Hardware } from '../messages/hardware.ts';
 import { countCells } from './expand.ts';
 import type { SuiteSpec } from '../messages/suite-spec.ts';
 
@@ -7,6 +10,7 @@ export interface PlanHost {
   readonly hostId: string;
   readonly slots: number;
   readonly cpus: number;
+  readonly hardware?: Pick<Hardware, 'gpus'> | undefined;
 }
 
 export interface RunPlan {
@@ -38,8 +42,18 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
 
 /** Tasks of the suite that fit on an agent beside each other. */
 function placesOn(host: PlanHost, { needs }: SuiteSpec): number {
-  const bySlots = Math.floor(host.slots / needs.slots);
-  return needs.cpus === 0 ? bySlots : Math.min(bySlots, Math.floor(host.cpus / needs.cpus));
+  const gpus = gpuCountOf(needs);
+  const byCpus = needs.cpus === 0 ? Infinity : Math.floor(host.cpus / needs.cpus);
+  return Math.min(Math.floor(host.slots / needs.slots), byCpus, gpuPlaces(gpusOf(host), gpus));
+}
+
+function gpusOf({ hardware }: PlanHost): GpuCounts {
+  return countGpus(hardware?.gpus ?? []);
+}
+
+function gpuPlaces({ all, most }: GpuCounts, count: number): number {
+  if (count === 0) return Infinity;
+  return count > most ? 0 : Math.floor(all / count);
 }
 
 interface Numbers {
@@ -55,11 +69,7 @@ function reason(suite: SuiteSpec, { capacity, parallelism, tasks }: Numbers): st
       : `maxParallel is ${suite.maxParallel ?? 0} (the hosts have room for ${capacity})`;
   if (suite.needs.exclusive)
     return 'tasks are exclusive (the default), one per host; set needs.exclusive: false to let them share one';
-  const { slots, cpus } = suite.needs;
-  const perTask = [plural(slots, 'slot'), ...(cpus === 0 ? [] : [plural(cpus, 'CPU')])].join(
-    ' and ',
-  );
-  return `each task takes ${perTask}`;
+  return `each task takes ${plural(suite.needs.slots, 'slot')}${othersOf(suite.needs)}`;
 }
 
 function unplaceable(
@@ -72,6 +82,8 @@ function unplaceable(
       warnings: ['no agent is there: tasks wait until one joins'],
     };
   const { slots, cpus } = suite.needs;
+  const gpus = gpuCountOf(suite.needs);
+  const mostGpus = Math.max(...hosts.map((host) => gpusOf(host).most));
   const mostSlots = Math.max(...hosts.map((host) => host.slots));
   const mostCpus = Math.max(...hosts.map((host) => host.cpus));
   const lacks = [
@@ -79,12 +91,19 @@ function unplaceable(
       ? [`needs.slots is ${slots} and the largest agent has ${mostSlots}`]
       : []),
     ...(cpus > mostCpus ? [`needs.cpus is ${cpus} and the largest agent has ${mostCpus}`] : []),
+    ...(gpus > mostGpus
+      ? [
+          `needs.gpus is ${gpus} and ${mostGpus === 0 ? 'no agent has one' : `the most that an agent has of one kind is ${mostGpus}`}`,
+        ]
+      : []),
   ];
-  const cause = lacks.length > 0 ? lacks.join('; ') : 'no agent has both the slots and the CPUs';
+  const all =
+    gpus === 0 ? 'both the slots and the CPUs' : 'the slots, the CPUs and the GPUs at once';
+  const cause = lacks.length > 0 ? lacks.join('; ') : `no agent has ${all}`;
   return {
     why: `nothing can run: ${cause}`,
     warnings: [
-      `no task can ever be placed: ${cause}; lower needs, or start an agent with more slots`,
+      `no task can ever be placed: ${cause}; lower needs, or start an agent with more ${lacks.length === 1 && gpus > mostGpus ? 'GPUs' : 'slots'}`,
     ],
   };
 }
@@ -109,12 +128,18 @@ function idleWarnings(
       `${share} by design: exclusive tasks are measured in peace; needs.exclusive: false uses them`,
     ];
   return [
-    `${share}: they do not hold another task (${plural(slots, 'slot')}${cpusOf(suite)} each)`,
+    `${share}: they do not hold another task (${plural(slots, 'slot')}${othersOf(suite.needs)} each)`,
   ];
 }
 
-function cpusOf({ needs }: SuiteSpec): string {
-  return needs.cpus === 0 ? '' : ` and ${plural(needs.cpus, 'CPU')}`;
+/** What it takes beside slots: ` and 2 CPUs`, ` and 1 GPU`, `, 2 CPUs and 1 GPU`. */
+function othersOf(needs: Needs): string {
+  const parts = [
+    ...(needs.cpus === 0 ? [] : [plural(needs.cpus, 'CPU')]),
+    ...(gpuCountOf(needs) === 0 ? [] : [plural(gpuCountOf(needs), 'GPU')]),
+  ];
+  const last = parts.pop();
+  return last === undefined ? '' : `${parts.map((part) => `, ${part}`).join('')} and ${last}`;
 }
 
 function plural(count: number, noun: string): string {

@@ -178,6 +178,10 @@ const stop = { command: 'stop-1', stopSequence: 17, by: 'ann@box', reason: 'wron
 
 export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'attempt.accepted': { elapsedMs: 0, command: 'start-1', host: 'box', address: '127.0.0.1' },
+  'attempt.waiting': {
+    elapsedMs: 0,
+    reason: 'it needs 1 GPU; GPU 0 is fenced: in use by python (pid 4711)',
+  },
   'attempt.step_started': { elapsedMs: 3.5, step: 'run', id: 'run', pid: 4711 },
   'attempt.phase': { elapsedMs: 10, phase: 'warmup', index: 0 },
   'attempt.progress': { elapsedMs: 20, progress: 0.5 },

@@ -13,11 +13,14 @@ import {
   type SchedulerState,
 } from '#coordinator/scheduler/scheduler-reducer.ts';
 
+const NO_GPUS = { usable: 0, all: 0, most: 0 };
+
 const agent = (id: string, slots = 2, hostId = id): AgentCapacity => ({
   id,
   hostId,
   slots,
   cpus: slots,
+  gpus: NO_GPUS,
 });
 
 function scheduler(agents: readonly AgentCapacity[]): SchedulerState {
@@ -198,5 +201,39 @@ describe('the cost of a placement', () => {
   it('does not grow with what waits: 1,000,000 tasks against 10,000', () => {
     const ratios = Array.from({ length: 9 }, () => perPlacement(1_000_000) / perPlacement(10_000));
     expect(ratios.sort((a, b) => a - b)[4]).toBeLessThan(3);
+  });
+});
+
+describe('GPUs', () => {
+  const withGpus = (id: string, usable: number, all = usable, hostId = id): AgentCapacity => ({
+    ...agent(id, 8, hostId),
+    gpus: { usable, all, most: all },
+  });
+  const needing = (state: SchedulerState, count: number): void => {
+    const needs = { slots: 1, cpus: 0, exclusive: false, gpus: { count } };
+    addRun(state, { run: 'g', order: 1, tasks: 100, priority: 0, maxParallel: null, needs });
+  };
+  it.each<[string, number, AgentCapacity[], Record<string, number>]>([
+    ['what runs and as much queued', 1, [withGpus('a', 2)], { a: 4 }],
+    ['whole sets only', 3, [withGpus('a', 4)], { a: 2 }],
+    ['nobody without enough of a kind', 3, [withGpus('a', 2), withGpus('b', 3)], { b: 2 }],
+    [
+      'one to wait where all are fenced',
+      1,
+      [withGpus('a', 0, 2), withGpus('b', 1)],
+      { b: 2, a: 1 },
+    ],
+    [
+      'agents of one host share them',
+      1,
+      [withGpus('a', 1, 1, 'h'), withGpus('b', 1, 1, 'h')],
+      { a: 1, b: 1 },
+    ],
+    ['none, none', 1, [agent('a', 8)], {}],
+  ])('%s', (_name, count, agents, expected) => {
+    const state = scheduler(agents);
+    needing(state, count);
+    expect(tally(place(state, agents), 'agent')).toEqual(expected);
+    expect(place(state, agents)).toEqual([]);
   });
 });

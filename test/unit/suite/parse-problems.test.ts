@@ -112,7 +112,7 @@ const SHAPES: readonly Bad[] = [
     what: 'an unknown key like no other',
     text: `${RUN}needs: { kubernetes: true }\n`,
     problems: [
-      'suite.yaml:2:10: needs.kubernetes: unknown key "kubernetes". Known: slots, cpus, exclusive.',
+      'suite.yaml:2:10: needs.kubernetes: unknown key "kubernetes". Known: slots, cpus, exclusive, gpus, pin.',
     ],
   },
   {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { planRun, type RunPlan } from '#protocol/suite/plan.ts';
+import { blankGpu } from '#agent/discovery/gpu-facts.ts';
 import { suiteOf } from './suite-of.ts';
 
 const SUITE = 'run: [x]\naxes: { a: [1, 2, 3, 4, 5] }\nrepeats: 2\n';
@@ -118,5 +119,38 @@ describe('a plan', () => {
   ])('%s', (_, more, hosts, plan) => {
     const suite = more.includes('axes:') ? 'run: [x]\n' : SUITE;
     expect(planRun(suiteOf(suite + more), hosts)).toMatchObject(plan);
+  });
+
+  const gpu = (state: 'ready' | 'failed' | 'partitioned', kind: 'gpu' | 'mig' = 'gpu') =>
+    ({ ...blankGpu('nvidia', 'x'), state, kind }) as const;
+  const withGpus = (...gpus: ReturnType<typeof gpu>[]) => ({ ...host('h', 8), hardware: { gpus } });
+  it.each([
+    [
+      'as many as there are',
+      1,
+      [withGpus(gpu('ready'), gpu('failed'))],
+      2,
+      'each task takes 1 slot and 1 GPU',
+    ],
+    [
+      'MIG instances, and not their GPU',
+      1,
+      [withGpus(gpu('partitioned'), gpu('ready', 'mig'))],
+      1,
+      'each task takes 1 slot and 1 GPU',
+    ],
+    [
+      'never two kinds',
+      2,
+      [withGpus(gpu('ready'), gpu('ready', 'mig'))],
+      0,
+      'nothing can run: needs.gpus is 2 and the most that an agent has of one kind is 1',
+    ],
+    ['none', 1, [host('h', 8)], 0, 'nothing can run: needs.gpus is 1 and no agent has one'],
+  ])('counts GPUs: %s', (...[, gpus, hosts, parallelism, why]) => {
+    const plan = planRun(suiteOf(`${SUITE}needs: { gpus: ${gpus}, exclusive: false }`), hosts);
+    expect(plan.parallelism).toBe(parallelism);
+    expect(plan.why).toContain(why);
+    expect(plan.warnings.some((warning) => warning.includes('more GPUs'))).toBe(parallelism === 0);
   });
 });

@@ -1,0 +1,51 @@
+/** What an attempt is given, with what its host is at that moment. */
+import { readFileSync } from 'node:fs';
+import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { AttemptResources } from '#protocol/messages/resources.ts';
+import type { HostInfo } from './host-info.ts';
+
+const CPUFREQ = '/sys/devices/system/cpu/cpu0/cpufreq';
+
+export function resourcesOf(
+  given: { readonly gpus: readonly Gpu[]; readonly cpus: readonly number[] },
+  { os, kernel, cpuModel }: Pick<HostInfo, 'os' | 'kernel' | 'cpuModel'>,
+): AttemptResources {
+  const khz = Number(textOf(`${CPUFREQ}/cpuinfo_max_freq`));
+  const governor = textOf(`${CPUFREQ}/scaling_governor`);
+  return {
+    gpus: given.gpus.map((gpu) => {
+      const { id, uuid, index, name, vendor, kind, memoryMiB, numaNode } = gpu;
+      const { driver, cuda, powerLimitW } = gpu;
+      return {
+        id,
+        uuid,
+        index,
+        name,
+        vendor,
+        kind,
+        memoryMiB,
+        numaNode,
+        driver,
+        cuda,
+        powerLimitW,
+      };
+    }),
+    cpus: [...given.cpus],
+    host: {
+      os,
+      kernel,
+      cpuModel,
+      governor: governor === '' ? null : governor,
+      maxMhz: khz > 0 ? Math.round(khz / 1_000) : null,
+    },
+  };
+}
+
+/** Empty where the kernel does not tell: a virtual machine, a container. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
