@@ -22,7 +22,6 @@ import type { Log } from '#protocol/runtime/log.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { inheritedEnv } from './attempt/child-env.ts';
 import { natsFileStore } from './attempt/file-store.ts';
-import { ReportPoller } from './attempt/report-tail.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import { discoveryOfHost } from './discovery/host-discovery.ts';
 import { ChangePublisher } from './host/change-publisher.ts';
@@ -32,6 +31,7 @@ import { register, startPresence } from './host/presence.ts';
 import type { Waiting } from './host/waiting.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
+import { ReportPoller } from './report/report-tail.ts';
 import { EventSink } from './state/event-sink.ts';
 import { startTelemetry } from './telemetry/start-telemetry.ts';
 import { Ledger } from './state/ledger.ts';
@@ -217,6 +217,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       fileStore: natsFileStore(connection),
       reports: new ReportPoller(),
       telemetry,
+      metricSink: telemetry.sink,
       clock,
       log,
       onBug: (error) => {

@@ -34,7 +34,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     stage: isRunning ? 'running' : life === 'new' || life === 'queued' ? 'queued' : 'ending',
     slots: isRunning ? (state?.slots ?? []) : [],
     ...(life === 'exited' && fencing !== null
-      ? { stage: 'fenced', stopped: stoppedAttempt({ ...fencing, spec, metrics: [] }) }
+      ? { stage: 'fenced', stopped: stoppedAttempt({ ...fencing, spec, reported: null }) }
       : {}),
   };
 }

@@ -70,6 +70,10 @@ function detailOf(message: Message): string {
       return `${Math.floor(message.data.progress * 100)}%`;
     case 'attempt.file_stored':
       return message.data.file.path;
+    case 'attempt.health':
+      return `${message.data.rule} ${message.data.state}: ${message.data.reason}`;
+    case 'attempt.message':
+      return message.data.text;
     case 'attempt.report_malformed':
     case 'message.rejected':
     case 'agent.draining':

@@ -4,9 +4,16 @@
  */
 import { STEPS, type StepName } from '../messages/attempt-spec.ts';
 import type { Acceptance, AttemptExited, StoredFile } from '../messages/attempt.ts';
+import type { AttemptHealth } from '../messages/health.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
+
+export interface SaidMessage {
+  /** Of the attempt. */
+  readonly elapsedMs: number;
+  readonly text: string;
+}
 
 export interface AttemptFold {
   readonly n: number;
@@ -30,9 +37,16 @@ export interface AttemptFold {
     readonly reason: string | null;
   } | null;
   malformedReport: string | null;
+  /** What the benchmark has told people, the last of it. */
+  readonly messages: SaidMessage[];
+  /** The last change of each rule of the suite's health. */
+  readonly health: AttemptHealth[];
   readonly files: StoredFile[];
   exited: AttemptExited | null;
 }
+
+/** Of a longer talk the last lines are kept (I12). */
+const MESSAGES_KEPT = 3;
 
 const rank = (state: AttemptState): number =>
   state === 'accepted' ? 0 : state === 'exited' ? STEPS.length + 1 : STEPS.indexOf(state) + 1;
@@ -65,6 +79,8 @@ export function createAttemptFold(
     adoptions: 0,
     stopping: null,
     malformedReport: null,
+    messages: [],
+    health: [],
     files: [],
     exited: null,
   };
@@ -109,6 +125,16 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
         return false;
       fold.files.push(message.data.file);
       break;
+    case 'attempt.message':
+      fold.messages.push({ elapsedMs: message.data.elapsedMs, text: message.data.text });
+      if (fold.messages.length > MESSAGES_KEPT) fold.messages.shift();
+      break;
+    case 'attempt.health': {
+      const { data } = message;
+      const at = fold.health.findIndex(({ rule }) => rule === data.rule);
+      fold.health.splice(at < 0 ? fold.health.length : at, 1, data);
+      break;
+    }
     case 'attempt.report_malformed':
       fold.malformedReport ??= message.data.line;
       break;

@@ -12,9 +12,11 @@ import type {
   TaskOutcome,
   TaskState,
 } from '../messages/outcome.ts';
+import type { AttemptHealth } from '../messages/health.ts';
 import type { AttemptExited, LostFile, StepResult, StoredFile } from '../messages/attempt.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
-import type { AttemptFold, AttemptState } from './attempt-fold.ts';
+import type { ReportSummary } from '../messages/report.ts';
+import type { AttemptFold, AttemptState, SaidMessage } from './attempt-fold.ts';
 import type { RunFold, RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
 
@@ -59,6 +61,8 @@ interface CurrentTask {
   readonly state: AttemptState;
   readonly phase: string | null;
   readonly progress: number | null;
+  /** What the benchmark last told people. */
+  readonly message: string | null;
   readonly elapsedMs: number;
   readonly unreachable: boolean;
 }
@@ -99,6 +103,12 @@ export interface AttemptView {
   readonly survivors: readonly number[];
   /** Null while it runs, and where nothing was measured. */
   readonly telemetry: AttemptTelemetry | null;
+  /** The last lines of the benchmark's for people. */
+  readonly messages: readonly SaidMessage[];
+  /** The last change of each rule of the suite's health. */
+  readonly health: readonly AttemptHealth[];
+  /** What came by the report; null while it runs, and where nothing did. */
+  readonly report: ReportSummary | null;
 }
 
 export interface TaskView {
@@ -233,6 +243,9 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     proven: exited?.proven ?? null,
     survivors: exited?.survivors ?? [],
     telemetry: exited?.telemetry ?? null,
+    messages: attempt.messages,
+    health: attempt.health,
+    report: exited?.report ?? null,
   };
 }
 
@@ -256,6 +269,7 @@ function currentTasks(fold: RunFold): CurrentTask[] {
       state: attempt.state,
       phase: attempt.phase,
       progress: attempt.progress,
+      message: attempt.messages.at(-1)?.text ?? null,
       elapsedMs: attempt.elapsedMs,
       unreachable: fold.unreachable.has(attempt.agent),
     });

@@ -3,7 +3,9 @@
  * up. It travels in the `start` command, is written to the attempt's `spec.json` and archived.
  */
 import { z } from 'zod';
+import { HealthSpec } from './health.ts';
 import { RunId, Token } from './ids.ts';
+import { SeriesFigure } from './report.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
 export const Axes = z.record(z.string(), AxisValueSchema);
@@ -47,6 +49,12 @@ export const MetricSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('json_file'), file: z.string(), path: z.string() }),
   /** The last line of stdout that is a JSON value, and a path in it. */
   z.object({ kind: z.literal('json_last_line'), path: z.string() }),
+  /** The benchmark's own report: which figure of the samples is the value, in which phases (null: as all). */
+  z.object({
+    kind: z.literal('report'),
+    figure: SeriesFigure,
+    phases: z.array(z.string()).nullable(),
+  }),
 ]);
 export type MetricSource = z.infer<typeof MetricSource>;
 
@@ -59,6 +67,13 @@ export const MetricSpec = z.object({
   from: MetricSource,
 });
 export type MetricSpec = z.infer<typeof MetricSpec>;
+
+/** How the report is summed up. */
+export const ReportRules = z.object({
+  /** Only what is reported in these phases counts. */
+  phases: z.array(z.string()),
+});
+export type ReportRules = z.infer<typeof ReportRules>;
 
 export const Needs = z.object({
   slots: z.number().int().positive(),
@@ -94,5 +109,9 @@ export const AttemptSpec = z.object({
   checkpoints: z.array(z.string()),
   /** Undelivered log bytes an attempt may spool on the host. */
   logLimitBytes: z.number().int().positive(),
+  /** Absent: everything counts. */
+  report: ReportRules.optional(),
+  /** Absent: nothing is watched. */
+  health: HealthSpec.optional(),
 });
 export type AttemptSpec = z.infer<typeof AttemptSpec>;

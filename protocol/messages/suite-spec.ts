@@ -3,7 +3,8 @@
  * expanding it to tasks is pure (protocol/suite), so 10,000 tasks are this one value.
  */
 import { z } from 'zod';
-import { Axes, AxisValueSchema, MetricSpec, Needs, StepName } from './attempt-spec.ts';
+import { Axes, AxisValueSchema, MetricSpec, Needs, ReportRules, StepName } from './attempt-spec.ts';
+import { HealthSpec } from './health.ts';
 import { FailureClass } from './outcome.ts';
 
 /** A step as written: strings may hold `{{axis}}`. */
@@ -50,5 +51,7 @@ export const SuiteSpec = z.object({
   checkpoints: z.array(z.string()),
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
+  report: ReportRules.optional(),
+  health: HealthSpec.optional(),
 });
 export type SuiteSpec = z.infer<typeof SuiteSpec>;
