@@ -22,7 +22,6 @@ import type { Log } from '#protocol/runtime/log.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { inheritedEnv } from './attempt/child-env.ts';
 import { natsFileStore } from './attempt/file-store.ts';
-import { ReportPoller } from './attempt/report-tail.ts';
 import type { CpuLayout } from './cpus/cpu-policy.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import { discoveryOfHost } from './discovery/host-discovery.ts';
@@ -33,6 +32,7 @@ import { register, startPresence } from './host/presence.ts';
 import type { Waiting } from './host/waiting.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
+import { ReportPoller } from './report/report-tail.ts';
 import { EventSink } from './state/event-sink.ts';
 import { startTelemetry } from './telemetry/start-telemetry.ts';
 import { Ledger } from './state/ledger.ts';
@@ -236,6 +236,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       fileStore: natsFileStore(connection),
       reports: new ReportPoller(),
       telemetry,
+      metricSink: telemetry.sink,
       clock,
       log,
       onBug: (error) => {

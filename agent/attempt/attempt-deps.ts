@@ -4,13 +4,14 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import type { Supervisor } from '../process/types.ts';
+import type { ReportPoller } from '../report/report-tail.ts';
 import type { EventSink } from '../state/event-sink.ts';
 import type { Ledger } from '../state/ledger.ts';
+import type { MetricSink } from '../telemetry/metric-outbox.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { AttemptEnd } from './attempt-state.ts';
 import type { FileSource } from '../files/place-checkpoint.ts';
 import type { FileStore } from './file-store.ts';
-import type { ReportPoller } from './report-tail.ts';
 
 export interface AttemptDeps {
   readonly agent: string;
@@ -26,6 +27,7 @@ export interface AttemptDeps {
   readonly fileStore: FileStore & FileSource;
   readonly reports: ReportPoller;
   readonly telemetry: Telemetry;
+  readonly metricSink: MetricSink;
   readonly clock: Clock;
   readonly log: Log;
   readonly onBug: (error: unknown) => void;

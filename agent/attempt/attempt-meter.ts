@@ -9,6 +9,8 @@ export class AttemptMeter {
   readonly #telemetry: Telemetry;
   readonly #attempt: MeasuredAttempt;
   readonly #key: string;
+  /** Of the attempt, now. */
+  readonly elapsedMs: () => number;
 
   constructor(
     { telemetry, clock }: Pick<AttemptDeps, 'telemetry' | 'clock'>,
@@ -16,17 +18,18 @@ export class AttemptMeter {
     state: () => AttemptState,
   ) {
     const { run, task, n, needs } = spec;
+    this.elapsedMs = () => {
+      const { originMs, elapsedMs } = state();
+      const sinceMs = originMs === null ? 0 : clock.now().monotonicMs - originMs;
+      return Math.max(elapsedMs, Math.round(sinceMs * 1_000) / 1_000);
+    };
     this.#telemetry = telemetry;
     this.#key = attemptKey(spec);
     this.#attempt = {
       ref: { run, task, n },
       isExclusive: needs.exclusive,
       isResumed: firstOriginMs !== null,
-      elapsedMs: () => {
-        const { originMs, elapsedMs } = state();
-        const sinceMs = originMs === null ? 0 : clock.now().monotonicMs - originMs;
-        return Math.max(elapsedMs, sinceMs);
-      },
+      elapsedMs: this.elapsedMs,
     };
   }
 

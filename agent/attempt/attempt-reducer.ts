@@ -14,6 +14,7 @@ import { onFileMessage } from '../files/file-rules.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
 import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
+import { onHealth } from './health-rules.ts';
 import { onReport } from './report-rules.ts';
 import { budgetOf, finalVerdict, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
 import { joined } from './stop-rules.ts';
@@ -60,7 +61,13 @@ function handle(turn: Turn, message: AttemptMessage): void {
       onStepGone(turn, message.step);
       return;
     case 'report':
-      if (turn.state.life.kind !== 'queued') onReport(turn, message.lines);
+      if (turn.state.life.kind !== 'queued') onReport(turn, message.facts);
+      return;
+    case 'health':
+      onHealth(turn, message.changes);
+      return;
+    case 'reported':
+      turn.set({ reported: message.reported });
       return;
     case 'stop':
       onStop(turn, message);
@@ -245,7 +252,7 @@ function afterSteps(turn: Turn): void {
 
 function onExtracted(turn: Turn, message: Of<'extracted'>): void {
   if (turn.state.life.kind !== 'collecting') return;
-  const reported = new Set(turn.state.metrics.map((metric) => metric.name));
+  const reported = new Set(turn.state.reported?.metrics.map(({ name }) => name));
   turn.keep({ extracted: message.metrics });
   const missing = message.problems.filter((found) => found.required && !reported.has(found.metric));
   const lacks = [
@@ -295,7 +302,7 @@ function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
         ? { command: stop.commands[0] ?? '', by: stop.by, reason: stop.reason }
         : null,
     steps: [...state.steps],
-    metrics: [...state.metrics, ...state.extracted],
+    metrics: [...(state.reported?.metrics ?? []), ...state.extracted],
     logBytes: logBytesOf(state),
     logGaps: [...logGaps],
     teardownFailure: state.teardownFailure,
@@ -303,6 +310,7 @@ function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
     survivors: survivorsOf(state),
     ...givenOf(state),
     ...(filesLost.length === 0 ? {} : { filesLost: [...filesLost] }),
+    ...(state.reported === null ? {} : { report: state.reported.summary }),
   });
   turn.set({ life: { kind: 'exited' } });
   const end = { commands: stop?.commands ?? [], stopped: stoppedAttempt(turn.state) };
@@ -374,6 +382,9 @@ function onStepAdopted(turn: Turn, message: Of<'step_adopted'>): void {
   const step = spec.steps[life.index]?.step ?? null;
   turn.emit('attempt.adopted', { elapsedMs: turn.elapsedMs(), step, alive: message.alive });
   if (stop !== null) turn.effect({ kind: 'stop_step', graceMs: stop.graceMs, now: stop.now });
+  else if (step === 'run' && turn.state.verdict !== null)
+    // Its health had ended it, and the agent went before its process did.
+    turn.effect({ kind: 'stop_step', graceMs: spec.graceMs, now: false });
 }
 
 /** The agent died between its journal entry and the start: nothing ever ran (I8). */

@@ -23,7 +23,9 @@ import type {
 import type { AttemptResources } from '#protocol/messages/resources.ts';
 import type { MetricProblem } from '#protocol/suite/extract/create-extractor.ts';
 import type { StepOutcome } from '../process/types.ts';
-import type { ReportLine } from './report-lines.ts';
+import type { HealthChange } from '../health/health-policy.ts';
+import type { Reported } from '../report/attempt-report.ts';
+import type { ReportFact } from '../report/report-fold.ts';
 
 export type Life =
   | { readonly kind: 'new' | 'queued' | 'collecting' | 'finishing' | 'exited' }
@@ -91,7 +93,9 @@ export interface AttemptState {
   readonly progressAtMs: number;
   readonly malformed: boolean;
   /** From the report; read again from its begin after a restart, so never in the journal. */
-  readonly metrics: readonly Metric[];
+  readonly reported: Reported | null;
+  /** Messages of the report that were told. */
+  readonly messages?: number;
   /** From the output and the JSON files. */
   readonly extracted: readonly Metric[];
   readonly files: readonly StoredFile[];
@@ -137,7 +141,12 @@ export type AttemptMessage =
     }
   /** The survivors of an ended step have ended after all. */
   | { readonly kind: 'step_gone'; readonly step: string }
-  | { readonly kind: 'report'; readonly lines: readonly ReportLine[] }
+  /** New in the report. */
+  | { readonly kind: 'report'; readonly facts: readonly ReportFact[] }
+  /** Rules of the suite's health that fail, or hold again. */
+  | { readonly kind: 'health'; readonly changes: readonly HealthChange[] }
+  /** What the report came to, when a step has ended. */
+  | { readonly kind: 'reported'; readonly reported: Reported }
   | { readonly kind: 'stop'; readonly stop: StopOrder }
   | {
       readonly kind: 'extracted';
@@ -235,7 +244,7 @@ export function newAttempt({ spec, command, bootId, proof }: NewAttempt): Attemp
     progressEmitted: 0,
     progressAtMs: 0,
     malformed: false,
-    metrics: [],
+    reported: null,
     extracted: [],
     files: [],
     teardownFailure: null,

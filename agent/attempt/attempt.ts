@@ -13,6 +13,7 @@ import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import { HealthWatch } from '../health/health-watch.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import type { StoredAttempt } from '../state/ledger-entries.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
@@ -30,7 +31,7 @@ import {
   type AttemptState,
 } from './attempt-state.ts';
 import { knownStart, stepSpecOf } from './step-spec.ts';
-import { ReportTail } from './report-tail.ts';
+import { ReportLink } from './report-link.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
 
 /** What starts within this says with its first step that it was accepted: a message less each. */
@@ -47,7 +48,8 @@ export class Attempt {
   readonly #survivors: SurvivorWatch;
   readonly #output: AttemptOutput;
   readonly #files: AttemptFiles;
-  #report: ReportTail | null = null;
+  readonly #report: ReportLink;
+  readonly #health: HealthWatch;
   #isLeaving = false;
   #isClosed = false;
 
@@ -57,11 +59,12 @@ export class Attempt {
     this.key = attemptKey(initial.spec);
     this.#paths = attemptPaths(deps.stateDir, initial.spec);
     this.#log = deps.log.child({ run, task, attempt: n });
+    const isResumed = initial.life.kind !== 'new';
     this.#output = new AttemptOutput({
       deps,
       spec: initial.spec,
       log: this.#log,
-      isResumed: initial.life.kind !== 'new',
+      isResumed,
     });
     this.#files = new AttemptFiles({
       deps,
@@ -73,6 +76,24 @@ export class Attempt {
       },
     });
     this.#meter = new AttemptMeter(deps, initial, () => this.state());
+    const post = (message: AttemptMessage): void => {
+      this.post(message);
+    };
+    this.#health = new HealthWatch({
+      spec: initial.spec.health,
+      clock: deps.clock,
+      post,
+    });
+    this.#report = new ReportLink({
+      deps,
+      spec: initial.spec,
+      file: this.#paths.report,
+      isResumed,
+      elapsedMs: this.#meter.elapsedMs,
+      log: this.#log,
+      post,
+      health: this.#health,
+    });
     this.#survivors = new SurvivorWatch({
       deps,
       log: this.#log,
@@ -116,7 +137,7 @@ export class Attempt {
       this.#leaveWhenShipped();
       return;
     }
-    this.#openReport().poll();
+    this.#report.catchUp(state.life.kind === 'stepping');
     this.post({ kind: 'resume', bootId: this.#deps.bootId });
   }
 
@@ -129,7 +150,8 @@ export class Attempt {
     this.#survivors.close();
     this.#output.close();
     this.#files.close();
-    if (this.#report !== null) this.#deps.reports.remove(this.#report);
+    this.#report.close();
+    this.#health.end();
   }
 
   #perform(effect: AttemptEffect): void {
@@ -171,7 +193,7 @@ export class Attempt {
 
   #record({ state, events }: Extract<AttemptEffect, { kind: 'record' }>): void {
     const { ledger, sink, agent } = this.#deps;
-    const { spec: _spec, metrics: _metrics, ...stored } = state;
+    const { spec: _spec, reported: _reported, ...stored } = state;
     const subject = subjects.attemptEvents(agent, state.spec);
     const ev = events.map((event) => ({
       subject,
@@ -245,8 +267,8 @@ export class Attempt {
       stepSpec,
       this.#events(index, step, before),
     );
-    this.#deps.reports.add(this.#openReport());
     this.#files.watch();
+    this.#report.follow();
     if (stop !== null && step.step !== 'teardown') this.#handle.stop(stop.now ? { now: true } : {});
   }
 
@@ -254,9 +276,11 @@ export class Attempt {
   #events(index: number, step: StepSpec, before: number): StepEvents {
     return this.#meter.watch(this.#stepDir(step), {
       onStarted: (pid) => {
+        if (step.step === 'run') this.#health.begin();
         this.post({ kind: 'step_started', index, pid });
       },
       onOutput: () => {
+        this.#health.see({ kind: 'activity' });
         this.#output.wake(this.#source(step, before));
       },
       onEnd: (outcome) => {
@@ -271,10 +295,10 @@ export class Attempt {
   #onStepEnd(index: number, step: StepSpec, outcome: StepOutcome): void {
     const handle = this.#handle;
     this.#handle = null;
+    this.#health.end();
     const before = logBytesOf(this.state());
     this.#output.endStep(this.#source(step, before), outcome.logBytes);
-    this.#report?.poll(true);
-    if (this.#report !== null) this.#deps.reports.remove(this.#report);
+    this.#report.endStep();
     const isFailed = outcome.end.kind !== 'exited' || outcome.end.code !== 0;
     const lastLine = isFailed ? lastStderrLine(this.#stepDir(step), outcome.logBytes) : null;
     this.post({ kind: 'step_ended', index, outcome, lastLine });
@@ -299,8 +323,9 @@ export class Attempt {
       case 'alive':
         this.#handle = found.handle;
         this.#meter.begin(this.#stepDir(step));
-        this.#deps.reports.add(this.#openReport());
         this.#files.watch();
+        if (step.step === 'run') this.#health.begin();
+        this.#report.follow();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
         this.#output.wake(this.#source(step, before));
         return;
@@ -322,13 +347,6 @@ export class Attempt {
     return { id: step.id, dir: this.#stepDir(step), before };
   }
 
-  #openReport(): ReportTail {
-    this.#report ??= new ReportTail(this.#paths.report, (lines) => {
-      this.post({ kind: 'report', lines });
-    });
-    return this.#report;
-  }
-
   #extract(): void {
     const { metrics, problems } = this.#output.extract(this.#paths.work);
     void this.#files.missing().then((missing) => {
@@ -338,6 +356,7 @@ export class Attempt {
 
   #onStepsOver(): void {
     this.#files.close();
+    this.#report.end();
     this.#output.forgetMetrics();
   }
 

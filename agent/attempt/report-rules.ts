@@ -1,44 +1,38 @@
 /** What a report's lines do to their attempt: forward only (I3), bounded (I12). Pure. */
-import type { Metric } from '#protocol/messages/outcome.ts';
-import type { AttemptState } from './attempt-state.ts';
-import type { ReportLine } from './report-lines.ts';
+import type { ReportFact } from '../report/report-fold.ts';
 import type { Turn } from './turn.ts';
 
-const METRICS_MOST = 10_000;
 /** Progress is told when it moved this much, and not more often than this. */
 const PROGRESS_STEP = 0.005;
 const PROGRESS_EVERY_MS = 200;
 
-export function onReport(turn: Turn, lines: readonly ReportLine[]): void {
-  const metrics: Metric[] = [];
-  for (const line of lines) {
-    switch (line.kind) {
+export function onReport(turn: Turn, facts: readonly ReportFact[]): void {
+  for (const fact of facts) {
+    switch (fact.kind) {
       case 'phase':
-        onPhase(turn, line.phase);
+        onPhase(turn, fact);
         break;
       case 'progress':
-        if (line.progress > turn.state.progress) turn.set({ progress: line.progress });
+        if (fact.progress > turn.state.progress) turn.set({ progress: fact.progress });
         break;
-      case 'metric':
-        metrics.push(metricOf(turn.state, line));
+      case 'message':
+        onMessage(turn, fact);
         break;
       case 'malformed':
-        onMalformed(turn, line.line, line.reason);
+        onMalformed(turn, fact.line, fact.reason);
         break;
     }
   }
   tellProgress(turn);
-  if (metrics.length > 0) addMetrics(turn, metrics);
 }
 
-function onPhase(turn: Turn, phase: string): void {
-  const index = turn.state.spec.phases.indexOf(phase);
-  if (index < 0) {
-    onMalformed(turn, `phase ${phase}`, 'the suite declares no such phase');
-  } else if (index > turn.state.phase) {
-    turn.set({ phase: index });
-    turn.emit('attempt.phase', { elapsedMs: turn.elapsedMs(), phase, index });
-  }
+function onPhase(
+  turn: Turn,
+  { phase, index }: { readonly phase: string; readonly index: number },
+): void {
+  if (index <= turn.state.phase) return;
+  turn.set({ phase: index });
+  turn.emit('attempt.phase', { elapsedMs: turn.elapsedMs(), phase, index });
 }
 
 function tellProgress(turn: Turn): void {
@@ -51,23 +45,14 @@ function tellProgress(turn: Turn): void {
   turn.emit('attempt.progress', { elapsedMs, progress });
 }
 
-function addMetrics(turn: Turn, metrics: readonly Metric[]): void {
-  const room = METRICS_MOST - turn.state.metrics.length;
-  if (metrics.length > room) {
-    onMalformed(
-      turn,
-      `metric ${metrics[room]?.name ?? ''}`,
-      `more than ${METRICS_MOST} metrics; the rest is dropped`,
-    );
-  }
-  turn.set({ metrics: [...turn.state.metrics, ...metrics.slice(0, room)] });
-}
-
-/** Unit and direction come from the suite where it names the metric. */
-function metricOf(state: AttemptState, line: Extract<ReportLine, { kind: 'metric' }>): Metric {
-  const declared = state.spec.metrics.find((metric) => metric.name === line.name);
-  const unit = line.unit === '' ? (declared?.unit ?? '') : line.unit;
-  return { name: line.name, value: line.value, unit, direction: declared?.direction ?? 'none' };
+/** The report is read again from its begin after a restart: what was told is not told again. */
+function onMessage(
+  turn: Turn,
+  { index, text }: { readonly index: number; readonly text: string },
+): void {
+  if (index < (turn.state.messages ?? 0)) return;
+  turn.set({ messages: index + 1 });
+  turn.emit('attempt.message', { elapsedMs: turn.elapsedMs(), text });
 }
 
 /** Said once per attempt, with the first such line. */

@@ -124,7 +124,7 @@ export class Host {
       const initial =
         state === null
           ? newAttempt({ spec, command, bootId, proof })
-          : { ...state, spec, metrics: [] };
+          : { ...state, spec, reported: null };
       const attempt = new Attempt(this.#deps, initial);
       this.#attempts.set(attempt.key, attempt);
       if (state === null) this.#accept(attempt);

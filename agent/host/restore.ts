@@ -36,7 +36,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     gpus: isRunning ? (state?.resources?.gpus ?? []).map(({ id }) => id) : [],
     cpus: isRunning ? (state?.resources?.cpus ?? []) : [],
     ...(life === 'exited' && fencing !== null
-      ? { stage: 'fenced', stopped: stoppedAttempt({ ...fencing, spec, metrics: [] }) }
+      ? { stage: 'fenced', stopped: stoppedAttempt({ ...fencing, spec, reported: null }) }
       : {}),
   };
 }

@@ -19,8 +19,8 @@ import { targetOf, type StopFloor } from '../host/host-state.ts';
 
 export const KNOWN_MOST = 10_000;
 
-/** An attempt's state as stored: the spec stands in its start entry, reported metrics in its report. */
-export type StoredAttempt = Omit<AttemptState, 'spec' | 'metrics'>;
+/** An attempt's state as stored: the spec stands in its start entry, what it reported in its report. */
+export type StoredAttempt = Omit<AttemptState, 'spec' | 'reported'>;
 
 /** An event with its place on its subject: offered to the outbox again after a crash. */
 export interface NumberedEvent {
@@ -280,7 +280,8 @@ export class LedgerFold {
     for (const command of state.stop?.commands ?? []) {
       const stop = this.stops.get(command);
       if (stop === undefined) continue;
-      const ended = [...stop.ended, stoppedAttempt({ ...state, spec: attempt.spec, metrics: [] })];
+      const whole = { ...state, spec: attempt.spec, reported: null };
+      const ended = [...stop.ended, stoppedAttempt(whole)];
       this.stops.set(command, { ...stop, ended });
     }
   }

@@ -5,6 +5,7 @@
  *   offer --> queue (oldest dropped) --> one in flight --> stored
  *                                            \--not now: the same again, while it is not too old
  */
+import type { Writer } from '#protocol/messages/envelope.ts';
 import type { PublishOutcome } from '#protocol/nats/publisher.ts';
 import { backoffMs } from '#protocol/runtime/backoff.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
@@ -23,6 +24,13 @@ export interface MetricBatch {
   /** Called when it is sent. */
   readonly encode: () => Uint8Array;
   readonly onDropped: (samples: number) => void;
+  readonly onStored?: () => void;
+}
+
+/** Where measurements of attempts go in. */
+export interface MetricSink {
+  readonly writer: Writer;
+  offer(batch: MetricBatch): void;
 }
 
 export interface MetricStore {
@@ -97,6 +105,7 @@ export class MetricOutbox {
       const outcome = await store.publish(batch.subject, batch.encode(), batch.id);
       switch (outcome.kind) {
         case 'stored':
+          batch.onStored?.();
           return;
         case 'rejected':
           this.#options.log.error({ subject: batch.subject, outcome }, 'samples are refused');

@@ -27,6 +27,12 @@ export class QuantileSketch {
   #mean = 0;
   #min = Infinity;
   #max = -Infinity;
+  readonly #most: number;
+
+  /** With fewer buckets the lowest ones are joined: then only high quantiles are that exact. */
+  constructor(mostBuckets = Infinity) {
+    this.#most = mostBuckets;
+  }
 
   /** Takes a finite number of at least 0; anything else is no measurement and is left out. */
   add(value: number): void {
@@ -41,6 +47,23 @@ export class QuantileSketch {
     }
     const bucket = Math.ceil(Math.log(Math.min(value, MOST)) / LOG_GAMMA);
     this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + 1);
+    if (this.#buckets.size > this.#most) this.#join();
+  }
+
+  /** The two lowest become one. */
+  #join(): void {
+    let [lowest, second] = [Infinity, Infinity];
+    for (const bucket of this.#buckets.keys()) {
+      if (bucket < lowest) [lowest, second] = [bucket, lowest];
+      else if (bucket < second) second = bucket;
+    }
+    const joined = (this.#buckets.get(lowest) ?? 0) + (this.#buckets.get(second) ?? 0);
+    this.#buckets.delete(lowest);
+    this.#buckets.set(second, joined);
+  }
+
+  get count(): number {
+    return this.#count;
   }
 
   get buckets(): number {
@@ -63,7 +86,11 @@ export class QuantileSketch {
   /** The value at rank ceil(q * count), within 1 %; 0 where nothing was added. */
   quantile(q: number): number {
     if (this.#count === 0) return 0;
-    const rank = Math.max(1, Math.ceil(q * this.#count));
+    return this.atRank(Math.max(1, Math.ceil(q * this.#count)));
+  }
+
+  /** The value at a rank from 1, as exact. */
+  atRank(rank: number): number {
     let seen = this.#zeros;
     if (rank <= seen) return Math.max(0, this.#min);
     for (const [bucket, count] of [...this.#buckets].sort(([a], [b]) => a - b)) {

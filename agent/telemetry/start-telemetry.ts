@@ -6,7 +6,7 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { createToolRunner } from '../discovery/tool-runner.ts';
 import { GpuFeed } from './gpu-feed.ts';
-import { MetricOutbox } from './metric-outbox.ts';
+import { MetricOutbox, type MetricSink } from './metric-outbox.ts';
 import { natsMetricStore } from './metric-store.ts';
 import { realProc } from './proc-reader.ts';
 import { EVERY_MS, Sampler } from './sampler.ts';
@@ -27,6 +27,8 @@ export interface TelemetryOptions {
 }
 
 export interface RunningTelemetry extends Telemetry {
+  /** For what is measured elsewhere. */
+  readonly sink: MetricSink;
   /** No sample is taken any more. */
   close(): void;
   /** Resolves when what was taken is stored, or after a moment. */
@@ -49,6 +51,12 @@ export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
   });
   const sampler = new Sampler({ agent, writer, files: realProc, gpus, outbox, clock, log });
   return {
+    sink: {
+      writer,
+      offer: (batch) => {
+        outbox.offer(batch);
+      },
+    },
     begin: (attempt, stepDir) => {
       sampler.begin(attempt, stepDir);
     },

@@ -6,6 +6,7 @@ import { currentAttempt } from '#protocol/fold/task-fold.ts';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { withExamples, withMesh, type MeshFlags } from '../command.ts';
+import { reportedTable } from '../output/report-text.ts';
 import { coverageText, noteLines, seriesTable } from '../output/telemetry-text.ts';
 import { terminal } from '../output/terminal.ts';
 import { archivedSamples, SamplePrinter, tailSamples, type SampleKind } from '../runs/samples.ts';
@@ -15,6 +16,7 @@ import { matchTask, parseTarget, type Target } from '../runs/match.ts';
 interface MetricsFlags extends MeshFlags {
   readonly samples?: boolean;
   readonly host?: boolean;
+  readonly reported?: boolean;
   readonly follow?: boolean;
   readonly json?: boolean;
 }
@@ -26,6 +28,11 @@ export function build(command: Command): void {
       new Option('--host', 'the samples of its host instead of its own').implies({ samples: true }),
     )
     .addOption(
+      new Option('--reported', 'the values its benchmark reported, each').implies({
+        samples: true,
+      }),
+    )
+    .addOption(
       new Option('-f, --follow', 'samples as they come, until it ends').implies({ samples: true }),
     )
     .option('--json', 'one versioned JSON value; of samples one a line');
@@ -33,7 +40,7 @@ export function build(command: Command): void {
     'after',
     `
 Without --samples: mean, 95th percentile, largest and smallest of each series, from the attempt's
-result, and what disturbed it. Samples reach the mesh every 5 s; a live run's are kept for hours.`,
+result, what disturbed it, and the metrics that the benchmark reported more than once. Samples reach the mesh every 5 s; a live run's are kept for hours.`,
   );
   withExamples(command, [
     'benchmesh metrics k3f9/d2xq',
@@ -84,15 +91,21 @@ function onlyTask(fold: RunFold): string {
 
 function printSummary(fold: RunFold, { ref, attempt }: Asked, flags: MetricsFlags): void {
   const telemetry = attempt.exited?.telemetry ?? null;
+  const metrics = attempt.exited?.metrics ?? [];
   if (flags.json === true) {
     terminal.printJson('metrics', {
       sequence: fold.sequence,
       ...ref,
       agent: attempt.agent,
       telemetry,
+      metrics,
+      report: attempt.exited?.report ?? null,
     });
     return;
   }
+  const { style, width } = terminal;
+  const reported = reportedTable(metrics, { style, width });
+  terminal.printLines(reported);
   if (telemetry === null) {
     const where = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
     terminal.note(
@@ -102,7 +115,7 @@ function printSummary(fold: RunFold, { ref, attempt }: Asked, flags: MetricsFlag
     );
     return;
   }
-  const { style, width } = terminal;
+  if (reported.length > 0) terminal.print('');
   terminal.printLines(seriesTable(telemetry, { style, width }));
   terminal.note(coverageText(telemetry));
   for (const line of noteLines(telemetry)) terminal.note(line);
@@ -113,7 +126,8 @@ async function printSamples(
   { ref, attempt }: Asked,
   flags: MetricsFlags,
 ): Promise<void> {
-  const kind: SampleKind = flags.host === true ? 'host' : 'attempt';
+  const kind: SampleKind =
+    flags.host === true ? 'host' : flags.reported === true ? 'reported' : 'attempt';
   const printer = new SamplePrinter({ kind, ref, agent: attempt.agent, json: flags.json === true });
   if (found.kind === 'archived') await archivedSamples(found.directory, printer);
   else {

@@ -77,6 +77,10 @@ function detailOf(message: Message): string {
       const place = from === null ? 'nothing' : `attempt ${from.n}, checkpoint ${from.number}`;
       return `with ${place}${path === null ? '' : `: ${path}`}${problem === null ? '' : ` (${problem})`}`;
     }
+    case 'attempt.health':
+      return `${message.data.rule} ${message.data.state}: ${message.data.reason}`;
+    case 'attempt.message':
+      return message.data.text;
     case 'attempt.checkpoint_refused':
     case 'attempt.report_malformed':
     case 'message.rejected':

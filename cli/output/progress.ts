@@ -12,7 +12,7 @@ import { countsText, metricsText, percent, stateText } from './run-text.ts';
 import { Stopwatch } from './stopwatch.ts';
 import { paintState, styleFor, wantsColour, type Style } from './style.ts';
 import { guardNotes } from './terminal.ts';
-import { truncate } from './text.ts';
+import { oneLine, truncate } from './text.ts';
 
 export interface Progress {
   onChange(fold: RunFold, record: EventRecord | null): void;
@@ -90,7 +90,8 @@ export function progressLines(
     // Its time begins with its slots: what waits on the host has none yet.
     const age =
       task.state === 'accepted' ? '' : duration(shown(`${task.id}#${task.n}`, task.elapsedMs));
-    return `  ${cellText(task.axes, task.repeat)}  ${where}  ${phase}${progress}  ${age}`;
+    const said = task.message === null ? '' : `  ${oneLine(task.message)}`;
+    return `  ${cellText(task.axes, task.repeat)}  ${where}  ${phase}${progress}  ${age}${said}`;
   });
   if (view.current.length > MOST_TASKS)
     current.push(`  ... and ${view.current.length - MOST_TASKS} more`);

@@ -2,6 +2,7 @@
 import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
 import type { HostSnapshot } from '#protocol/messages/resources.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
+import { isOfRequests, reportLines } from './report-text.ts';
 import { metricsText, percent, sofar } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
 import { telemetryLines } from './telemetry-text.ts';
@@ -21,7 +22,8 @@ export function taskLines(
     ['started', date(task.started)],
     ['ended', date(task.ended)],
     ['elapsed', sofar(task.elapsedMs, task.state === 'ended')],
-    ['metrics', dash(metricsText(task.metrics))],
+    // The figures of requests stand on a line of their own.
+    ['metrics', dash(metricsText(task.metrics.filter(({ name }) => !isOfRequests(name))))],
   ];
   return [
     style.bold(`task ${run}/${task.id}`),
@@ -47,6 +49,7 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
     }),
     ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
     ...checkpointLines(attempt).map((line) => `    ${oneLine(line)}`),
+    ...reportLines(attempt).map((line) => `    ${line}`),
     ...telemetryLines(attempt.telemetry).map((line) => `    ${line}`),
     ...problemLines(attempt),
     ...(attempt.survivors.length === 0
@@ -96,7 +99,7 @@ const MOST = 10;
 
 /** What went wrong beside the outcome. */
 function problemLines(attempt: AttemptView): string[] {
-  const { missingFiles, logGaps, malformedReport, teardownFailure } = attempt;
+  const { missingFiles, logGaps, teardownFailure } = attempt;
   const dropped = logGaps.reduce((sum, { from, to }) => sum + to - from, 0);
   const files = missingFiles
     .slice(0, MOST)
@@ -108,7 +111,6 @@ function problemLines(attempt: AttemptView): string[] {
     ...(dropped > 0
       ? [`log: ${bytes(dropped)} were dropped, in ${plural(logGaps.length, 'gap')}`]
       : []),
-    ...(malformedReport === null ? [] : [`report: a line cannot be read: ${malformedReport}`]),
     ...(teardownFailure === null ? [] : [`teardown failed: ${teardownFailure}`]),
   ].map((line) => `    ${oneLine(line)}`);
 }

@@ -4,17 +4,20 @@ import { createRunFold } from '#protocol/fold/run-fold.ts';
 import { SampleCursor } from '#protocol/fold/sample-series.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { ReportedSample } from '#protocol/messages/report.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { AttemptSample, HostSample } from '#protocol/messages/telemetry.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { tail } from '#protocol/nats/tail.ts';
 import { STREAMS } from '#protocol/nats/streams.ts';
+import { reportedSampleText } from '../output/report-text.ts';
 import { attemptSampleText, hostSampleText } from '../output/telemetry-text.ts';
 import { terminal } from '../output/terminal.ts';
 import { archivedDirectory, isThere, linesOf } from './archive.ts';
 import { followRun } from './live-run.ts';
 
-export type SampleKind = 'attempt' | 'host';
+/** `reported`: of the metrics that the benchmark reports. */
+export type SampleKind = 'attempt' | 'host' | 'reported';
 
 export interface SampleTarget {
   readonly kind: SampleKind;
@@ -38,8 +41,10 @@ export class SamplePrinter {
     const decoded = decode(data);
     if (decoded.kind === 'rejected') return;
     const { kind } = this.target;
-    if (kind === 'host') for (const one of this.#cursor.host(decoded.message)) this.host(one);
-    else for (const one of this.#cursor.attempt(decoded.message)) this.attempt(one);
+    const { message } = decoded;
+    if (kind === 'host') for (const one of this.#cursor.host(message)) this.host(one);
+    else if (kind === 'attempt') for (const one of this.#cursor.attempt(message)) this.attempt(one);
+    else for (const one of this.#cursor.reported(message)) this.reported(one);
   }
 
   attempt(sample: AttemptSample): void {
@@ -50,6 +55,10 @@ export class SamplePrinter {
     if (this.#isNew(sample)) this.#print(sample, hostSampleText(sample));
   }
 
+  reported(sample: ReportedSample): void {
+    this.#print(sample, reportedSampleText(sample));
+  }
+
   /** Of what was followed to its end in the stream, the directory has the rest. */
   #isNew({ timeMs }: { readonly timeMs: number }): boolean {
     if (timeMs <= this.#lastMs) return false;
@@ -57,7 +66,7 @@ export class SamplePrinter {
     return true;
   }
 
-  #print(sample: AttemptSample | HostSample, text: string): void {
+  #print(sample: AttemptSample | HostSample | ReportedSample, text: string): void {
     this.count += 1;
     const { json, kind, ref, agent } = this.target;
     if (!json) terminal.print(text);
@@ -68,13 +77,18 @@ export class SamplePrinter {
 /** A row that cannot be read is damage: throws. */
 export async function archivedSamples(directory: string, printer: SamplePrinter): Promise<void> {
   const { kind, ref, agent } = printer.target;
+  const attempts = kind === 'reported' ? 'reported' : 'attempts';
   const name =
-    kind === 'host' ? ['hosts', `${agent}.ndjson`] : ['attempts', ref.task, `${ref.n}.ndjson`];
+    kind === 'host' ? ['hosts', `${agent}.ndjson`] : [attempts, ref.task, `${ref.n}.ndjson`];
   const file = join(directory, 'telemetry', ...name);
   if (!(await isThere(file))) return;
+  let known = kind === 'reported' ? printer.count : 0;
   for await (const line of linesOf(file)) {
     const row: unknown = JSON.parse(line);
-    if (kind === 'host') printer.host(HostSample.parse(row));
+    // Those that were followed in the stream come first, in the same order.
+    if (known > 0) known -= 1;
+    else if (kind === 'reported') printer.reported(ReportedSample.parse(row));
+    else if (kind === 'host') printer.host(HostSample.parse(row));
     else printer.attempt(AttemptSample.parse(row));
   }
 }

@@ -244,9 +244,12 @@ async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
 
 function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
   for (const { task, attempt } of attemptsIn(fold)) {
-    const telemetry = attempt.exited?.telemetry;
-    if (telemetry === undefined) continue;
-    yield { task: task.id, n: attempt.n, samples: telemetry.samples - telemetry.dropped };
+    const { telemetry, report } = attempt.exited ?? {};
+    const at = { task: task.id, n: attempt.n };
+    if (telemetry !== undefined)
+      yield { of: 'attempts', ...at, samples: telemetry.samples - telemetry.dropped };
+    if (report !== undefined && report.samples > report.dropped)
+      yield { of: 'reported', ...at, samples: report.samples - report.dropped };
   }
 }
 

@@ -2,6 +2,7 @@
  * Samples of a run's attempts and of their hosts, from BM_METRICS into its directory, one sample a line:
  *
  *   telemetry/attempts/<task>/<n>.ndjson     telemetry/hosts/<agent>.ndjson
+ *   telemetry/reported/<task>/<n>.ndjson     values of metrics, as the benchmark reported them
  *
  * Those of a host are those taken together with an attempt's: they have the same `timeMs`. The stream
  * drops its oldest, so a long run's may be gone; what is missing is counted, and makes no run incomplete:
@@ -19,6 +20,8 @@ import { STREAMS } from '#protocol/nats/stream-configs.ts';
 import { readAll } from '#protocol/nats/tail.ts';
 
 export interface ExpectedSamples {
+  /** What was sampled of its processes, or what its benchmark reported. */
+  readonly of: 'attempts' | 'reported';
   readonly task: string;
   readonly n: number;
   /** What its result was summed up from, without what was never sent. */
@@ -56,17 +59,20 @@ export async function collectSamples(options: CollectSamples): Promise<MissingSa
     const hosts = await readAttempts(options, files);
     for (const [agent, span] of hosts) await readHost(options, files, { agent, ...span });
     files.close();
-    const missing = expected.flatMap(({ task, n, samples }) => {
-      const stored = files.rowsOf(attemptFile({ task, n }));
-      return stored < samples ? [{ task, n, samples, stored }] : [];
+    const missing = expected.flatMap((one) => {
+      const stored = files.rowsOf(fileOf(one.of, one));
+      return stored < one.samples ? [{ ...one, stored }] : [];
     });
     if (missing.length === 0 || tries === TRIES) return missing;
     await pause(AGAIN_MS, signal);
   }
 }
 
-function attemptFile({ task, n }: { readonly task: string; readonly n: number }): string {
-  return join('attempts', task, `${n}.ndjson`);
+function fileOf(
+  of: ExpectedSamples['of'],
+  { task, n }: { readonly task: string; readonly n: number },
+): string {
+  return join(of, task, `${n}.ndjson`);
 }
 
 /** When an agent has sampled for this run, and where in the stream that begins. */
@@ -90,10 +96,11 @@ async function readAttempts(
     const key = attemptKey(at.ref);
     const cursor = cursors.get(key) ?? new SampleCursor();
     cursors.set(key, cursor);
+    files.write(fileOf('reported', at.ref), cursor.reported(message));
     const samples = cursor.attempt(message);
     const [first, last] = [samples[0], samples.at(-1)];
     if (first === undefined || last === undefined) return;
-    files.write(attemptFile(at.ref), samples);
+    files.write(fileOf('attempts', at.ref), samples);
     const known = hosts.get(at.agent);
     hosts.set(at.agent, {
       sequence: known?.sequence ?? sequence,

@@ -7,9 +7,16 @@ import type { Acceptance, AttemptExited } from '../messages/attempt.ts';
 import type { StoredFile } from '../messages/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '../messages/checkpoint.ts';
 import type { AttemptResources } from '../messages/resources.ts';
+import type { AttemptHealth } from '../messages/health.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
+
+export interface SaidMessage {
+  /** Of the attempt. */
+  readonly elapsedMs: number;
+  readonly text: string;
+}
 
 export interface AttemptFold {
   readonly n: number;
@@ -33,6 +40,10 @@ export interface AttemptFold {
     readonly reason: string | null;
   } | null;
   malformedReport: string | null;
+  /** What the benchmark has told people, the last of it. */
+  readonly messages: SaidMessage[];
+  /** The last change of each rule of the suite's health. */
+  readonly health: AttemptHealth[];
   readonly files: StoredFile[];
   /** Those that stay stored, oldest first. */
   readonly checkpoints: Checkpoint[];
@@ -45,6 +56,9 @@ export interface AttemptFold {
   resources: AttemptResources | null;
   exited: AttemptExited | null;
 }
+
+/** Of a longer talk the last lines are kept (I12). */
+const MESSAGES_KEPT = 3;
 
 const rank = (state: AttemptState): number =>
   state === 'accepted' ? 0 : state === 'exited' ? STEPS.length + 1 : STEPS.indexOf(state) + 1;
@@ -77,6 +91,8 @@ export function createAttemptFold(
     adoptions: 0,
     stopping: null,
     malformedReport: null,
+    messages: [],
+    health: [],
     files: [],
     checkpoints: [],
     checkpointRefused: null,
@@ -145,6 +161,16 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
     case 'attempt.resumed': {
       const { elapsedMs: _elapsedMs, ...resumed } = message.data;
       fold.resumed = resumed;
+      break;
+    }
+    case 'attempt.message':
+      fold.messages.push({ elapsedMs: message.data.elapsedMs, text: message.data.text });
+      if (fold.messages.length > MESSAGES_KEPT) fold.messages.shift();
+      break;
+    case 'attempt.health': {
+      const { data } = message;
+      const at = fold.health.findIndex(({ rule }) => rule === data.rule);
+      fold.health.splice(at < 0 ? fold.health.length : at, 1, data);
       break;
     }
     case 'attempt.report_malformed':

@@ -15,8 +15,10 @@ import type {
 import type { AttemptExited, LostFile, StepResult } from '../messages/attempt.ts';
 import type { StoredFile } from '../messages/stored-file.ts';
 import type { AttemptResources } from '../messages/resources.ts';
+import type { AttemptHealth } from '../messages/health.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
-import type { AttemptFold, AttemptState } from './attempt-fold.ts';
+import type { ReportSummary } from '../messages/report.ts';
+import type { AttemptFold, AttemptState, SaidMessage } from './attempt-fold.ts';
 import type { RunFold, RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
 
@@ -61,6 +63,8 @@ interface CurrentTask {
   readonly state: AttemptState;
   readonly phase: string | null;
   readonly progress: number | null;
+  /** What the benchmark last told people. */
+  readonly message: string | null;
   readonly elapsedMs: number;
   readonly unreachable: boolean;
 }
@@ -115,6 +119,12 @@ export interface AttemptView {
   readonly waiting: string | null;
   /** What it was given, and of what host. Null before it began. */
   readonly resources: AttemptResources | null;
+  /** The last lines of the benchmark's for people. */
+  readonly messages: readonly SaidMessage[];
+  /** The last change of each rule of the suite's health. */
+  readonly health: readonly AttemptHealth[];
+  /** What came by the report; null while it runs, and where nothing did. */
+  readonly report: ReportSummary | null;
 }
 
 export interface TaskView {
@@ -261,6 +271,9 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     telemetry: exited?.telemetry ?? null,
     waiting: attempt.waiting,
     resources: attempt.resources,
+    messages: attempt.messages,
+    health: attempt.health,
+    report: exited?.report ?? null,
   };
 }
 
@@ -284,6 +297,7 @@ function currentTasks(fold: RunFold): CurrentTask[] {
       state: attempt.state,
       phase: attempt.phase,
       progress: attempt.progress,
+      message: attempt.messages.at(-1)?.text ?? null,
       elapsedMs: attempt.elapsedMs,
       unreachable: fold.unreachable.has(attempt.agent),
     });

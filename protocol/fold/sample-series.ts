@@ -3,6 +3,7 @@
  * again numbers its samples anew; a message that came twice says nothing new. Pure.
  */
 import type { Message } from '../messages/envelope.ts';
+import type { ReportedSample } from '../messages/report.ts';
 import type { AttemptSample, HostSample } from '../messages/telemetry.ts';
 
 interface Batch<S> {
@@ -14,10 +15,19 @@ interface Batch<S> {
 export class SampleCursor {
   #incarnation = -1;
   #next = 0;
+  #nextReported = 0;
 
   /** The samples of the message that are new; none for one of another kind. */
   attempt(message: Message): readonly AttemptSample[] {
     return message.name === 'attempt.sampled' ? this.#new(message.data, message.incarnation) : [];
+  }
+
+  /** Numbered by their place in the report: a new incarnation goes on where the one before was. */
+  reported({ name, data }: Message): readonly ReportedSample[] {
+    if (name !== 'attempt.reported') return [];
+    const known = Math.max(0, this.#nextReported - data.first);
+    this.#nextReported = Math.max(this.#nextReported, data.first + data.samples.length);
+    return data.samples.slice(known);
   }
 
   host(message: Message): readonly HostSample[] {

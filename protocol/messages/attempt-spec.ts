@@ -4,8 +4,10 @@
  */
 import { z } from 'zod';
 import { CheckpointRules, ResumePoint } from './checkpoint.ts';
-import { RunId, Token } from './ids.ts';
 import { FileRule } from './stored-file.ts';
+import { HealthSpec } from './health.ts';
+import { RunId, Token } from './ids.ts';
+import { SeriesFigure } from './report.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
 export const Axes = z.record(z.string(), AxisValueSchema);
@@ -49,6 +51,12 @@ export const MetricSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('json_file'), file: z.string(), path: z.string() }),
   /** The last line of stdout that is a JSON value, and a path in it. */
   z.object({ kind: z.literal('json_last_line'), path: z.string() }),
+  /** The benchmark's own report: which figure of the samples is the value, in which phases (null: as all). */
+  z.object({
+    kind: z.literal('report'),
+    figure: SeriesFigure,
+    phases: z.array(z.string()).nullable(),
+  }),
 ]);
 export type MetricSource = z.infer<typeof MetricSource>;
 
@@ -64,6 +72,12 @@ export type MetricSpec = z.infer<typeof MetricSpec>;
 
 /** GPUs a task takes; an object, since more than a number will be asked of them. */
 export const GpuNeeds = z.object({ count: z.number().int().nonnegative() });
+/** How the report is summed up. */
+export const ReportRules = z.object({
+  /** Only what is reported in these phases counts. */
+  phases: z.array(z.string()),
+});
+export type ReportRules = z.infer<typeof ReportRules>;
 
 export const Needs = z.object({
   slots: z.number().int().positive(),
@@ -114,5 +128,9 @@ export const AttemptSpec = z.object({
   resume: z.array(ResumePoint).optional(),
   /** Undelivered log bytes an attempt may spool on the host. */
   logLimitBytes: z.number().int().positive(),
+  /** Absent: everything counts. */
+  report: ReportRules.optional(),
+  /** Absent: nothing is watched. */
+  health: HealthSpec.optional(),
 });
 export type AttemptSpec = z.infer<typeof AttemptSpec>;

@@ -14,6 +14,7 @@ import { StepName } from './attempt-spec.ts';
 import { AttemptOutcome, FailureClass, Metric, Proof, Stage } from './outcome.ts';
 import { StoredFile } from './stored-file.ts';
 import { AttemptResources } from './resources.ts';
+import { ReportSummary } from './report.ts';
 import { AttemptTelemetry } from './telemetry.ts';
 
 const elapsedMs = z.number().nonnegative();
@@ -89,6 +90,9 @@ export const AttemptFileStored = z.object({ elapsedMs, file: StoredFile });
 /** A line of the report that could not be read: said once per attempt, with the first such line. */
 export const AttemptReportMalformed = z.object({ elapsedMs, line: z.string(), reason: z.string() });
 
+/** A line of the benchmark's for people. */
+export const AttemptMessage = z.object({ elapsedMs, text: z.string() });
+
 /** A result file that was there and could not be stored. */
 export const LostFile = z.object({
   /** Relative to the work folder; a pattern of the suite where the folder could not be read. */
@@ -123,5 +127,7 @@ export const AttemptExited = z.object({
   telemetry: AttemptTelemetry.optional(),
   /** Absent where it did not begin, or its agent is an older one. */
   resources: AttemptResources.optional(),
+  /** Absent where the benchmark reported nothing. */
+  report: ReportSummary.optional(),
 });
 export type AttemptExited = z.infer<typeof AttemptExited>;

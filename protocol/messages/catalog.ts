@@ -9,7 +9,9 @@ import type { z } from 'zod';
 import * as attempt from './attempt.ts';
 import * as checkpoint from './checkpoint.ts';
 import * as command from './command.ts';
+import * as health from './health.ts';
 import * as host from './host.ts';
+import * as report from './report.ts';
 import * as run from './run.ts';
 import * as telemetry from './telemetry.ts';
 
@@ -26,6 +28,9 @@ export const CATALOG = {
   'attempt.checkpoint_refused': { version: 1, schema: checkpoint.AttemptCheckpointRefused },
   'attempt.resumed': { version: 1, schema: checkpoint.AttemptResumed },
   'attempt.report_malformed': { version: 1, schema: attempt.AttemptReportMalformed },
+  'attempt.message': { version: 1, schema: attempt.AttemptMessage },
+  'attempt.health': { version: 1, schema: health.AttemptHealth },
+  'attempt.reported': { version: 1, schema: report.AttemptReported },
   'attempt.sampled': { version: 1, schema: telemetry.AttemptSampled },
   'attempt.exited': { version: 1, schema: attempt.AttemptExited },
   'run.submitted': { version: 1, schema: run.RunSubmitted },

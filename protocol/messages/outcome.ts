@@ -1,6 +1,7 @@
 /** States, outcomes and failure classes: the words of docs/states.md. */
 import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';
+import { MetricSeries } from './report.ts';
 
 export const RunState = z.enum(['submitted', 'running', 'paused', 'stopping', 'ended']);
 export type RunState = z.infer<typeof RunState>;
@@ -52,6 +53,7 @@ export const FailureClass = z.enum([
   'exec',
   'result',
   'disk',
+  'health',
   'drained',
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;
@@ -66,5 +68,7 @@ export const Metric = z.object({
   value: z.number(),
   unit: z.string(),
   direction: z.enum(['higher', 'lower', 'none']),
+  /** Of one that the benchmark reported more than once. */
+  series: MetricSeries.optional(),
 });
 export type Metric = z.infer<typeof Metric>;

@@ -3,8 +3,9 @@
  * expanding it to tasks is pure (protocol/suite), so 10,000 tasks are this one value.
  */
 import { z } from 'zod';
-import { Axes, AxisValueSchema, MetricSpec, Needs, StepName } from './attempt-spec.ts';
 import { CheckpointRules } from './checkpoint.ts';
+import { Axes, AxisValueSchema, MetricSpec, Needs, ReportRules, StepName } from './attempt-spec.ts';
+import { HealthSpec } from './health.ts';
 import { FailureClass } from './outcome.ts';
 import { FileRule } from './stored-file.ts';
 
@@ -55,5 +56,7 @@ export const SuiteSpec = z.object({
   checkpointRules: CheckpointRules.optional(),
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
+  report: ReportRules.optional(),
+  health: HealthSpec.optional(),
 });
 export type SuiteSpec = z.infer<typeof SuiteSpec>;

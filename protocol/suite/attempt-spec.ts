@@ -59,6 +59,8 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     checkpoints: compiled.checkpoints(valueOf),
     ...(suite.checkpointRules === undefined ? {} : { checkpointRules: suite.checkpointRules }),
     logLimitBytes: suite.logLimitBytes,
+    ...(suite.report === undefined ? {} : { report: suite.report }),
+    ...(suite.health === undefined ? {} : { health: suite.health }),
   };
 }
 
@@ -129,6 +131,8 @@ function compileMetrics(metrics: SuiteSpec['metrics']): Make<AttemptSpec['metric
 /** Null when there is nothing to expand. Values stand for themselves in a regular expression. */
 function compileSource(source: MetricSource): Make<MetricSource> | null {
   switch (source.kind) {
+    case 'report':
+      return null;
     case 'regex': {
       const pattern = compileTemplate(source.pattern);
       if (isFixed(pattern))

@@ -3,6 +3,7 @@
  * reads the tree, not the validated form, so that these problems show beside those of the schema.
  */
 import { STEPS } from '../messages/attempt-spec.ts';
+import { checkPhases } from './check-phases.ts';
 import { didYouMean, type Finding, type Path } from './problem.ts';
 import { BUILT_IN, parseTemplate } from './template.ts';
 import { child, items, keys, type Tree } from './tree.ts';
@@ -24,7 +25,11 @@ export function axisNamesOf(tree: Tree): string[] {
 export function checkTree(tree: Tree, dir: string | null): Finding[] {
   const axes = axisNamesOf(tree);
   const vars = keys(child(tree, 'vars'));
-  const findings = [...checkNames(tree, axes, vars), ...checkEntries(tree, axes, vars)];
+  const findings = [
+    ...checkNames(tree, axes, vars),
+    ...checkEntries(tree, axes, vars),
+    ...checkPhases(tree),
+  ];
   const known = [...axes, ...vars, ...BUILT_IN];
   const onText = (text: string, node: Tree, path: Path) => {
     const message =

@@ -5,7 +5,9 @@
 import { z } from 'zod';
 import { AxisValueSchema } from '../messages/attempt-spec.ts';
 import { FailureClass } from '../messages/outcome.ts';
+import { SeriesFigure } from '../messages/report.ts';
 import { parseJsonPath } from './extract/json-path.ts';
+import { HealthForm } from './health-form.ts';
 import { parseDuration, parseSignal, parseSize, STOP_SIGNAL_NAMES } from './units.ts';
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
@@ -103,6 +105,8 @@ const checks = z
   .union([argv, Check, z.array(z.union([argv, Check])).min(1, 'must not be empty')], COMMAND)
   .meta({ id: 'checks' });
 
+const phaseNames = z.array(name).min(1, 'must name a phase; leave the key out for all');
+
 const Metric = z
   .strictObject({
     name: filled.meta({ description: 'Name of the metric' }),
@@ -136,8 +140,14 @@ const Metric = z
       .optional()
       .refine(isJsonPath, 'must look like results[0].rate or ["a key"].rate')
       .meta({ description: 'Path of the value in the last JSON line of stdout' }),
+    report: SeriesFigure.optional().meta({
+      description: 'The benchmark reports it: which figure of all its samples is the value',
+    }),
+    phases: phaseNames
+      .optional()
+      .meta({ description: 'With report: only samples of these phases count' }),
   })
-  .superRefine(hasOneOf('regex', 'json', 'lastLine'))
+  .superRefine(hasOneOf('regex', 'json', 'lastLine', 'report'))
   .superRefine(checkMetric)
   .meta({ id: 'metric' });
 
@@ -156,6 +166,8 @@ interface MetricKeys {
   readonly unit?: string | undefined;
   readonly json?: string | undefined;
   readonly path?: string | undefined;
+  readonly report?: string | undefined;
+  readonly phases?: readonly string[] | undefined;
 }
 
 function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
@@ -169,6 +181,8 @@ function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
     say(['path'], 'belongs to json only; remove it, or write lastLine: PATH');
   if (metric.json !== undefined && metric.path === undefined)
     say(['json'], 'needs path: where the value is in the file');
+  if (metric.report === undefined && metric.phases !== undefined)
+    say(['phases'], 'belongs to report only; remove it');
   let groups = '';
   if (metric.regex !== undefined) {
     try {
@@ -254,6 +268,13 @@ const suiteKeys = {
     .meta({ description: 'Further attempts after a failure: a number, or one per class' }),
   maxParallel: positive.optional().meta({ description: 'At most so many tasks at once' }),
   phases: z.array(name).optional().meta({ description: 'Phases the benchmark reports, in order' }),
+  report: z
+    .strictObject({
+      phases: phaseNames.meta({ description: 'Only what is reported in these phases counts' }),
+    })
+    .optional()
+    .meta({ description: 'How the report of the benchmark is summed up' }),
+  health: HealthForm.optional().meta({ description: 'What must hold while it runs' }),
   metrics: z.array(Metric).optional().meta({ description: 'What to measure and where it is read' }),
   files: z
     .array(z.union([filled, ResultFile]))

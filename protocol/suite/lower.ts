@@ -4,6 +4,7 @@ import { type Needs, type StepName, STEPS } from '../messages/attempt-spec.ts';
 import type { AxisValue } from '../messages/ids.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
+import { healthOf } from './health-form.ts';
 import { parseDuration, parseSignal, parseSize } from './units.ts';
 
 export interface Given {
@@ -45,6 +46,8 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ...checkpointsOf(form),
     logLimitBytes: parseSize(form.logLimit ?? '') ?? DEFAULT_LOG_LIMIT_BYTES,
     maxParallel: form.maxParallel ?? null,
+    ...(form.report === undefined ? {} : { report: { phases: form.report.phases } }),
+    ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
   };
 }
 
@@ -154,6 +157,8 @@ function metricOf(metric: MetricForm): SuiteSpec['metrics'][number] {
 }
 
 function sourceOf(metric: MetricForm): SuiteSpec['metrics'][number]['from'] {
+  if (metric.report !== undefined)
+    return { kind: 'report', figure: metric.report, phases: metric.phases ?? null };
   if (metric.regex !== undefined)
     return {
       kind: 'regex',

@@ -65,6 +65,28 @@ export const goldenAttemptSpec: AttemptSpec = {
   logLimitBytes: 268_435_456,
 };
 
+export const goldenReport: NonNullable<MessageData<'attempt.exited'>['report']> = {
+  lines: 1_500,
+  samples: 1_200,
+  dropped: 0,
+  messages: 1,
+  malformed: 1,
+  malformedLines: [
+    { number: 7, line: 'tokens 12', reason: 'a line begins with phase, progress, metric or {' },
+  ],
+  requests: {
+    total: 100,
+    ok: 98,
+    errors: 2,
+    firstError: 'timed out',
+    durationMs: 20_000,
+    tokens: 6_400,
+    tokensPerSecond: 320,
+    requestsPerSecond: 4.9,
+    latencyMs: { min: 90, mean: 120, max: 800, p50: 110, p95: 300, p99: 700 },
+  },
+};
+
 export const goldenSuite: SuiteSpec = {
   name: 'hello',
   description: null,
@@ -212,6 +234,28 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
     file: { kind: 'result', path: 'out.json', sha256: 'a'.repeat(64), bytes: 12, chunks: 1 },
   },
   'attempt.report_malformed': { elapsedMs: 60, line: 'progress x', reason: 'not a number' },
+  'attempt.health': {
+    elapsedMs: 95_000,
+    rule: 'metrics[0]',
+    state: 'failing',
+    then: 'warn',
+    reason: 'tokens_per_second was below 50 for 60 s',
+  },
+  'attempt.message': { elapsedMs: 12_000, text: 'loaded the model' },
+  'attempt.reported': {
+    first: 500,
+    dropped: 0,
+    samples: [
+      {
+        timeMs: 1_771_000_012_000,
+        elapsedMs: 12_000.25,
+        phase: 'measure',
+        name: 'tokens_per_second',
+        value: 812.5,
+        unit: 'tok/s',
+      },
+    ],
+  },
   'attempt.sampled': {
     first: 5,
     dropped: 0,

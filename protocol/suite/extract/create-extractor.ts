@@ -191,6 +191,10 @@ class Found {
     if (this.measurements.length > 0) return null;
     const cut = this.#isCut ? ' (of lines over 64 KiB only the beginning was read)' : '';
     const { from } = this.spec;
+    if (from.kind === 'report') {
+      const where = from.phases === null ? '' : ` in phase ${from.phases.join(' or ')}`;
+      return `the benchmark did not report it${where}`;
+    }
     return from.kind === 'regex'
       ? `no line of ${from.stream} matches ${describe(from)}${cut}`
       : 'there is no value';

@@ -7,6 +7,7 @@ import {
   type AttemptState,
 } from '#agent/attempt/attempt-state.ts';
 import { STEPS, type StepName } from '#protocol/messages/attempt-spec.ts';
+import { goldenReport } from '#test/support/golden-messages.ts';
 import { EXITED, outcomeOf, Script, specOf, stepOf } from './attempt-cases.ts';
 
 const ALL = [...STEPS];
@@ -154,11 +155,15 @@ describe('verdicts', () => {
     });
     const good = new Script(specOf(['run'], { metrics }));
     good.begin();
-    good.say({ kind: 'report', lines: [{ kind: 'metric', name: 'x', value: 1, unit: '' }] });
+    const x = { name: 'x', value: 1, unit: 's', direction: 'lower' } as const;
+    good.say({ kind: 'reported', reported: { metrics: [x], summary: goldenReport } });
     good.end();
     good.say({ kind: 'extracted', metrics: [], problems });
     expect(good.state.verdict?.outcome).toBe('passed');
-    expect(good.state.metrics).toEqual([{ name: 'x', value: 1, unit: 's', direction: 'lower' }]);
+    const exited = good.effects
+      .flatMap((effect) => (effect.kind === 'record' ? effect.events : []))
+      .find(({ name }) => name === 'attempt.exited');
+    expect(exited?.data).toMatchObject({ metrics: [x], report: goldenReport });
   });
 });
 
@@ -172,7 +177,7 @@ describe('budgets', () => {
       step.step === 'run' ? { ...step, timeoutMs: 300 } : step,
     );
     const script = new Script({ ...spec, steps });
-    script.say({ kind: 'report', lines: [] }, 50_000);
+    script.say({ kind: 'report', facts: [] }, 50_000);
     script.begin();
     script.end(EXITED(0), {}, 400);
     script.end(EXITED(0), {}, 200);
@@ -306,7 +311,13 @@ describe('for any messages in any order', () => {
   const line = fc.oneof(
     fc.record({
       kind: fc.constant('phase' as const),
-      phase: fc.constantFrom('prepare', 'warmup', 'measure', 'other'),
+      phase: fc.constantFrom('prepare', 'warmup', 'measure'),
+      index: fc.integer({ min: 0, max: 2 }),
+    }),
+    fc.record({
+      kind: fc.constant('message' as const),
+      index: fc.integer({ min: 0, max: 3 }),
+      text: fc.constant('m'),
     }),
     fc.record({
       kind: fc.constant('progress' as const),
@@ -330,7 +341,7 @@ describe('for any messages in any order', () => {
       lastLine: fc.constant(null),
     }),
     fc.record({ kind: fc.constant('step_not_started' as const), index }),
-    fc.record({ kind: fc.constant('report' as const), lines: fc.array(line, { maxLength: 3 }) }),
+    fc.record({ kind: fc.constant('report' as const), facts: fc.array(line, { maxLength: 3 }) }),
     fc.record({ kind: fc.constant('stop' as const), stop }),
     fc.constant<AttemptMessage>({ kind: 'extracted', metrics: [], problems: [] }),
     fc.constant<AttemptMessage>({ kind: 'finished', logGaps: [] }),

@@ -37,7 +37,7 @@ const at = (sequence: number, timeMs = sequence * 10): MailPlace => ({ sequence,
 const START: LedgerEntry = { t: 'start', id: 'c1', seq: 5, spec: SPEC, afterStop: 0, priority: 0 };
 
 function entryOf(script: Script, isShipped: boolean): LedgerEntry {
-  const { spec: _spec, metrics: _metrics, ...state } = script.state;
+  const { spec: _spec, reported: _reported, ...state } = script.state;
   const ev = [
     { subject: 's', run: SPEC.run, seq: state.seq, name: 'attempt.exited', data: {} },
   ] as never;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { unstarted } from '#agent/attempt/attempt-folder.ts';
 import { childEnv, inheritedEnv } from '#agent/attempt/child-env.ts';
 import { globToRegExp } from '#agent/attempt/globs.ts';
-import { parseReportLine } from '#agent/attempt/report-lines.ts';
+import { parseReportLine } from '#agent/report/report-lines.ts';
 import { readCommand } from '#agent/host/command-reader.ts';
 import { notStartedOutcome } from '#agent/process/step-outcome.ts';
 import { firstBatch } from '#agent/logs/log-batch.ts';

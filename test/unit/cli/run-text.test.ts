@@ -118,6 +118,7 @@ describe('a run while it runs', () => {
       state: 'run' as const,
       phase: 'measure',
       progress: 0.426,
+      message: 'loaded',
       elapsedMs: 1_000,
       unreachable: false,
     };
@@ -132,7 +133,7 @@ describe('a run while it runs', () => {
       { ...view, current: [task] },
       { elapsed: (_key, ownMs) => ownMs + 500, width: 200, style },
     );
-    expect(wide.at(-1)).toContain('an-agent-with-a-long-name  measure 42%  1.5 s');
+    expect(wide.at(-1)).toContain('an-agent-with-a-long-name  measure 42%  1.5 s  loaded');
   });
 
   it('guesses the time left only from what has ended', () => {

@@ -233,8 +233,8 @@ const SHAPES: readonly Bad[] = [
   - { name: g, unit: s, json: f }
 `,
     problems: [
-      'suite.yaml:3:5: metrics[0]: needs exactly one of regex, json, lastLine',
-      'suite.yaml:4:5: metrics[1]: has regex and json; keep exactly one of regex, json, lastLine',
+      'suite.yaml:3:5: metrics[0]: needs exactly one of regex, json, lastLine, report',
+      'suite.yaml:4:5: metrics[1]: has regex and json; keep exactly one of regex, json, lastLine, report',
       'suite.yaml:4:32: metrics[1].regex: has no group (?<value>...) around the number',
       'suite.yaml:4:43: metrics[1].json: needs path: where the value is in the file',
       'suite.yaml:5:32: metrics[2].regex: is not a regular expression: Invalid regular expression: /(/: Unterminated group',

@@ -1,0 +1,83 @@
+/** Between an attempt and its report: when it is read, and what becomes of it. */
+import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import type { Log } from '#protocol/runtime/log.ts';
+import type { HealthWatch } from '../health/health-watch.ts';
+import { AttemptReport } from '../report/attempt-report.ts';
+import type { AttemptDeps } from './attempt-deps.ts';
+import type { AttemptMessage } from './attempt-state.ts';
+
+export interface ReportLinkOptions {
+  readonly deps: Pick<AttemptDeps, 'agent' | 'reports' | 'metricSink' | 'clock'>;
+  readonly spec: AttemptSpec;
+  readonly file: string;
+  /** An agent process before this one may have read it. */
+  readonly isResumed: boolean;
+  readonly elapsedMs: () => number;
+  readonly log: Log;
+  readonly post: (message: AttemptMessage) => void;
+  /** Hears what is reported. */
+  readonly health: HealthWatch;
+}
+
+export class ReportLink {
+  readonly #options: ReportLinkOptions;
+  /** Made when the first step begins: what never runs reports nothing. */
+  #report: AttemptReport | null = null;
+
+  constructor(options: ReportLinkOptions) {
+    this.#options = options;
+  }
+
+  /** A step runs: what it appends is read as it comes. */
+  follow(): void {
+    this.#options.deps.reports.add(this.#open());
+  }
+
+  /** An agent that came back: the attempt must know what was reported before it goes on. */
+  catchUp(isStepping: boolean): void {
+    if (isStepping) this.#open().poll();
+    else this.#finish(this.#open());
+  }
+
+  /** The writers are gone. */
+  endStep(): void {
+    if (this.#report === null) return;
+    this.#finish(this.#report);
+    this.#options.deps.reports.remove(this.#report);
+  }
+
+  /** No step comes any more. */
+  end(): void {
+    this.#report?.end();
+  }
+
+  close(): void {
+    if (this.#report === null) return;
+    this.#options.deps.reports.remove(this.#report);
+    this.#report.close();
+  }
+
+  #finish(report: AttemptReport): void {
+    const reported = report.finish();
+    if (reported !== null) this.#options.post({ kind: 'reported', reported });
+  }
+
+  #open(): AttemptReport {
+    const { deps, post, health, ...options } = this.#options;
+    this.#report ??= new AttemptReport({
+      ...options,
+      series: { ...deps.metricSink, subject: subjects.metrics(deps.agent, options.spec) },
+      clock: deps.clock,
+      onFacts: (facts) => {
+        post({ kind: 'report', facts });
+      },
+      onHeard: (samples) => {
+        health.see({ kind: 'activity' });
+        for (const { name: metric, value, phase } of samples)
+          health.see({ kind: 'value', metric, value, phase });
+      },
+    });
+    return this.#report;
+  }
+}
