@@ -76,9 +76,7 @@ export class Attempt {
       },
     });
     this.#meter = new AttemptMeter(deps, initial, () => this.state());
-    const post = (message: AttemptMessage): void => {
-      this.post(message);
-    };
+    const post = this.post.bind(this);
     this.#health = new HealthWatch({
       spec: initial.spec.health,
       clock: deps.clock,

@@ -29,10 +29,10 @@ it('files, gaps of the log, the report and the teardown', () => {
   for (const record of log.records.slice(1)) applyToRun(fold, record);
   const lines = taskLines(RUN, taskValue(fold, task), styleFor(false));
   expect(lines.slice(-14).map((line) => line.trim())).toEqual([
+    'report: a line cannot be read: metric a 0x10',
     ...lost.slice(0, 10).map(({ path }) => `not kept: ${path}: a link`),
     'not kept: 2 more files',
     'log: 2.0 KiB were dropped, in 2 gaps',
-    'report: a line cannot be read: metric a 0x10',
     'teardown failed: teardown: exit status 1',
   ]);
 });
