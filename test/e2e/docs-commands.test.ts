@@ -27,6 +27,8 @@ function words(line: string): string[] {
 }
 
 const shown = FILES.flatMap((file) => commandsOf(file).map((command) => [file, command] as const));
+/** What `get` is shown with. */
+const KEEPING = `run: {shell: "echo '{}' > result.json"}\nfiles: [result.json]\n`;
 /** Commands that stay in the foreground until they are ended. */
 const STAYS = /^(up|agent run|coordinator)\b/;
 
@@ -42,9 +44,11 @@ function withRealNames(command: string, task: string): string {
 
 describe('commands shown in the docs', () => {
   let mesh: TestMesh;
+  let keeping: string;
   beforeAll(async () => {
     mesh = await TestMesh.create();
     await mesh.up();
+    keeping = await mesh.file('keeping.yaml', KEEPING);
   });
   afterAll(async () => {
     await mesh.dispose();
@@ -57,7 +61,7 @@ describe('commands shown in the docs', () => {
   it.each(shown)('%s: %s', async (_file, command) => {
     // Any of these may come after a down, or after a run of the one before.
     if (!/^(up|down)\b/.test(command)) await mesh.up();
-    await mesh.ok('run', resolve('examples/hello.yaml'));
+    await mesh.ok('run', command.startsWith('get ') ? keeping : resolve('examples/hello.yaml'));
     const task =
       (await mesh.json<{ tasks: { id: string }[] }>('tasks', 'latest')).tasks[0]?.id ?? '';
     const args = words(withRealNames(command, task));
