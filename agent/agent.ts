@@ -29,6 +29,7 @@ import { ChangePublisher } from './host/change-publisher.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
 import { register, startPresence } from './host/presence.ts';
+import { serveInspection } from './inspect/inspect-service.ts';
 import type { Waiting } from './host/waiting.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
@@ -250,6 +251,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const adopted = host.restore();
   sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
   const presence = startPresence({ connection, registration, host, ledger });
+  const inspection = serveInspection({ connection, agent, stateDir: folder.dir });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;
@@ -282,6 +284,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       changes.close();
       await mailbox.close();
       presence.stop();
+      inspection.stop();
       telemetry.close();
       host.close();
       supervisor.close();

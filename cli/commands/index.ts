@@ -29,6 +29,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'print what an attempt and its host used',
     load: () => import('./metrics.ts'),
   },
+  {
+    name: 'get',
+    summary: 'print a file of an attempt, while it runs too',
+    load: () => import('./get.ts'),
+  },
   { name: 'stop', summary: 'stop a run or a task, and prove it', load: () => import('./stop.ts') },
   {
     name: 'audit',

@@ -1,17 +1,15 @@
 /** `benchmesh metrics RUN/TASK[/N]`: what an attempt used, and what its host did meanwhile. */
 import { Option, type Command } from 'commander';
-import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
-import { currentAttempt } from '#protocol/fold/task-fold.ts';
-import { EXIT, MeshError } from '#protocol/messages/errors.ts';
-import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { EXIT } from '#protocol/messages/errors.ts';
 import { withExamples, withMesh, type MeshFlags } from '../command.ts';
 import { reportedTable } from '../output/report-text.ts';
 import { coverageText, noteLines, seriesTable } from '../output/telemetry-text.ts';
 import { terminal } from '../output/terminal.ts';
 import { archivedSamples, SamplePrinter, tailSamples, type SampleKind } from '../runs/samples.ts';
+import { attemptOf, type Asked } from '../runs/find-attempt.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
-import { matchTask, parseTarget, type Target } from '../runs/match.ts';
+import { parseTarget } from '../runs/match.ts';
 
 interface MetricsFlags extends MeshFlags {
   readonly samples?: boolean;
@@ -55,38 +53,6 @@ result, what disturbed it, and the metrics that the benchmark reported more than
       else await printSamples({ found, fold }, attempt, flags);
     });
   });
-}
-
-interface Asked {
-  readonly ref: AttemptRef;
-  readonly attempt: AttemptFold;
-}
-
-function attemptOf(fold: RunFold, target: Target): Asked {
-  const id = target.task === null ? onlyTask(fold) : matchTask(target.task, fold.tasks.keys());
-  const task = fold.tasks.get(id);
-  const last = task?.attempts.findLast((one) => one !== undefined);
-  const attempt =
-    task === undefined
-      ? null
-      : target.n === null
-        ? (currentAttempt(task) ?? last)
-        : task.attempts[target.n - 1];
-  if (attempt === undefined || attempt === null) {
-    throw new MeshError(
-      'not_found',
-      `no agent has ${target.n === null ? 'an' : 'such an'} attempt of ${fold.run}/${id}`,
-    );
-  }
-  return { ref: { run: fold.run, task: id, n: attempt.n }, attempt };
-}
-
-/** A run of one task needs no task to be named. */
-function onlyTask(fold: RunFold): string {
-  const [id, ...more] = fold.tasks.keys();
-  if (id === undefined || more.length > 0)
-    throw new MeshError('usage', `run ${fold.run} has ${fold.tasks.size} tasks: write RUN/TASK`);
-  return id;
 }
 
 function printSummary(fold: RunFold, { ref, attempt }: Asked, flags: MetricsFlags): void {

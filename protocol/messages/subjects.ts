@@ -33,6 +33,7 @@ export const subjects = {
   file: (agent: string, file: { run: string; sha256: string }, chunk: number) =>
     `${ERA}.file.${agent}.${file.run}_${file.sha256}.${chunk}`,
   heartbeat: (agent: string) => `${ERA}.hb.${agent}`,
+  /** `<verb>` of the coordinator, `<agent>.<verb>` of an agent. */
   api: (verb: string) => `${ERA}.api.${verb}`,
 } as const;
 

@@ -29,6 +29,8 @@ function words(line: string): string[] {
 const all = FILES.flatMap((file) => commandsOf(file).map((command) => [file, command] as const));
 /** Each once, where it is first shown. */
 const shown = [...new Map(all.toReversed().map((one) => [one[1], one])).values()].toReversed();
+/** What has something of everything that is shown. */
+const KEEPING = `run: {shell: "echo '{}' > result.json"}\nfiles: [result.json]\n`;
 /** Commands that stay in the foreground until they are ended. */
 const STAYS = /^(up|agent run|coordinator)\b/;
 
@@ -44,11 +46,13 @@ function withRealNames(command: string, task: string): string {
 
 describe('commands shown in the docs', () => {
   let mesh: TestMesh;
+  let keeping: string;
   let isUp = false;
   /** The first task of the latest run; null where that is not one that has ended by itself. */
   let task: string | null = null;
   beforeAll(async () => {
     mesh = await TestMesh.create();
+    keeping = await mesh.file('keeping.yaml', KEEPING);
   });
   afterAll(async () => {
     await mesh.dispose();
@@ -62,7 +66,7 @@ describe('commands shown in the docs', () => {
     if (!isUp && !/^(up|down)\b/.test(command)) await mesh.up();
     isUp = !/^(up|down)\b/.test(command);
     if (task === null) {
-      await mesh.ok('run', resolve('examples/hello.yaml'));
+      await mesh.ok('run', keeping);
       const { tasks } = await mesh.json<{ tasks: { id: string }[] }>('tasks', 'latest');
       task = tasks[0]?.id ?? '';
     }

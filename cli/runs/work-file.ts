@@ -1,0 +1,65 @@
+/** A file of an attempt: of its work folder while the run is live, else of the run's directory. */
+import { createReadStream } from 'node:fs';
+import { join, normalize } from 'node:path';
+import { ReadReply } from '#protocol/messages/agent-api.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
+import { call } from '#protocol/nats/rpc.ts';
+import { isThere } from './archive.ts';
+
+/** More is no file to look at. */
+const MOST_BYTES = 1024 ** 3;
+
+export interface WantedFile {
+  readonly ref: AttemptRef;
+  readonly path: string;
+}
+
+/** From its agent, as it is now. Rejects with `not_found`, or `mesh_unreachable` where it is silent. */
+export async function* liveFile(
+  connection: MeshConnection,
+  agent: string,
+  { ref, path }: WantedFile,
+): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; ;) {
+    const reply = await ask(connection, agent, { ...ref, path, offset });
+    if (reply.bytes > MOST_BYTES)
+      throw new MeshError('usage', `${path} has ${reply.bytes} bytes, more than ${MOST_BYTES}`);
+    const data = Buffer.from(reply.data, 'base64');
+    if (data.length === 0) return;
+    yield data;
+    offset += data.length;
+    if (offset >= MOST_BYTES) return;
+  }
+}
+
+async function ask(
+  connection: MeshConnection,
+  agent: string,
+  request: Readonly<Record<string, unknown>>,
+): Promise<ReadReply> {
+  try {
+    return ReadReply.parse(await call(connection, `${agent}.read`, request));
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== 'no_coordinator') throw error;
+    throw new MeshError('mesh_unreachable', `agent ${agent} does not answer`, error);
+  }
+}
+
+/** What was kept of it. Rejects with `not_found`. */
+export async function* keptFile(
+  directory: string,
+  { ref, path }: WantedFile,
+): AsyncGenerator<Uint8Array> {
+  const clean = normalize(path);
+  const isInside = !clean.startsWith('/') && clean !== '..' && !clean.startsWith('../');
+  for (const folder of isInside ? ['files', 'checkpoints'] : []) {
+    const file = join(directory, folder, ref.task, String(ref.n), clean);
+    if (!(await isThere(file))) continue;
+    for await (const chunk of createReadStream(file)) yield chunk as Buffer;
+    return;
+  }
+  const where = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
+  throw new MeshError('not_found', `${path} was not kept of ${where}: it is not among its files`);
+}
