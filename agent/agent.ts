@@ -22,6 +22,7 @@ import type { Log } from '#protocol/runtime/log.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { inheritedEnv } from './attempt/child-env.ts';
 import { natsFileStore } from './attempt/file-store.ts';
+import { readCpuLayout } from './cpus/cpu-layout.ts';
 import type { CpuLayout } from './cpus/cpu-policy.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import { discoveryOfHost } from './discovery/host-discovery.ts';
@@ -90,7 +91,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const info = readHostInfo(hardware);
     const registration = registrationOf(options, { info, hardware, supervisor });
     await register(connection, registration);
-    const layout = null;
+    // Nothing binds processes on the scan rung.
+    const layout = supervisor.rung === 'scan' ? null : readCpuLayout(hardware);
     return await begin(options, {
       connection,
       supervisor,

@@ -9,7 +9,8 @@ export interface StepSpecInput extends ChildEnvInput {
 }
 
 export function stepSpecOf(input: StepSpecInput): StepSpec {
-  const { spec, step, paths, budgetMs, graceMs } = input;
+  const { spec, step, paths, budgetMs, graceMs, resources } = input;
+  const { cpus = [] } = resources ?? {};
   return {
     argv: step.argv,
     env: childEnv(input),
@@ -20,6 +21,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
     stopSignal: spec.stopSignal,
     stopFile: stopFile(paths.work, step.id),
     logLimitBytes: spec.logLimitBytes,
+    ...(cpus.length === 0 ? {} : { cpus }),
   };
 }
 

@@ -69,9 +69,3 @@ function groupedBy(cpus: readonly Cpu[], keyOf: (cpu: Cpu) => string): Map<strin
   for (const cpu of cpus) groups.set(keyOf(cpu), [...(groups.get(keyOf(cpu)) ?? []), cpu]);
   return groups;
 }
-
-/** Where the agent and its helpers go, beside the pinned ones; null: everywhere, as there is no room. */
-export function asideOf(all: readonly number[], pinned: ReadonlySet<number>): number[] | null {
-  const others = all.filter((cpu) => !pinned.has(cpu));
-  return pinned.size > 0 && others.length >= pinned.size ? others : null;
-}

@@ -1,5 +1,6 @@
 /** A request to start a step, as meshrun/spawner.h describes it. Pure. */
 import { constants } from 'node:os';
+import { formatCpuList } from '../cpus/cpu-list.ts';
 import { limitFlags, type LimitPowers } from './step-limits.ts';
 import type { StepSpec } from './types.ts';
 
@@ -46,6 +47,7 @@ export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartR
     ...(spec.budgetMs === null ? [] : [`--budget-ms=${Math.max(0, Math.round(spec.budgetMs))}`]),
     ...(spec.stdio === 'pty' ? ['--pty'] : []),
     ...(cgroup === null ? [] : [`--cgroup=${cgroup}`]),
+    ...(spec.cpus === undefined ? [] : [`--cpus=${formatCpuList(spec.cpus)}`]),
     ...limits.flags,
   ];
   const args = [...flags, '--', ...spec.argv];

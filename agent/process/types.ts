@@ -27,6 +27,8 @@ export interface StepSpec {
   readonly stopFile: string;
   /** How much undelivered output may lie on disk; beyond it output is dropped and counted. */
   readonly logLimitBytes: number;
+  /** CPUs its processes may run on; absent: those of the agent. On the scan rung they are not bound. */
+  readonly cpus?: readonly number[];
   /** A step whose limits cannot be enforced on this host is not started. */
   readonly limits?: StepLimits;
 }

@@ -50,6 +50,8 @@ function detailOf(message: Message): string {
     case 'run.task_stopping':
     case 'attempt.stopping':
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
+    case 'attempt.waiting':
+      return message.data.reason;
     case 'run.stop_closed':
       return message.data.result;
     case 'run.tasks_ended':

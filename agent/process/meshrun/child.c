@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -65,6 +67,32 @@ static void above_agent(const struct host *h) {
   close(fd);
 }
 
+/* "0-3,8" as a set; false where it is no such list. */
+static bool parse_cpus(const char *list, cpu_set_t *set) {
+  CPU_ZERO(set);
+  for (const char *at = list; *at;) {
+    char *end;
+    long from = strtol(at, &end, 10), to = from;
+    if (end == at) return false;
+    if (*end == '-') {
+      at = end + 1;
+      to = strtol(at, &end, 10);
+      if (end == at) return false;
+    }
+    if (from < 0 || to < from || to >= CPU_SETSIZE) return false;
+    for (long cpu = from; cpu <= to; cpu++) CPU_SET((size_t)cpu, set);
+    if (*end && *end != ',') return false;
+    at = *end ? end + 1 : end;
+  }
+  return true;
+}
+
+static bool bind_to(const char *cpus) {
+  cpu_set_t set;
+  errno = EINVAL;
+  return parse_cpus(cpus, &set) && sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
 static void run_child(int gate, const int outputs[2], const struct options *o, const struct host *h) {
   char go;
   ssize_t n;
@@ -80,6 +108,7 @@ static void run_child(int gate, const int outputs[2], const struct options *o, c
     struct rlimit most = {.rlim_cur = (rlim_t)o->most_processes, .rlim_max = (rlim_t)o->most_processes};
     check(gate, setrlimit(RLIMIT_NPROC, &most) == 0, "setup", "most-processes", "");
   }
+  if (o->cpus) check(gate, bind_to(o->cpus), "setup", "cpus", o->cpus);
   ok = chdir(o->cwd) == 0;
   check(gate, ok, "cwd", errno == ENOTDIR ? "not-directory" : errno == ENOENT ? "not-found" : "other", o->cwd);
   struct failure f = {0};

@@ -76,9 +76,10 @@ describe('an agent', { timeout: 90_000 }, () => {
 
     tools.replay('l40s', 'load');
     const used = await mesh.wait('agent.changed');
-    expect(used.data.changes).toEqual([
+    // Fenced too, where those pids cannot be told to have ended: in a container.
+    expect(used.data.changes).toContain(
       'GPU GPU-00000000-0000-0000-0000-000000000000: used by ffmpeg (20037), ffmpeg (20038)',
-    ]);
+    );
 
     const { gpus, processes, version } = {
       gpus: section('l40s', 'idle-gpus').replace(', valid, None,', ', valid, Reset,'),
