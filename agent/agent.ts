@@ -240,6 +240,14 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       reports: new ReportPoller(),
       telemetry,
       metricSink: telemetry.sink,
+      lookAtGpus: async () => {
+        const { gpus, gpuProbes } = await discovery.now();
+        const broken = gpuProbes.filter(({ state }) => state === 'failed' || state === 'waiting');
+        const troubles = broken.map(
+          ({ tool, state, reason }) => `${tool} ${state}: ${reason ?? ''}`,
+        );
+        return { gpus, troubles };
+      },
       clock,
       log,
       onBug: (error) => {

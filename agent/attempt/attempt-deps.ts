@@ -3,6 +3,7 @@ import type { Proof } from '#protocol/messages/outcome.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { LogStore } from '../logs/log-store.ts';
+import type { CheckContext } from '../checks/types.ts';
 import type { Supervisor } from '../process/types.ts';
 import type { ReportPoller } from '../report/report-tail.ts';
 import type { EventSink } from '../state/event-sink.ts';
@@ -28,6 +29,7 @@ export interface AttemptDeps {
   readonly reports: ReportPoller;
   readonly telemetry: Telemetry;
   readonly metricSink: MetricSink;
+  readonly lookAtGpus: CheckContext['lookAtGpus'];
   readonly clock: Clock;
   readonly log: Log;
   readonly onBug: (error: unknown) => void;

@@ -37,28 +37,49 @@ export function unstarted(error: unknown): StepOutcome {
   return notStartedOutcome(errno, 'supervision', message);
 }
 
-const TAIL_BYTES = 16 * 1024;
+const READ_BYTES = 64 * 1024;
 const LINE_MOST = 300;
+const TAIL_LINES = 20;
+const TAIL_BYTES = 4 * 1024;
 
-/** The last line of stderr with something in it, or null. */
-export function lastStderrLine(stepDir: string, logBytes: number): string | null {
+/** How stderr ended: its last line for a reason, its last lines for who wants to know more. */
+export interface StderrEnd {
+  readonly lastLine: string;
+  /** At most 20 lines and 4 KiB. */
+  readonly tail: string;
+}
+
+/** Null where nothing was written there lately. */
+export function stderrEnd(stepDir: string, logBytes: number): StderrEnd | null {
   if (logBytes === 0) return null;
   const segments = new LogSegments(stepDir);
   try {
-    const { chunks } = segments.readFrom(Math.max(0, logBytes - TAIL_BYTES), TAIL_BYTES);
-    const text = Buffer.concat(
+    const { chunks } = segments.readFrom(Math.max(0, logBytes - READ_BYTES), READ_BYTES);
+    const lines = Buffer.concat(
       chunks.filter((chunk) => chunk.stream === 'stderr').map((chunk) => chunk.bytes),
-    ).toString('utf8');
-    const line = text
+    )
+      .toString('utf8')
       .split('\n')
       .map(printable)
-      .findLast((each) => each !== '');
-    return line?.slice(0, LINE_MOST) ?? null;
+      .filter((line) => line.trim() !== '');
+    const lastLine = lines.at(-1)?.trim().slice(0, LINE_MOST);
+    return lastLine === undefined ? null : { lastLine, tail: tailOf(lines) };
   } catch {
+    // Its folder is broken or gone: the reason stands without a line, the log says the rest.
     return null;
   } finally {
     segments.close();
   }
+}
+
+function tailOf(lines: readonly string[]): string {
+  const bytes = Buffer.from(lines.slice(-TAIL_LINES).join('\n'));
+  if (bytes.length <= TAIL_BYTES) return bytes.toString('utf8');
+  // What is left of a character that was cut is no character.
+  return bytes
+    .subarray(-TAIL_BYTES)
+    .toString('utf8')
+    .replace(/^\uFFFD+/, '');
 }
 
 const ESCAPE = String.fromCharCode(27);
@@ -68,5 +89,5 @@ function printable(line: string): string {
   const plain = line.replaceAll(COLOUR, '');
   return Array.from(plain, (char) => (char < ' ' || char === '\u007f' ? ' ' : char))
     .join('')
-    .trim();
+    .trimEnd();
 }

@@ -52,7 +52,7 @@ export class AttemptOutput {
 
   /** The step ended with this much output. Without any the shipper may still wait for some. */
   endStep(source: OutputSource, bytes: number): void {
-    if (bytes > 0 || this.#shipper !== null) this.#shipperOf(source).endStep(bytes);
+    if (bytes > 0 || this.#shipper !== null) this.#shipperOf(source).endStep(source.dir, bytes);
   }
 
   /** The measurements; the steps that are read for them are over. */
@@ -102,6 +102,7 @@ export class AttemptOutput {
       clock,
       log,
       isResumed,
+      isShared: spec.steps.some(({ service }) => service !== undefined),
       keep: (stepDir, deliveredTo) => this.#feed?.keep(stepDir, deliveredTo) ?? deliveredTo,
     });
     this.#shipper.addStep(id, dir, before);

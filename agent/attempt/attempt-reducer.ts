@@ -6,17 +6,32 @@
  * 2. Once setup or run began, the teardown runs, unless a stop said `now`.
  * 3. A stop ends the running step; the rest but teardown is skipped. It says what it found (I5).
  * 4. Phases and progress only go forward; `exited` is emitted once and nothing after it (I3, I4).
- * 5. A step is started only from a journalled state; a restart first asks whether it ran (I8).
+ * 5. Services live beside the steps that need them (service-rules.ts).
+ * 6. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
 import { hasRequired } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
+import { notStartedOutcome } from '../process/step-outcome.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
-import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
-import { fence, freeIfGone, onStepGone } from './fence-rules.ts';
+import { checkResultOf, checkVerdictOf } from './check-rules.ts';
+import { decide, decideFailed, decideStopped, settle } from './end-rules.ts';
+import { onStepGone } from './fence-rules.ts';
+import { exit, finish } from './exit-rules.ts';
 import { onHealth } from './health-rules.ts';
 import { onReport } from './report-rules.ts';
-import { budgetOf, finalVerdict, resultOf, teardownFailureOf, verdictOf } from './step-rules.ts';
+import {
+  closeServices,
+  graceOf,
+  isService,
+  onServiceEnded,
+  onServiceReady,
+  onServiceUnready,
+  runningIn,
+  stopAll,
+} from './service-rules.ts';
+import { budgetOf, serviceVerdictOf, teardownFailureOf, verdictOf } from './step-rules.ts';
+import { announce, onResume, onStepAdopted } from './resume-rules.ts';
 import { joined } from './stop-rules.ts';
 import { Turn } from './turn.ts';
 
@@ -56,6 +71,15 @@ function handle(turn: Turn, message: AttemptMessage): void {
       return;
     case 'step_ended':
       onStepEnded(turn, message);
+      return;
+    case 'check_ended':
+      onCheckEnded(turn, message);
+      return;
+    case 'service_ready':
+      if (onServiceReady(turn, message)) next(turn, message.index);
+      return;
+    case 'service_unready':
+      onServiceUnready(turn, message);
       return;
     case 'step_gone':
       onStepGone(turn, message.step);
@@ -149,6 +173,11 @@ function startStep(turn: Turn, index: number): void {
     return;
   }
   turn.keep({ life: { kind: 'stepping', index, announced: false } });
+  if (step.check !== undefined) {
+    announce(turn, index, null);
+    turn.effect({ kind: 'run_check', index, step, budgetMs });
+    return;
+  }
   turn.effect({ kind: 'start_step', index, step, budgetMs, slot: state.slots[0] ?? 0 });
 }
 
@@ -158,39 +187,18 @@ function onStepStarted(turn: Turn, message: Of<'step_started'>): void {
   announce(turn, message.index, message.pid);
 }
 
-function announce(turn: Turn, index: number, pid: number | null): void {
-  const step = turn.state.spec.steps[index];
-  if (step === undefined) return;
-  turn.emit('attempt.step_started', {
-    elapsedMs: turn.elapsedMs(),
-    step: step.step,
-    id: step.id,
-    pid,
-    ...(turn.state.steps.length === 0 ? givenOf(turn.state) : {}),
-  });
-  turn.set({ life: { kind: 'stepping', index, announced: true, pid } });
-}
-
 function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {
   const { life, spec } = turn.state;
+  if (isService(turn.state, message.index)) {
+    if (onServiceEnded(turn, message)) afterServices(turn);
+    return;
+  }
   if (life.kind !== 'stepping' || life.index !== message.index) return;
   const step = spec.steps[life.index];
   if (step === undefined) return;
-  const { outcome, lastLine } = message;
+  const { outcome, lastLine, stderrTail: text } = message;
   if (!life.announced && outcome.end.kind !== 'exec_failed') announce(turn, life.index, null);
-  const { stop } = turn.state;
-  if (stop !== null) {
-    turn.set({
-      stop: {
-        ...stop,
-        processes: stop.processes + outcome.gone.processes,
-        signal: outcome.gone.signal ?? stop.signal,
-        goneMs: Math.max(stop.goneMs, turn.now.monotonicMs - stop.arrivedMs),
-      },
-    });
-  }
-  turn.keep({ steps: [...turn.state.steps, resultOf(step, outcome)] });
-  fence(turn, step.id, outcome);
+  settle(turn, step, outcome);
   if (step.step === 'teardown') {
     turn.set({
       teardownFailure: turn.state.teardownFailure ?? teardownFailureOf(step, outcome, lastLine),
@@ -198,26 +206,24 @@ function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {
     next(turn, life.index);
     return;
   }
-  if (stop !== null) decideStopped(turn);
-  const verdict = verdictOf(step, outcome, lastLine);
-  if (verdict !== null) decide(turn, verdict);
+  if (turn.state.stop !== null) decideStopped(turn);
+  const verdict =
+    step.service === undefined
+      ? verdictOf(step, outcome, lastLine)
+      : serviceVerdictOf(step, outcome, { when: 'before it was ready', lastLine });
+  if (verdict !== null) decideFailed(turn, verdict, { step: step.id, text });
   next(turn, life.index);
 }
 
-/** The first verdict stands (I3). */
-function decide(turn: Turn, verdict: NonNullable<AttemptState['verdict']>): void {
-  if (turn.state.verdict === null) turn.keep({ verdict });
-}
-
-function decideStopped(turn: Turn): void {
-  const reason = turn.state.stop?.reason ?? null;
-  const by = turn.state.stop?.by ?? 'unknown';
-  decide(turn, {
-    outcome: 'stopped',
-    stage: null,
-    class: turn.state.stop?.givesBack === true ? 'drained' : null,
-    reason: reason === null ? `stopped by ${by}` : `stopped by ${by}: ${reason}`,
-  });
+function onCheckEnded(turn: Turn, { index, result, durationMs }: Of<'check_ended'>): void {
+  const { life, spec, steps, stop, proof } = turn.state;
+  const step = spec.steps[index];
+  if (life.kind !== 'stepping' || life.index !== index || step === undefined) return;
+  turn.keep({ steps: [...steps, checkResultOf(step, result, { durationMs, proof })] });
+  if (stop !== null) decideStopped(turn);
+  const verdict = checkVerdictOf(step, result);
+  if (verdict !== null) decide(turn, verdict);
+  next(turn, index);
 }
 
 function next(turn: Turn, index: number): void {
@@ -236,8 +242,13 @@ function next(turn: Turn, index: number): void {
   }
 }
 
-/** Every step but the teardown is over: measurements first, since the teardown may remove files. */
+/** Every step but the teardown is over: what served them ends first. */
 function afterSteps(turn: Turn): void {
+  if (!closeServices(turn)) afterServices(turn);
+}
+
+/** Measurements first, since the teardown may remove files. */
+function afterServices(turn: Turn): void {
   const { spec, steps, verdict } = turn.state;
   const ran = steps.some((step) => step.step === 'run');
   const isWanted =
@@ -266,7 +277,7 @@ function onExtracted(turn: Turn, message: Of<'extracted'>): void {
   startTeardown(turn, 0);
 }
 
-const DIRTY: ReadonlySet<string> = new Set(['setup', 'load', 'run', 'collect']);
+const DIRTY: ReadonlySet<string> = new Set(['setup', 'service', 'load', 'run', 'collect']);
 
 /** Starts the first teardown step at or after `from`, or ends the steps. */
 function startTeardown(turn: Turn, from: number): void {
@@ -278,49 +289,11 @@ function startTeardown(turn: Turn, from: number): void {
   else finish(turn);
 }
 
-function finish(turn: Turn): void {
-  const { spec, steps } = turn.state;
-  decide(turn, { outcome: 'passed', stage: null, class: null, reason: null });
-  turn.keep({ life: { kind: 'finishing' } });
-  freeIfGone(turn);
-  const isStoring = spec.files.length > 0 || spec.checkpoints.length > 0;
-  if (steps.length > 0 && (isStoring || logBytesOf(turn.state) > 0))
-    turn.effect({ kind: 'finish' });
-  else exit(turn, { logGaps: [] });
-}
-
-function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
-  const { state } = turn;
-  const { logGaps, isRefused = false, filesLost = [] } = finished;
-  const verdict = finalVerdict(state, { isOutputRefused: isRefused, filesLost });
-  const { stop } = state;
-  turn.emit('attempt.exited', {
-    elapsedMs: turn.elapsedMs(),
-    ...verdict,
-    stop:
-      stop !== null && verdict.outcome === 'stopped'
-        ? { command: stop.commands[0] ?? '', by: stop.by, reason: stop.reason }
-        : null,
-    steps: [...state.steps],
-    metrics: [...(state.reported?.metrics ?? []), ...state.extracted],
-    logBytes: logBytesOf(state),
-    logGaps: [...logGaps],
-    teardownFailure: state.teardownFailure,
-    proven: isProven(state),
-    survivors: survivorsOf(state),
-    ...givenOf(state),
-    ...(filesLost.length === 0 ? {} : { filesLost: [...filesLost] }),
-    ...(state.reported === null ? {} : { report: state.reported.summary }),
-  });
-  turn.set({ life: { kind: 'exited' } });
-  const end = { commands: stop?.commands ?? [], stopped: stoppedAttempt(turn.state) };
-  turn.effect({ kind: 'end', end });
-}
-
 function onStop(turn: Turn, message: Of<'stop'>): void {
-  const { life, spec, stop: known } = turn.state;
+  const { life, stop: known } = turn.state;
   const { stop } = message;
-  const graceMs = stop.now ? 0 : (stop.graceMs ?? spec.graceMs);
+  const graces = runningIn(turn.state).map((index) => graceOf(turn.state, index));
+  const graceMs = stop.now ? 0 : (stop.graceMs ?? Math.max(turn.state.spec.graceMs, ...graces));
   const isNew = known?.commands.includes(stop.command) !== true;
   if (isNew) turn.keep({ stop: joined(known, stop, { graceMs, arrivedMs: turn.now.monotonicMs }) });
   switch (life.kind) {
@@ -333,7 +306,12 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
       return;
     case 'stepping':
       if (isNew) announceStop(turn, message);
-      turn.effect({ kind: 'stop_step', graceMs, now: stop.now });
+      stopAll(turn, stop);
+      return;
+    case 'closing':
+      if (isNew) announceStop(turn, message);
+      decideStopped(turn);
+      stopAll(turn, stop);
       return;
     case 'collecting':
       if (isNew) announceStop(turn, message);
@@ -349,47 +327,14 @@ function announceStop(turn: Turn, { stop }: Of<'stop'>): void {
   turn.emit('attempt.stopping', { elapsedMs: turn.elapsedMs(), command, by, reason });
 }
 
-function onResume(turn: Turn, message: Of<'resume'>): void {
-  const { life, spec, bootId, originMs, elapsedMs } = turn.state;
-  if (bootId !== message.bootId) {
-    const moved = originMs === null ? null : turn.now.monotonicMs - elapsedMs;
-    turn.keep({ bootId: message.bootId, originMs: moved });
-  }
-  switch (life.kind) {
-    case 'new':
-    case 'queued':
-    case 'exited':
-      return;
-    case 'stepping': {
-      const step = spec.steps[life.index];
-      if (step !== undefined) turn.effect({ kind: 'adopt_step', index: life.index, step });
-      return;
-    }
-    case 'collecting':
-      turn.effect({ kind: 'extract' });
-      return;
-    case 'finishing':
-      freeIfGone(turn);
-      turn.effect({ kind: 'finish' });
-      return;
-  }
-}
-
-function onStepAdopted(turn: Turn, message: Of<'step_adopted'>): void {
-  const { life, stop, spec } = turn.state;
-  if (life.kind !== 'stepping' || life.index !== message.index) return;
-  if (!life.announced) announce(turn, life.index, message.pid);
-  const step = spec.steps[life.index]?.step ?? null;
-  turn.emit('attempt.adopted', { elapsedMs: turn.elapsedMs(), step, alive: message.alive });
-  if (stop !== null) turn.effect({ kind: 'stop_step', graceMs: stop.graceMs, now: stop.now });
-  else if (step === 'run' && turn.state.verdict !== null)
-    // Its health had ended it, and the agent went before its process did.
-    turn.effect({ kind: 'stop_step', graceMs: spec.graceMs, now: false });
-}
-
 /** The agent died between its journal entry and the start: nothing ever ran (I8). */
 function onStepNotStarted(turn: Turn, message: Of<'step_not_started'>): void {
   const { life, stop, spec } = turn.state;
+  if (isService(turn.state, message.index)) {
+    const outcome = notStartedOutcome('ENOENT', 'supervision', 'its record is gone');
+    onStepEnded(turn, { kind: 'step_ended', index: message.index, outcome, lastLine: null });
+    return;
+  }
   if (life.kind !== 'stepping' || life.index !== message.index) return;
   if (stop !== null && spec.steps[life.index]?.step !== 'teardown') {
     decideStopped(turn);

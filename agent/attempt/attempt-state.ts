@@ -2,8 +2,9 @@
  * What an attempt is (state), what it is told (messages) and what it asks for (effects). The rules
  * are in attempt-reducer.ts, the I/O in attempt.ts.
  *
- *   new -> queued -> stepping(0..) -> collecting -> stepping(teardown) -> finishing -> exited
+ *   new -> queued -> stepping(0..) -> closing -> collecting -> stepping(teardown) -> finishing -> exited
  *
+ * `closing` waits for the services to end, where there are any; they live beside `stepping` until then.
  * `finishing` has no process left but survivors of a kill: files and the rest of the log are being
  * stored.
  */
@@ -22,13 +23,14 @@ import type {
 } from '#protocol/messages/outcome.ts';
 import type { AttemptResources } from '#protocol/messages/resources.ts';
 import type { MetricProblem } from '#protocol/suite/extract/create-extractor.ts';
+import type { CheckResult } from '../checks/types.ts';
 import type { StepOutcome } from '../process/types.ts';
 import type { HealthChange } from '../health/health-policy.ts';
 import type { Reported } from '../report/attempt-report.ts';
 import type { ReportFact } from '../report/report-fold.ts';
 
 export type Life =
-  | { readonly kind: 'new' | 'queued' | 'collecting' | 'finishing' | 'exited' }
+  | { readonly kind: 'new' | 'queued' | 'closing' | 'collecting' | 'finishing' | 'exited' }
   | {
       readonly kind: 'stepping';
       readonly index: number;
@@ -61,6 +63,13 @@ export interface ReachedStop {
   readonly processes: number;
   readonly signal: string | null;
   readonly goneMs: number;
+}
+
+/** A service that was ready, and has not ended. */
+export interface LiveService {
+  readonly index: number;
+  /** Of its main process, once that was heard. */
+  readonly pid: number | null;
 }
 
 /** Serialisable whole, but for the spec: it is the attempt's entry in the journal. */
@@ -104,6 +113,11 @@ export interface AttemptState {
   /** What was put in place before the first step, relative to the work folder; absent before that. */
   readonly resumed?: { readonly path: string | null };
   readonly teardownFailure: string | null;
+  readonly services?: readonly LiveService[];
+  /** Of the step whose failure is the verdict. */
+  readonly stderrTail?: { readonly step: string; readonly text: string };
+  /** Measured by the agent itself, beside what the results of the steps say. */
+  readonly measured?: readonly Metric[];
   /** The rung of this agent: what the proof of an attempt without processes is named after. */
   readonly proof: Proof;
 }
@@ -138,7 +152,18 @@ export type AttemptMessage =
       readonly outcome: StepOutcome;
       /** Last line of stderr, for the reason of a failure. */
       readonly lastLine: string | null;
+      /** The end of stderr of a step that failed. */
+      readonly stderrTail?: string;
     }
+  | {
+      readonly kind: 'check_ended';
+      readonly index: number;
+      readonly result: CheckResult;
+      readonly durationMs: number;
+    }
+  | { readonly kind: 'service_ready'; readonly index: number; readonly afterMs: number }
+  /** It was not ready in time. */
+  | { readonly kind: 'service_unready'; readonly index: number; readonly reason: string }
   /** The survivors of an ended step have ended after all. */
   | { readonly kind: 'step_gone'; readonly step: string }
   /** New in the report. */
@@ -203,7 +228,19 @@ export type AttemptEffect =
     }
   | { readonly kind: 'say_accepted_soon' }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
-  | { readonly kind: 'stop_step'; readonly graceMs: number; readonly now: boolean }
+  | {
+      readonly kind: 'run_check';
+      readonly index: number;
+      readonly step: StepSpec;
+      readonly budgetMs: number | null;
+    }
+  /** Of a running step, a check or a service alike. */
+  | {
+      readonly kind: 'stop_step';
+      readonly index: number;
+      readonly graceMs: number;
+      readonly now: boolean;
+    }
   | { readonly kind: 'extract' }
   /** No process is left: the host may use what the attempt held. With survivors after `end`. */
   | { readonly kind: 'free' }
@@ -286,6 +323,17 @@ export function isFenced({ fencedBy = [] }: Pick<AttemptState, 'fencedBy'>): boo
 /** For its first event and its end. */
 export function givenOf({ resources }: AttemptState): { resources?: AttemptResources } {
   return resources === undefined ? {} : { resources };
+}
+
+/** What was heard of the start of a step that runs; null where nothing was. */
+export function startOf(
+  { life, services = [] }: Pick<AttemptState, 'life' | 'services'>,
+  index: number,
+): { readonly pid: number | null } | null {
+  const service = services.find((each) => each.index === index);
+  if (service !== undefined) return service;
+  if (life.kind !== 'stepping' || life.index !== index || !life.announced) return null;
+  return { pid: life.pid ?? null };
 }
 
 export function logBytesOf(state: AttemptState): number {

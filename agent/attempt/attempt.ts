@@ -10,22 +10,23 @@
  */
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import { subjects } from '#protocol/messages/subjects.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { HealthWatch } from '../health/health-watch.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
-import type { StoredAttempt } from '../state/ledger-entries.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
-import { lastStderrLine, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
+import { stderrEnd, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
+import { AttemptAsker } from './attempt-asker.ts';
 import { AttemptMeter } from './attempt-meter.ts';
 import { AttemptOutput, type OutputSource } from './attempt-output.ts';
+import { recordAttempt } from './attempt-record.ts';
 import { updateAttempt } from './attempt-reducer.ts';
 import {
   isFenced,
   logBytesOf,
+  startOf,
   type AttemptEffect,
   type AttemptMessage,
   type AttemptState,
@@ -44,7 +45,9 @@ export class Attempt {
   readonly #log: Log;
   readonly #actor: Actor<AttemptState, AttemptMessage>;
   readonly #meter: AttemptMeter;
-  #handle: StepHandle | null = null;
+  /** Of what runs, by its position in the spec. */
+  readonly #handles = new Map<number, StepHandle>();
+  readonly #asker: AttemptAsker;
   readonly #survivors: SurvivorWatch;
   readonly #output: AttemptOutput;
   readonly #files: AttemptFiles;
@@ -66,17 +69,16 @@ export class Attempt {
       log: this.#log,
       isResumed,
     });
+    const post = this.post.bind(this);
     this.#files = new AttemptFiles({
       deps,
       paths: this.#paths,
       log: this.#log,
       state: () => this.state(),
-      post: (message) => {
-        this.post(message);
-      },
+      post,
     });
+    this.#asker = new AttemptAsker(deps, this.#paths.work, post);
     this.#meter = new AttemptMeter(deps, initial, () => this.state());
-    const post = this.post.bind(this);
     this.#health = new HealthWatch({
       spec: initial.spec.health,
       clock: deps.clock,
@@ -144,7 +146,8 @@ export class Attempt {
     this.#isClosed = true;
     this.#actor.close();
     this.#meter.close();
-    this.#handle?.detach();
+    for (const handle of this.#handles.values()) handle.detach();
+    this.#asker.close();
     this.#survivors.close();
     this.#output.close();
     this.#files.close();
@@ -155,7 +158,12 @@ export class Attempt {
   #perform(effect: AttemptEffect): void {
     switch (effect.kind) {
       case 'record':
-        this.#record(effect);
+        recordAttempt(this.#deps, {
+          state: effect.state,
+          events: effect.events.map((event) => this.#meter.withSummary(event)),
+          isShipped: this.#output.isStored(logBytesOf(effect.state)),
+          log: this.#log,
+        });
         return;
       case 'say_accepted_soon':
         this.#deps.clock.after(START_SOON_MS, () => {
@@ -169,7 +177,13 @@ export class Attempt {
         void this.#adopt(effect.index, effect.step).catch(this.#deps.onBug);
         return;
       case 'stop_step':
-        this.#handle?.stop(effect.now ? { now: true } : { graceMs: effect.graceMs });
+        this.#asker.stopCheck(effect.index);
+        this.#handles
+          .get(effect.index)
+          ?.stop(effect.now ? { now: true } : { graceMs: effect.graceMs });
+        return;
+      case 'run_check':
+        this.#runCheck(effect);
         return;
       case 'extract':
         this.#extract();
@@ -189,38 +203,10 @@ export class Attempt {
     }
   }
 
-  #record({ state, events }: Extract<AttemptEffect, { kind: 'record' }>): void {
-    const { ledger, sink, agent } = this.#deps;
-    const { spec: _spec, reported: _reported, ...stored } = state;
-    const subject = subjects.attemptEvents(agent, state.spec);
-    const ev = events.map((event) => ({
-      subject,
-      run: state.spec.run,
-      ...this.#meter.withSummary(event),
-    }));
-    const isShipped = this.#output.isStored(logBytesOf(state));
-    ledger.write({
-      t: 'attempt',
-      key: this.key,
-      state: stored satisfies StoredAttempt,
-      ev,
-      isShipped,
-    });
-    for (const event of ev) {
-      sink.publish(event);
-      if (event.name === 'attempt.exited') {
-        ledger.sync();
-        this.#log.info(
-          { outcome: event.data.outcome, reason: event.data.reason },
-          'attempt exited',
-        );
-      }
-    }
-  }
-
   #start(effect: Extract<AttemptEffect, { kind: 'start_step' }>): void {
     const { steps } = this.state();
-    const isFirst = steps.length === 0;
+    // A check leaves nothing behind that the first command would find.
+    const isFirst = steps.every(({ check }) => check !== undefined);
     try {
       if (isFirst) makeAttemptFolder(this.#paths);
       makeFolder(this.#stepDir(effect.step));
@@ -243,6 +229,19 @@ export class Attempt {
     } else this.#spawn(effect);
   }
 
+  #runCheck({ index, step, budgetMs }: Extract<AttemptEffect, { kind: 'run_check' }>): void {
+    try {
+      makeAttemptFolder(this.#paths);
+      this.#asker.check(index, step, budgetMs);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the attempt cannot be prepared');
+      const outcome = unstarted(error);
+      queueMicrotask(() => {
+        this.post({ kind: 'step_ended', index, outcome, lastLine: null });
+      });
+    }
+  }
+
   #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
     if (this.#isClosed) return;
     const { spec, stop, resources } = this.state();
@@ -255,19 +254,21 @@ export class Attempt {
       slot,
       resources,
       budgetMs,
-      graceMs: stop?.graceMs ?? spec.graceMs,
+      graceMs: stop?.graceMs ?? step.graceMs ?? spec.graceMs,
       checkpoint: this.#files.checkpoint(),
     });
     const before = logBytesOf(this.state());
     this.#output.follow(step, this.#stepDir(step));
-    this.#handle = supervisor.start(
+    const handle = supervisor.start(
       this.#stepDir(step),
       stepSpec,
       this.#events(index, step, before),
     );
+    this.#handles.set(index, handle);
+    this.#asker.watch(this.state(), index, this.#stepDir(step));
     this.#files.watch();
     this.#report.follow();
-    if (stop !== null && step.step !== 'teardown') this.#handle.stop(stop.now ? { now: true } : {});
+    if (stop !== null && step.step !== 'teardown') handle.stop(stop.now ? { now: true } : {});
   }
 
   /** What listens to a step from its start or its adoption on. */
@@ -279,6 +280,7 @@ export class Attempt {
       },
       onOutput: () => {
         this.#health.see({ kind: 'activity' });
+        this.#asker.onOutput(index);
         this.#output.wake(this.#source(step, before));
       },
       onEnd: (outcome) => {
@@ -291,15 +293,23 @@ export class Attempt {
   }
 
   #onStepEnd(index: number, step: StepSpec, outcome: StepOutcome): void {
-    const handle = this.#handle;
-    this.#handle = null;
-    this.#health.end();
+    const handle = this.#handles.get(index) ?? null;
+    this.#handles.delete(index);
+    this.#asker.forget(index);
+    if (step.step === 'run') this.#health.end();
     const before = logBytesOf(this.state());
     this.#output.endStep(this.#source(step, before), outcome.logBytes);
-    this.#report.endStep();
+    if (step.service === undefined) this.#report.endStep();
     const isFailed = outcome.end.kind !== 'exited' || outcome.end.code !== 0;
-    const lastLine = isFailed ? lastStderrLine(this.#stepDir(step), outcome.logBytes) : null;
-    this.post({ kind: 'step_ended', index, outcome, lastLine });
+    const isRead = isFailed || outcome.deadline || step.service !== undefined;
+    const said = isRead ? stderrEnd(this.#stepDir(step), outcome.logBytes) : null;
+    this.post({
+      kind: 'step_ended',
+      index,
+      outcome,
+      lastLine: said?.lastLine ?? null,
+      ...(said === null ? {} : { stderrTail: said.tail }),
+    });
     this.#survivors.onEnd(step.id, outcome, handle);
   }
 
@@ -307,10 +317,9 @@ export class Attempt {
     const before = logBytesOf(this.state());
     const events = this.#events(index, step, before);
     this.#output.follow(step, this.#stepDir(step));
-    const { life } = this.state();
-    const at = { step: step.id, pid: life.kind === 'stepping' ? (life.pid ?? null) : null };
-    const wasStarted = life.kind === 'stepping' && life.announced;
-    const known = wasStarted ? knownStart(this.#paths.work, at) : undefined;
+    const start = startOf(this.state(), index);
+    const known =
+      start === null ? undefined : knownStart(this.#paths.work, { step: step.id, ...start });
     const found = await this.#deps.supervisor.adopt(this.#stepDir(step), events, known);
     if (this.#isClosed) {
       if (found.kind === 'alive') found.handle.detach();
@@ -319,7 +328,8 @@ export class Attempt {
     this.#log.info({ step: step.id, found: found.kind }, 'step adopted');
     switch (found.kind) {
       case 'alive':
-        this.#handle = found.handle;
+        this.#handles.set(index, found.handle);
+        this.#asker.watch(this.state(), index, this.#stepDir(step));
         this.#meter.begin(this.#stepDir(step));
         this.#files.watch();
         if (step.step === 'run') this.#health.begin();

@@ -1,5 +1,6 @@
 /** What a change of an attempt's health does to it. Pure. */
 import type { HealthChange } from '../health/health-policy.ts';
+import { graceOf } from './service-rules.ts';
 import type { Turn } from './turn.ts';
 
 /**
@@ -23,5 +24,6 @@ export function onHealth(turn: Turn, changes: readonly HealthChange[]): void {
       reason: `health ${fatal.rule}: ${fatal.reason}`,
     },
   });
-  turn.effect({ kind: 'stop_step', graceMs: spec.graceMs, now: false });
+  const { index } = life;
+  turn.effect({ kind: 'stop_step', index, graceMs: graceOf(turn.state, index), now: false });
 }

@@ -9,6 +9,9 @@ import type { AttemptState, Verdict } from './attempt-state.ts';
 /** Least time a teardown gets when the attempt's budget is used up. */
 const TEARDOWN_LEAST_MS = 10_000;
 
+/** A service may live so much longer than the budget: the step that needs it must be the one it ends. */
+const SERVICE_MORE_MS = 5_000;
+
 /**
  * How long the step may take: its own limit or what is left of the attempt's, whichever is less.
  * A teardown is not cut by the attempt's budget; after a stop it has no more than the grace.
@@ -22,6 +25,9 @@ export function budgetOf(state: AttemptState, step: StepSpec, elapsedMs: number)
       stop !== null ? Math.max(1, stop.graceMs) : left === null ? null : Math.max(left, least);
     return smaller(step.timeoutMs, bounded);
   }
+  // Where the agent is dead, its supervisor ends the service too.
+  if (step.service !== undefined)
+    return left === null || left <= 0 ? left : left + spec.graceMs + SERVICE_MORE_MS;
   return smaller(step.timeoutMs, left);
 }
 
@@ -79,6 +85,17 @@ export function verdictOf(
   }
   if (isOom(outcome)) return { outcome: 'failed', stage, class: 'oom', reason };
   return { outcome: 'failed', stage, class: end.kind === 'signaled' ? 'signal' : 'exit', reason };
+}
+
+/** A service never ends by itself as it should, whatever its status. */
+export function serviceVerdictOf(
+  step: StepSpec,
+  outcome: StepOutcome,
+  said: { readonly when: string; readonly lastLine: string | null },
+): Verdict {
+  const { outcome: end = 'failed', class: kind = 'exit' } = verdictOf(step, outcome, null) ?? {};
+  const reason = withLine(`${describe(step, outcome)} ${said.when}`, said.lastLine);
+  return { outcome: end, stage: step.step, class: kind, reason };
 }
 
 /** What a shell makes of a command that was killed by KILL. */

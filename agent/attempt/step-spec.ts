@@ -4,7 +4,7 @@ import { stopFile } from '../state/state-folder.ts';
 import { childEnv, STOP_VARIABLE, type ChildEnvInput } from './child-env.ts';
 
 export interface StepSpecInput extends ChildEnvInput {
-  /** Of a stop that has come already, else of the suite. */
+  /** Of a stop that has come already, else of the step or the suite. */
   readonly graceMs: number;
 }
 
@@ -18,7 +18,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
     stdio: step.stdio,
     budgetMs,
     graceMs,
-    stopSignal: spec.stopSignal,
+    stopSignal: step.stopSignal ?? spec.stopSignal,
     stopFile: stopFile(paths.work, step.id),
     logLimitBytes: spec.logLimitBytes,
     ...(cpus.length === 0 ? {} : { cpus }),

@@ -4,8 +4,8 @@
  *   begin() --(first look, waited for a moment)--> hardware
  *      every interval, or when asked: look --> roster (with what was known) --> onLook --> changes? --> onChange
  *
- * 1. Looks never overlap: the next is due an interval after the end of the last, and who asks for one
- *    while one is on its way gets that one.
+ * 1. Its own looks never overlap: the next is due an interval after the end of the last, and who asks for
+ *    one while one is on its way gets that one. Those of `now` are shared, beside them.
  * 2. Nothing here rejects or ends the agent: what goes wrong is the state of a GPU or of its tool.
  * 3. A tool that has not answered when the agent must go on is `waiting`; what it finds is a change.
  */
@@ -42,6 +42,7 @@ export class Discovery {
   #known: readonly Gpu[];
   #hardware: Hardware | null = null;
   #looking: Promise<Hardware> | null = null;
+  #asked: Promise<Hardware> | null = null;
   #onChange: OnChange | null = null;
   #onLook: OnLook = (found) => found;
   #timer: NodeJS.Timeout | undefined;
@@ -63,6 +64,14 @@ export class Discovery {
     clearTimeout(timer);
     this.#hardware = found ?? this.#join(this.#options.tools.map(waiting));
     return this.#hardware;
+  }
+
+  /** A look of this moment, for who cannot go by the last one; shared by all who ask meanwhile. */
+  now(): Promise<Hardware> {
+    this.#asked ??= this.#look().finally(() => {
+      this.#asked = null;
+    });
+    return this.#asked;
   }
 
   /** From now on looks and changes are told. */

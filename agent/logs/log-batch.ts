@@ -25,6 +25,8 @@ export interface BatchSource {
   /** Where the step's output begins in the attempt's log. */
   readonly baseOffset: number;
   readonly instance: string;
+  /** How far each step is before this message; null where steps follow one another. */
+  readonly positions?: ReadonlyMap<string, number> | null;
 }
 
 /** The first message of what was read, or null if nothing was. */
@@ -85,6 +87,28 @@ function batch(source: BatchSource, content: Content): LogBatch {
       [LOG_HEADERS.chunks]: formatChunks(chunks),
       [LOG_HEADERS.instance]: source.instance,
       ...(isGap ? { [LOG_HEADERS.gapTo]: String(endOffset) } : {}),
+      ...positionsHeader(source, endOffset - source.baseOffset),
     },
   };
+}
+
+function positionsHeader(
+  { positions = null, step }: BatchSource,
+  end: number,
+): Record<string, string> {
+  if (positions === null) return {};
+  const all = new Map(positions).set(step, end);
+  const text = Array.from(all, ([name, bytes]) => `${name}:${bytes}`).join(',');
+  return { [LOG_HEADERS.positions]: text };
+}
+
+/** The header of a message back to positions; empty where it has none. */
+export function parsePositions(header: string | null): ReadonlyMap<string, number> {
+  const parts = header === null || header === '' ? [] : header.split(',');
+  return new Map(
+    parts.map((part) => {
+      const [step = '', bytes] = part.split(':');
+      return [step, Number(bytes)];
+    }),
+  );
 }

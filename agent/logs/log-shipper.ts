@@ -2,6 +2,8 @@
  * Ships the output of one attempt to its log subject: every byte once, at its offset, in order (I7).
  *
  * 1. One log over all steps; steps are queued as sources, each begins where the one before ended.
+ *    Where steps run beside each other (`isShared`) they take turns, each in its own order; then
+ *    each message says how far every step is.
  * 2. One message in flight, with the expected last sequence of its own subject. On any doubt the
  *    subject's last message says how far the log is; nothing about it is kept on disk.
  * 3. The first bytes after quiet go at once; then 16 to 64 KiB or every 100 ms. Idle costs nothing.
@@ -32,6 +34,8 @@ export interface ShipperOptions {
   readonly log: Log;
   /** The log may have messages already: ask before the first is sent (after a restart). */
   readonly isResumed: boolean;
+  /** Steps run beside each other. */
+  readonly isShared?: boolean;
   /** How far a step's output may be given back, given how far it is delivered. */
   readonly keep: (stepDir: string, deliveredTo: number) => number;
 }
@@ -60,7 +64,10 @@ export class LogShipper {
   #timer: Timer | null = null;
   #isClosed = false;
   #waiters: (() => void)[] = [];
-  #newest: string | null = null;
+  readonly #known = new Set<string>();
+  /** Of a shared log: how far each step's output is in it. */
+  readonly #positions = new Map<string, number>();
+  #lastSource: Source | null = null;
 
   constructor(options: ShipperOptions) {
     this.#options = options;
@@ -69,8 +76,8 @@ export class LogShipper {
 
   /** The next step's output begins at `baseOffset` of the attempt's log. Idempotent. */
   addStep(step: string, dir: string, baseOffset: number): void {
-    if (this.#newest === dir) return;
-    this.#newest = dir;
+    if (this.#known.has(dir)) return;
+    this.#known.add(dir);
     const segments = new LogSegments(dir);
     this.#sources.push({ step, dir, baseOffset, segments, bytes: null, released: 0 });
   }
@@ -82,9 +89,9 @@ export class LogShipper {
     if (!this.#isPumping) void this.#pump();
   }
 
-  /** The newest step ended with this much output. */
-  endStep(bytes: number): void {
-    const source = this.#sources.at(-1);
+  /** The step ended with this much output. */
+  endStep(dir: string, bytes: number): void {
+    const source = this.#sources.find((each) => each.dir === dir);
     if (source === undefined) return;
     source.bytes = bytes;
     source.segments.finish(bytes);
@@ -140,16 +147,10 @@ export class LogShipper {
     try {
       while (!this.#isClosed) {
         if (!this.#isSure && !(await this.#recover())) break;
-        const source = this.#sources[0];
-        if (source === undefined) break;
-        const batch = this.#read(source);
-        if (batch === null) {
-          if (source.bytes !== null) this.#leave(source);
-          else break;
-          continue;
-        }
-        if (this.#shouldWait(source, batch)) break;
-        await this.#publish(source, batch);
+        const next = this.#next();
+        if (next === null) break;
+        this.#lastSource = next.source;
+        await this.#publish(next.source, next.batch);
       }
     } finally {
       this.#isPumping = false;
@@ -157,11 +158,35 @@ export class LogShipper {
     if (this.isDone()) this.#settle();
   }
 
+  /** What has ended goes first; what runs takes turns, so that one that says much hides no other. */
+  #next(): { readonly source: Source; readonly batch: LogBatch } | null {
+    const last = this.#lastSource === null ? -1 : this.#sources.indexOf(this.#lastSource);
+    const inTurn = [...this.#sources.slice(last + 1), ...this.#sources.slice(0, last + 1)];
+    const ended = this.#sources.filter(({ bytes }) => bytes !== null);
+    for (const source of [...ended, ...inTurn.filter(({ bytes }) => bytes === null)]) {
+      const batch = this.#read(source);
+      if (batch === null) {
+        if (source.bytes !== null) this.#leave(source);
+      } else if (!this.#shouldWait(source, batch)) return { source, batch };
+    }
+    return null;
+  }
+
+  /** How far the step's own output is in the log. */
+  #position({ step, baseOffset }: Source): number {
+    if (this.#options.isShared === true) return this.#positions.get(step) ?? 0;
+    return Math.max(0, this.#offset - baseOffset);
+  }
+
   #read(source: Source): LogBatch | null {
-    const from = Math.max(0, this.#offset - source.baseOffset);
+    const from = this.#position(source);
     if (source.bytes !== null && from >= source.bytes) return null;
-    const { instance } = this.#options;
-    return firstBatch(source.segments.readFrom(from, READ_BYTES), { ...source, instance });
+    const { instance, isShared = false } = this.#options;
+    const read = source.segments.readFrom(from, READ_BYTES);
+    const { step } = source;
+    if (!isShared) return firstBatch(read, { step, baseOffset: source.baseOffset, instance });
+    const baseOffset = this.#offset - from;
+    return firstBatch(read, { step, baseOffset, instance, positions: this.#positions });
   }
 
   /** Little, and not the first after quiet: more may come along (3). */
@@ -169,7 +194,7 @@ export class LogShipper {
     if (batch.isGap || batch.payload.length >= ENOUGH_BYTES || source.bytes !== null) return false;
     const waitMs = this.#lastAtMs + PACE_MS - this.#options.clock.now().monotonicMs;
     if (waitMs <= 0) return false;
-    this.#timer = this.#options.clock.after(waitMs, () => {
+    this.#timer ??= this.#options.clock.after(waitMs, () => {
       this.#timer = null;
       this.wake();
     });
@@ -179,7 +204,7 @@ export class LogShipper {
   #leave(source: Source): void {
     this.#release(source, true);
     source.segments.close();
-    this.#sources.shift();
+    this.#sources.splice(this.#sources.indexOf(source), 1);
   }
 
   async #publish(source: Source, batch: LogBatch): Promise<void> {
@@ -216,6 +241,8 @@ export class LogShipper {
 
   #advance(source: Source, batch: LogBatch): void {
     this.#isSteady = true;
+    const bytes = batch.endOffset - batch.offset;
+    this.#positions.set(source.step, this.#position(source) + bytes);
     this.#offset = batch.endOffset;
     this.#isRefused ||= batch.isRefused;
     if (batch.isGap) this.#gaps.push({ from: batch.offset, to: batch.endOffset });
@@ -223,7 +250,7 @@ export class LogShipper {
   }
 
   #release(source: Source, isLast: boolean): void {
-    const delivered = this.#offset - source.baseOffset;
+    const delivered = this.#position(source);
     if (!isLast && delivered - source.released < RELEASE_EVERY_BYTES) return;
     const upTo = this.#options.keep(source.dir, delivered);
     if (upTo <= source.released) return;
@@ -251,6 +278,8 @@ export class LogShipper {
       }
       this.#sequence = last.kind === 'found' ? last.sequence : 0;
       if (last.kind === 'found') this.#offset = Math.max(this.#offset, last.endOffset);
+      for (const [step, bytes] of (last.kind === 'found' ? last.positions : undefined) ?? [])
+        this.#positions.set(step, bytes);
       this.#isSure = true;
       return true;
     }

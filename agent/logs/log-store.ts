@@ -4,7 +4,7 @@ import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { publishEvent, type PublishOutcome } from '#protocol/nats/publisher.ts';
 import { STREAMS } from '#protocol/nats/stream-configs.ts';
 import { lastMessage } from '#protocol/nats/stream-read.ts';
-import type { LogBatch } from './log-batch.ts';
+import { parsePositions, type LogBatch } from './log-batch.ts';
 
 /** The last stored message of a log. */
 export type LogTail =
@@ -13,6 +13,7 @@ export type LogTail =
       readonly sequence: number;
       readonly endOffset: number;
       readonly instance: string;
+      readonly positions?: ReadonlyMap<string, number>;
     }
   | { readonly kind: 'none' }
   | { readonly kind: 'unknown' };
@@ -46,6 +47,7 @@ export function natsLogStore(connection: MeshConnection): LogStore {
         sequence: message.sequence,
         endOffset: gapTo === null ? offset + message.data.length : Number(gapTo),
         instance: message.header(LOG_HEADERS.instance) ?? '',
+        positions: parsePositions(message.header(LOG_HEADERS.positions)),
       };
     },
     whenReachable: () => connection.whenConnected(),

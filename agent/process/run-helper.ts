@@ -14,6 +14,10 @@ export interface HelperLimits {
   readonly maxBytes: number;
   /** Ends the program. */
   readonly signal?: AbortSignal;
+  /** Default: `/`. */
+  readonly cwd?: string;
+  /** The whole environment; default: the agent's own, in the language of programs. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export type HelperEnd =
@@ -46,9 +50,9 @@ export async function runHelper(
     child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      cwd: '/',
+      cwd: limits.cwd ?? '/',
       // Numbers and messages as they are parsed, whatever the language of the host.
-      env: { ...process.env, LC_ALL: 'C', LANG: 'C' },
+      env: limits.env ?? { ...process.env, LC_ALL: 'C', LANG: 'C' },
     });
   } catch (error) {
     return unstarted(error);

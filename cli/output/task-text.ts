@@ -42,11 +42,15 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
     head,
     ...givenLines(attempt).map((line) => `    ${oneLine(line)}`),
     ...attempt.steps.map((step) => {
+      if (step.check !== undefined)
+        return `    ${step.id}: check ${step.check} ${step.code === 0 ? 'passed' : 'failed'}, ${duration(step.durationMs)}`;
       const end = step.signal ?? (step.code === null ? step.end : `exit ${step.code}`);
       const proof = `${step.proof}${step.proven ? '' : ' (unproven)'}`;
       const cpu = `cpu ${duration(step.userMs + step.systemMs)}, ${bytes(step.maxRssKiB * 1_024)} peak`;
       return `    ${step.id}: ${end}${step.deadline ? ' at its time limit' : ''}, ${duration(step.durationMs)}, ${cpu}, log ${bytes(step.logBytes)}, proof ${proof}`;
     }),
+    ...stderrLines(attempt),
+    ...automaticLines(attempt),
     ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
     ...checkpointLines(attempt).map((line) => `    ${oneLine(line)}`),
     ...reportLines(attempt).map((line) => `    ${line}`),
@@ -93,6 +97,18 @@ function givenLines({ waiting, resources }: AttemptView): string[] {
 function hostText({ os, kernel, cpuModel, governor, maxMhz }: HostSnapshot): string {
   const clock = maxMhz === null ? '' : ` up to ${maxMhz} MHz`;
   return `${os}, kernel ${kernel}, ${cpuModel}${clock}${governor === null ? '' : `, governor ${governor}`}`;
+}
+
+function stderrLines({ stderrTail }: AttemptView): string[] {
+  if (stderrTail === null) return [];
+  const lines = stderrTail.text.split('\n').map((line) => `      | ${oneLine(line)}`);
+  return [`    stderr of ${stderrTail.step}, its end:`, ...lines];
+}
+
+/** Durations of steps stand with the steps. */
+function automaticLines({ automatic }: AttemptView): string[] {
+  const shown = automatic.filter(({ name }) => !name.endsWith('.duration'));
+  return shown.length === 0 ? [] : [`    automatic: ${metricsText(shown)}`];
 }
 
 const MOST = 10;

@@ -113,6 +113,10 @@ export interface AttemptView {
   readonly teardownFailure: string | null;
   readonly proven: boolean | null;
   readonly survivors: readonly number[];
+  /** The end of stderr of the step that failed. */
+  readonly stderrTail: NonNullable<AttemptExited['stderrTail']> | null;
+  /** Measured by the agent without being asked. */
+  readonly automatic: readonly Metric[];
   /** Null while it runs, and where nothing was measured. */
   readonly telemetry: AttemptTelemetry | null;
   /** What keeps it from beginning on its host, beside its turn: a fence. */
@@ -152,6 +156,8 @@ export interface TaskView {
   readonly class: FailureClass | null;
   readonly message: string | null;
   readonly metrics: readonly Metric[];
+  readonly automatic: readonly Metric[];
+  readonly stderrTail: NonNullable<AttemptExited['stderrTail']> | null;
   /** What disturbed the current attempt, none for peace; null where nothing was measured. */
   readonly perturbed: readonly PerturbationReason[] | null;
   /** Of the current attempt: what keeps it from beginning on its host, beside its turn. */
@@ -217,6 +223,8 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     class: task.class,
     message: task.reason,
     metrics: attempt?.exited?.metrics ?? [],
+    automatic: attempt?.exited?.automatic ?? [],
+    stderrTail: attempt?.exited?.stderrTail ?? null,
     perturbed: perturbedOf(attempt),
     waiting: attempt?.waiting ?? null,
     resources: attempt?.resources ?? null,
@@ -268,6 +276,8 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     teardownFailure: exited?.teardownFailure ?? null,
     proven: exited?.proven ?? null,
     survivors: exited?.survivors ?? [],
+    stderrTail: exited?.stderrTail ?? null,
+    automatic: exited?.automatic ?? [],
     telemetry: exited?.telemetry ?? null,
     waiting: attempt.waiting,
     resources: attempt.resources,

@@ -3,6 +3,7 @@
  * up. It travels in the `start` command, is written to the attempt's `spec.json` and archived.
  */
 import { z } from 'zod';
+import { CheckSpec, ReadySpec } from './check-spec.ts';
 import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { FileRule } from './stored-file.ts';
 import { HealthSpec } from './health.ts';
@@ -12,8 +13,16 @@ import { SeriesFigure } from './report.ts';
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
 export const Axes = z.record(z.string(), AxisValueSchema);
 
-/** The steps of an attempt, in their order. */
-export const STEPS = ['preflight', 'setup', 'load', 'run', 'collect', 'teardown'] as const;
+/** The steps of an attempt, in the order of their starts; a service goes on until the teardown. */
+export const STEPS = [
+  'preflight',
+  'setup',
+  'service',
+  'load',
+  'run',
+  'collect',
+  'teardown',
+] as const;
 export const StepName = z.enum(STEPS);
 export type StepName = z.infer<typeof StepName>;
 
@@ -21,7 +30,10 @@ export const StepSpec = z.object({
   step: StepName,
   /** Name of the step's folder, unique in the attempt: `run`, `setup-2`. */
   id: Token,
-  /** The command as argv; a `shell:` of the suite arrives as `/bin/sh -c ...`. Never empty. */
+  /**
+   * The command as argv; a `shell:` of the suite arrives as `/bin/sh -c ...`. Never empty: with a
+   * `check` it names no program, so that an agent which knows no checks fails there.
+   */
   argv: z.array(z.string()).min(1),
   env: z.record(z.string(), z.string()),
   /** Absolute, or null for the attempt's own work folder. */
@@ -32,6 +44,13 @@ export const StepSpec = z.object({
   /** For preflight: what a failure means, and the line to show instead of the bare exit status. */
   onFail: z.enum(['fail', 'skip']),
   message: z.string().nullable(),
+  /** Of this step; absent: the attempt's. */
+  graceMs: z.number().nonnegative().optional(),
+  stopSignal: z.string().optional(),
+  /** For preflight: what the agent itself checks, instead of running a command. */
+  check: CheckSpec.optional(),
+  /** For service: when it counts as ready, and the time it has for that. */
+  service: z.object({ ready: ReadySpec, readyMs: z.number().positive() }).optional(),
 });
 export type StepSpec = z.infer<typeof StepSpec>;
 

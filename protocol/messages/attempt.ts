@@ -39,6 +39,8 @@ export const StepResult = z.object({
   /** Processes that were alive beside or below the command when it ended or was stopped. */
   processes: z.number().int().nonnegative(),
   survivors: z.array(z.number().int()),
+  /** A check, made by the agent itself: code 0 passed, 1 failed. */
+  check: z.string().optional(),
 });
 export type StepResult = z.infer<typeof StepResult>;
 
@@ -121,6 +123,10 @@ export const AttemptExited = z.object({
   /** Every process of the attempt is gone, proven by each step's rung (I5). */
   proven: z.boolean(),
   survivors: z.array(z.number().int()),
+  /** The end of what the step that failed wrote to stderr; absent where it wrote nothing, or none failed. */
+  stderrTail: z.object({ step: z.string(), text: z.string() }).optional(),
+  /** Measured by the agent without being asked: durations of steps, how long a service took to be ready. */
+  automatic: z.array(Metric).optional(),
   /** Absent where every result file was stored. */
   filesLost: z.array(LostFile).optional(),
   /** Absent where nothing was measured: it took less than a sample, or its agent is an older one. */

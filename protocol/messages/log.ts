@@ -11,6 +11,11 @@ export const LOG_HEADERS = {
   chunks: 'bm-chunks',
   gapTo: 'bm-gap-to',
   instance: 'bm-instance',
+  /**
+   * Where steps run beside each other: how far each step's own output is in the log, this message
+   * included, `<step>:<bytes>` joined by commas. Only the agent reads it, to go on after a restart.
+   */
+  positions: 'bm-positions',
 } as const;
 
 export type LogStream = 'stdout' | 'stderr';

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { CheckpointRules } from './checkpoint.ts';
 import { Axes, AxisValueSchema, MetricSpec, Needs, ReportRules, StepName } from './attempt-spec.ts';
 import { HealthSpec } from './health.ts';
+import { CheckTemplate } from './check-spec.ts';
 import { FailureClass } from './outcome.ts';
 import { FileRule } from './stored-file.ts';
 
@@ -20,6 +21,12 @@ export const StepTemplate = z.object({
   timeoutMs: z.number().positive().nullable(),
   onFail: z.enum(['fail', 'skip']),
   message: z.string().nullable(),
+  /** Where it holds `{{axis}}`, and `timeoutMs` is then null. */
+  timeout: z.string().optional(),
+  grace: z.string().optional(),
+  stopSignal: z.string().optional(),
+  check: CheckTemplate.optional(),
+  ready: CheckTemplate.optional(),
 });
 export type StepTemplate = z.infer<typeof StepTemplate>;
 

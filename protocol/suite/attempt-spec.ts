@@ -6,9 +6,12 @@
  */
 import { posix } from 'node:path';
 import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt-spec.ts';
-import type { SuiteSpec } from '../messages/suite-spec.ts';
+import type { CheckTemplate } from '../messages/check-spec.ts';
+import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { PlannedTask } from './expand.ts';
 import { compileTemplate, render, type Template } from './template.ts';
+import { parseDuration } from './units.ts';
 
 export interface AttemptOf {
   readonly run: string;
@@ -93,6 +96,7 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
   const cwd = step.cwd === null ? null : compileTemplate(step.cwd);
   const message = step.message === null ? null : compileTemplate(step.message);
   const { dir } = suite;
+  const more = compileMore(dir, step);
   // The text of a `shell:` is no path, whatever it begins with.
   const isShell = step.argv[0] === '/bin/sh' && step.argv[1] === '-c';
   return (valueOf) => {
@@ -108,7 +112,65 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
       timeoutMs: step.timeoutMs,
       onFail: step.onFail,
       message: message === null ? null : render(message, valueOf),
+      ...more(valueOf),
     };
+  };
+}
+
+type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'check' | 'service';
+
+/** Until when a service must be ready. */
+const DEFAULT_READY_MS = 300_000;
+
+/** What few steps have: nothing of it is in the spec of a step without. */
+function compileMore(
+  dir: string | null,
+  step: StepTemplate,
+): Make<Pick<Partial<StepSpec>, MoreKeys>> {
+  const { stopSignal } = step;
+  const timeout = step.timeout === undefined ? null : compileTemplate(step.timeout);
+  const grace = step.grace === undefined ? null : compileTemplate(step.grace);
+  const check = step.check === undefined ? null : compileCheck(dir, step.check, checkSpecOf);
+  const ready = step.ready === undefined ? null : compileCheck(dir, step.ready, readySpecOf);
+  return (valueOf) => {
+    const timeoutMs = timeout === null ? step.timeoutMs : durationOf(render(timeout, valueOf));
+    return {
+      ...(timeout === null ? {} : { timeoutMs }),
+      ...(grace === null ? {} : { graceMs: durationOf(render(grace, valueOf)) }),
+      ...(stopSignal === undefined ? {} : { stopSignal }),
+      ...(check === null ? {} : { check: check(valueOf) }),
+      ...(ready === null
+        ? {}
+        : {
+            // Its time limit is until it is ready; it then lives as long as it is needed.
+            timeoutMs: null,
+            service: { ready: ready(valueOf), readyMs: timeoutMs ?? DEFAULT_READY_MS },
+          }),
+    };
+  };
+}
+
+/** Parsing has tried every value of the suite: what fails here was never parsed. */
+function durationOf(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new Error(`no duration in a parsed suite: ${text}`);
+  return ms;
+}
+
+function compileCheck<T>(
+  dir: string | null,
+  { kind, values }: CheckTemplate,
+  specOf: (kind: CheckTemplate['kind'], values: Record<string, string>) => T,
+): Make<T> {
+  const templates = Object.entries(values).map(
+    ([key, value]) => [key, compileTemplate(value)] as const,
+  );
+  return (valueOf) => {
+    const rendered = templates.map(([key, template]) => {
+      const value = render(template, valueOf);
+      return [key, key === 'path' && dir !== null ? resolveWord(dir, value, false) : value];
+    });
+    return specOf(kind, Object.fromEntries(rendered) as Record<string, string>);
   };
 }
 

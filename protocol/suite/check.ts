@@ -10,7 +10,7 @@ import { child, items, keys, type Tree } from './tree.ts';
 
 /** Where templates are expanded; elsewhere `{{` is plain text. `cwd` and paths resolve too. */
 const TEMPLATED_LISTS = ['env', 'cwd', 'files', 'checkpoints', 'checkpoint', ...STEPS];
-const NOT_TEMPLATED = new Set(['timeout', 'onFail', 'stdio', 'every', 'maxSize']);
+const NOT_TEMPLATED = new Set(['onFail', 'stdio', 'stopSignal', 'free', 'every', 'maxSize']);
 /** Keys whose texts are globs in the work folder. */
 const PATTERNS = new Set(['files', 'checkpoints', 'checkpoint']);
 const RESERVED = new Set<string>(['suite', ...BUILT_IN]);
@@ -82,11 +82,15 @@ function checkPattern(text: string, path: Path): string | null {
     : null;
 }
 
+/** Keys whose value may be a path; of an axis called so, only a relative path is refused. */
+const PATH_KEYS = new Set(['cwd', 'file', 'path']);
+
 /** Without a folder of the suite, nothing can be relative to it. */
 function checkPlace(text: string, path: Path, dir: string | null): string | null {
   if (dir !== null) return null;
   const parsed = parseTemplate(text);
-  const isPath = path[0] === 'cwd' || path.at(-1) === 'cwd' || typeof path.at(-1) === 'number';
+  const isPath =
+    path[0] === 'cwd' || PATH_KEYS.has(String(path.at(-1))) || typeof path.at(-1) === 'number';
   const isProgram = path.at(-1) === 0 && text.includes('/') && !/^(\/|\{\{)/.test(text);
   const isRelative =
     isProgram || /^\.\.?\//.test(text) || (path.at(-1) === 'cwd' && !/^(\/|\{\{)/.test(text));

@@ -6,28 +6,28 @@ import { z } from 'zod';
 import { AxisValueSchema } from '../messages/attempt-spec.ts';
 import { FailureClass } from '../messages/outcome.ts';
 import { SeriesFigure } from '../messages/report.ts';
+import { checks, step, services, type Check, type Command, type Service } from './command-form.ts';
 import { parseJsonPath } from './extract/json-path.ts';
+import {
+  duration,
+  env,
+  filled,
+  hasOneOf,
+  positiveDuration,
+  signal,
+  stdio,
+  text,
+} from './form-parts.ts';
 import { HealthForm } from './health-form.ts';
-import { parseDuration, parseSignal, parseSize, STOP_SIGNAL_NAMES } from './units.ts';
+import { parseSize } from './units.ts';
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
 const name = z
   .string()
   .regex(NAME, 'must start with a letter and hold up to 64 of A-Z a-z 0-9 _ -');
-const text = z
-  .string()
-  .refine((value) => !value.includes('\0'), 'must not contain a NUL character');
-const filled = text.min(1, 'must not be empty');
-const DURATION = 'must be a duration with a unit, such as 250ms, 10s, 1m30s or 2h';
-const duration = z.string({ error: DURATION }).refine(isDuration, DURATION);
-const positiveDuration = duration.refine(
-  (value) => parseDuration(value) !== 0,
-  'must be more than 0; leave the key out for no limit',
-);
 const SIZE = 'must be a size with a unit, such as 500kB, 64MiB or 1GiB';
 const size = z.string({ error: SIZE }).refine((value) => (parseSize(value) ?? 0) > 0, SIZE);
-const stdio = z.enum(['pipe', 'pty']);
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
 const values = z.record(name, AxisValueSchema);
@@ -36,74 +36,6 @@ const gpus = z.union([count, z.strictObject({ count })], {
 });
 /** What an agent gives back is always tried again: nothing to be set. */
 const RetriedClass = FailureClass.exclude(['drained']);
-
-function isDuration(value: string): boolean {
-  return parseDuration(value) !== null;
-}
-
-/** Plain words of a command: numbers and booleans stand for their text. */
-const word = z.union([text, z.number(), z.boolean()]);
-const env = z.record(
-  z
-    .string()
-    .regex(
-      /^[A-Za-z_][A-Za-z0-9_]*$/,
-      'must hold letters, digits and _ only, and not begin with a digit',
-    ),
-  word,
-);
-const argv = z.array(word).min(1, 'must hold the program and its arguments; it is empty');
-
-const commandKeys = {
-  exec: argv.optional().meta({ description: 'Program and arguments, given to it as they are' }),
-  shell: filled.optional().meta({ description: 'Text for /bin/sh -c' }),
-  env: env
-    .optional()
-    .meta({ description: 'Environment of this command, over the env of the suite' }),
-  cwd: filled.optional().meta({ description: 'Folder to run in; default: the work folder' }),
-  timeout: positiveDuration.optional().meta({ description: 'Time limit of this command alone' }),
-  stdio: stdio
-    .optional()
-    .meta({ description: 'pipe, or pty for programs that buffer by the block' }),
-};
-
-function hasOneOf(...names: readonly string[]) {
-  return (value: object, context: z.RefinementCtx) => {
-    const given = names.filter((key) => key in value);
-    if (given.length === 1) return;
-    const wanted = `exactly one of ${names.join(', ')}`;
-    const message =
-      given.length === 0 ? `needs ${wanted}` : `has ${given.join(' and ')}; keep ${wanted}`;
-    context.addIssue({ code: 'custom', message });
-  };
-}
-
-const Command = z
-  .strictObject(commandKeys)
-  .superRefine(hasOneOf('exec', 'shell'))
-  .meta({ id: 'command' });
-const Check = z
-  .strictObject({
-    ...commandKeys,
-    message: filled.optional().meta({ description: 'The line to show when the check fails' }),
-    onFail: z
-      .enum(['fail', 'skip'])
-      .optional()
-      .meta({ description: 'What a failed check makes of the task' }),
-  })
-  .superRefine(hasOneOf('exec', 'shell'))
-  .meta({ id: 'check' });
-
-const COMMAND = {
-  error:
-    'must be a command: a list of words, such as [echo, hello], {shell: "..."}, or a list of commands',
-};
-const step = z
-  .union([argv, Command, z.array(z.union([argv, Command])).min(1, 'must not be empty')], COMMAND)
-  .meta({ id: 'commands' });
-const checks = z
-  .union([argv, Check, z.array(z.union([argv, Check])).min(1, 'must not be empty')], COMMAND)
-  .meta({ id: 'checks' });
 
 const phaseNames = z.array(name).min(1, 'must name a phase; leave the key out for all');
 
@@ -210,7 +142,6 @@ const ResultFile = z
   })
   .meta({ id: 'file' });
 
-const SIGNAL = `must be one of ${STOP_SIGNAL_NAMES.join(', ')}`;
 const retryLimit = z.number().int().nonnegative().max(100);
 
 const suiteKeys = {
@@ -234,6 +165,9 @@ const suiteKeys = {
   stdio: stdio.optional().meta({ description: 'pipe (default) or pty, for every command' }),
   preflight: checks.optional().meta({ description: 'Checks before anything else' }),
   setup: step.optional().meta({ description: 'Commands that prepare' }),
+  service: services
+    .optional()
+    .meta({ description: 'Servers that load, run and collect need; ended before teardown' }),
   load: step.optional().meta({ description: 'Commands that load data or models' }),
   run: step.meta({ description: 'The benchmark' }),
   collect: step.optional().meta({ description: 'Commands that gather results' }),
@@ -257,9 +191,7 @@ const suiteKeys = {
     .meta({ description: 'What a task takes of a host' }),
   budget: positiveDuration.optional().meta({ description: 'Time limit of a whole attempt' }),
   grace: duration.optional().meta({ description: 'From the stop signal to the kill; default 10s' }),
-  stopSignal: z
-    .string({ error: SIGNAL })
-    .refine((value) => parseSignal(value) !== null, SIGNAL)
+  stopSignal: signal
     .optional()
     .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
   retries: z
@@ -321,7 +253,9 @@ export const SuiteForm = z.strictObject({
     .meta({ description: 'Named overrides, chosen with --profile' }),
 });
 export type SuiteForm = z.infer<typeof SuiteForm>;
-export type CommandForm = z.infer<typeof Command> & Partial<z.infer<typeof Check>>;
+export type CommandForm = z.infer<typeof Command> &
+  Partial<z.infer<typeof Check>> &
+  Partial<z.infer<typeof Service>>;
 export type MetricForm = z.infer<typeof Metric>;
 
 /** For editors: the same with the keys of profiles. */

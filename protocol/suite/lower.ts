@@ -3,6 +3,8 @@ import { DEFAULT_CHECKPOINT_RULES } from '../messages/checkpoint.ts';
 import { type Needs, type StepName, STEPS } from '../messages/attempt-spec.ts';
 import type { AxisValue } from '../messages/ids.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import { hasTemplate } from './form-parts.ts';
+import { checkTemplateOf, readyTemplateOf } from './check-values.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
 import { healthOf } from './health-form.ts';
 import { parseDuration, parseSignal, parseSize } from './units.ts';
@@ -93,14 +95,32 @@ function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {
   return commandsOf(written).map((command, i) => ({
     step,
     id: i === 0 ? step : `${step}-${i + 1}`,
-    argv: command.exec?.map(String) ?? ['/bin/sh', '-c', command.shell ?? ''],
+    argv: argvOf(command),
     env: textValues(command.env),
     cwd: command.cwd ?? form.cwd ?? null,
     stdio: command.stdio ?? form.stdio ?? 'pipe',
     timeoutMs: durationOf(command.timeout),
     onFail: command.onFail ?? 'fail',
     message: command.message ?? null,
+    ...(command.timeout !== undefined && hasTemplate(command.timeout)
+      ? { timeout: command.timeout }
+      : {}),
+    ...(command.grace === undefined ? {} : { grace: command.grace }),
+    ...signalOf(command.stopSignal),
+    ...checkTemplateOf(command),
+    ...readyTemplateOf(command),
   }));
+}
+
+function signalOf(text: string | undefined): { stopSignal?: string } {
+  const stopSignal = parseSignal(text ?? '');
+  return stopSignal === null ? {} : { stopSignal };
+}
+
+function argvOf(command: CommandForm): string[] {
+  if (command.exec !== undefined) return command.exec.map(String);
+  if (command.shell !== undefined) return ['/bin/sh', '-c', command.shell];
+  return ['benchmesh-check', checkTemplateOf(command).check?.kind ?? ''];
 }
 
 type Word = string | number | boolean;

@@ -17,6 +17,7 @@ import { type Finding, placeFindings, type SuiteProblem } from './problem.ts';
 import { readYaml } from './read-yaml.ts';
 import { textify } from './textify.ts';
 import { child, keys, originOf, toPlain, type Tree } from './tree.ts';
+import { checkValues } from './value-check.ts';
 import { warn } from './warnings.ts';
 
 export interface SuiteSource {
@@ -72,7 +73,7 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     profile: source.profile ?? null,
     only: only.only,
   });
-  const matrix = checkMatrix(suite, tree);
+  const matrix = [...checkMatrix(suite, tree), ...checkValues(suite, tree)];
   if (matrix.length > 0) return invalid(matrix);
   const said = placeFindings([...warnings, ...warn(suite, tree)], source.file, position);
   return { kind: 'ok', suite, warnings: said };

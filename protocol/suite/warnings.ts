@@ -86,7 +86,8 @@ function shellTexts(suite: SuiteSpec, tree: Tree): Finding[] {
   return findings;
 }
 
-function valuesOf(suite: SuiteSpec, name: string): string[] {
+/** Every value a name may have, as text. */
+export function valuesOf(suite: SuiteSpec, name: string): string[] {
   const listed: readonly unknown[] = Object.hasOwn(suite.axes, name)
     ? (suite.axes[name] ?? [])
     : [suite.vars[name]];

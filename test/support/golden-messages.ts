@@ -5,6 +5,7 @@
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { goldenHostSampled } from './golden-host-sampled.ts';
 
 export const GOLDEN_RUN = '2026-02-13_14-30-45-k3f9';
 export const GOLDEN_TASK = 'k7mh2xq9abcd';
@@ -333,47 +334,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'agent.stopping': { reason: 'SIGTERM' },
   'agent.unreachable': { silentMs: 10_000 },
   'agent.returned': { incarnation: 3 },
-  'host.sampled': {
-    first: 40,
-    dropped: 5,
-    samples: [
-      {
-        timeMs: 1_770_993_045_000,
-        spanMs: 1_000.4,
-        attempts: 1,
-        cpus: 16,
-        cpuBusy: 0.0712,
-        cpuIowait: 0.001,
-        cpuSteal: 0,
-        otherCores: 0.11,
-        load1: 1.08,
-        memoryUsedBytes: 4_294_967_296,
-        memoryAvailableBytes: 60_129_542_144,
-        swapUsedBytes: 0,
-        diskReadBps: 0,
-        diskWriteBps: 40_960,
-        diskBusy: 0.004,
-        agentCores: 0.011,
-        agentRssBytes: 94_371_840,
-        gpus: [
-          {
-            index: 0,
-            id: 'GPU-1',
-            utilisationPercent: 98,
-            memoryUtilisationPercent: 41,
-            memoryUsedMiB: 38_120,
-            powerW: 348.2,
-            temperatureC: 74,
-            smMHz: 2_385,
-            memoryMHz: 9_001,
-            clockReasons: ['sw_power_cap'],
-            foreign: [{ pid: 20_037, name: 'ffmpeg' }],
-          },
-        ],
-        gpuReason: null,
-      },
-    ],
-  },
+  'host.sampled': goldenHostSampled,
   'message.rejected': {
     subject: 'bm.v1.cmd.local-1.start.x',
     sequence: 5,

@@ -1,11 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { updateAttempt } from '#agent/attempt/attempt-reducer.ts';
-import {
-  newAttempt,
-  type AttemptMessage,
-  type AttemptState,
-} from '#agent/attempt/attempt-state.ts';
+import { newAttempt, type AttemptMessage } from '#agent/attempt/attempt-state.ts';
 import { STEPS, type StepName } from '#protocol/messages/attempt-spec.ts';
 import { goldenReport } from '#test/support/golden-messages.ts';
 import { EXITED, outcomeOf, Script, specOf, stepOf } from './attempt-cases.ts';
@@ -28,8 +24,8 @@ describe('steps', () => {
   test.each<[StepName, StepName[]]>([
     ['preflight', ['preflight']],
     ['setup', ['preflight', 'setup', 'teardown']],
-    ['load', ['preflight', 'setup', 'load', 'teardown']],
-    ['run', ['preflight', 'setup', 'load', 'run', 'teardown']],
+    ['load', ['preflight', 'setup', 'service', 'load', 'teardown']],
+    ['run', ['preflight', 'setup', 'service', 'load', 'run', 'teardown']],
     ['collect', ALL],
     ['teardown', ALL],
   ])('a failure in %s starts %j', (failing, started) => {
@@ -209,7 +205,12 @@ describe('stops', () => {
     const script = new Script(specOf(['setup', 'run', 'collect', 'teardown']));
     script.begin();
     script.end();
-    expect(script.stop()).toContainEqual({ kind: 'stop_step', graceMs: 1000, now: false });
+    expect(script.stop()).toContainEqual({
+      kind: 'stop_step',
+      index: 1,
+      graceMs: 1000,
+      now: false,
+    });
     const gone = { ...outcomeOf(EXITED(0)).gone, processes: 4, signal: 'SIGTERM' };
     script.end({ kind: 'signaled', signal: 'SIGTERM', core: false }, { gone });
     expect(script.started()).toEqual(['setup', 'run', 'teardown']);
@@ -227,7 +228,12 @@ describe('stops', () => {
     const script = new Script(specOf(['run', 'teardown']));
     script.begin();
     script.stop('s1');
-    expect(script.stop('s2', true)).toContainEqual({ kind: 'stop_step', graceMs: 0, now: true });
+    expect(script.stop('s2', true)).toContainEqual({
+      kind: 'stop_step',
+      index: 0,
+      graceMs: 0,
+      now: true,
+    });
     script.end({ kind: 'signaled', signal: 'SIGKILL', core: false });
     expect(script.started()).toEqual(['run']);
     expect(script.effects.at(-1)).toMatchObject({ end: { commands: ['s1', 's2'] } });
@@ -247,56 +253,6 @@ describe('stops', () => {
     script.stop();
     script.end();
     expect(script.state.verdict?.outcome).toBe('failed');
-  });
-});
-
-describe('after a restart', () => {
-  const restored = (script: Script): AttemptState => structuredClone(script.state);
-
-  test('the step is asked of the supervisor, never started again', () => {
-    const script = new Script(specOf(['run']));
-    script.begin();
-    const [, effects] = updateAttempt(
-      restored(script),
-      { kind: 'resume', bootId: 'b' },
-      { wallMs: 0, monotonicMs: 5000 },
-    );
-    expect(effects.map(({ kind }) => kind)).toEqual(['adopt_step']);
-  });
-
-  test('one that never ran is started, unless a stop came', () => {
-    const script = new Script(specOf(['run']));
-    script.begin();
-    script.say({ kind: 'step_not_started', index: 0 });
-    expect(script.started()).toEqual(['run', 'run']);
-    script.stop();
-    script.say({ kind: 'step_not_started', index: 0 });
-    expect(script.started()).toEqual(['run', 'run']);
-    expect(script.state.verdict?.outcome).toBe('stopped');
-  });
-
-  test('elapsed never goes back, whatever the clock says', () => {
-    const script = new Script(specOf(['run']));
-    script.begin();
-    script.say({ kind: 'step_started', index: 0, pid: 1 }, 7000);
-    const before = script.state.elapsedMs;
-    script.say({ kind: 'step_adopted', index: 0, alive: true, pid: 1 }, -5000);
-    expect(script.state.elapsedMs).toBe(before);
-  });
-
-  test('elapsed goes on after a reboot', () => {
-    const script = new Script(specOf(['run']));
-    script.begin();
-    script.say({ kind: 'step_started', index: 0, pid: 1 }, 7000);
-    const before = script.state.elapsedMs;
-    const now = { wallMs: 0, monotonicMs: 3 };
-    const [rebooted] = updateAttempt(restored(script), { kind: 'resume', bootId: 'other' }, now);
-    const [adopted] = updateAttempt(
-      rebooted,
-      { kind: 'step_adopted', index: 0, alive: false, pid: null },
-      { wallMs: 0, monotonicMs: 13 },
-    );
-    expect(adopted.elapsedMs).toBe(before + 10);
   });
 });
 

@@ -135,7 +135,7 @@ describe('the attempt', () => {
     const script = new Script(specOf(['run', 'teardown']));
     script.begin();
     const effects = script.say({ kind: 'health', changes: [failing] });
-    expect(effects).toContainEqual({ kind: 'stop_step', graceMs: 1000, now: false });
+    expect(effects).toContainEqual({ kind: 'stop_step', index: 0, graceMs: 1000, now: false });
     script.end({ kind: 'signaled', signal: 'SIGTERM', core: false });
     script.end(EXITED(0));
     expect(script.state.verdict).toEqual({
@@ -168,7 +168,7 @@ describe('the attempt', () => {
     script.say({ kind: 'health', changes: [failing] });
     script.say({ kind: 'resume', bootId: 'b' });
     const effects = script.say({ kind: 'step_adopted', index: 0, alive: true, pid: 7 });
-    expect(effects).toContainEqual({ kind: 'stop_step', graceMs: 1000, now: false });
+    expect(effects).toContainEqual({ kind: 'stop_step', index: 0, graceMs: 1000, now: false });
   });
 });
 

@@ -107,6 +107,10 @@ describe('examples', () => {
     ['sysbench-cpu', 'quick', 2],
     ['node-sort', null, 8],
     ['node-sort', 'quick', 2],
+    ['vllm-serve', null, 12],
+    ['vllm-serve', 'quick', 4],
+    ['ollama', null, 138],
+    ['ollama', 'quick', 12],
   ])('%s with profile %s has %d tasks', (name, profile, count) => {
     const text = read(`examples/${name}.yaml`);
     const options = { file: `${name}.yaml`, dir: '/x', profile };

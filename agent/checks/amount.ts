@@ -1,0 +1,6 @@
+/** `20 GiB`, `1.5 GiB`, `300 MiB`: for the reasons of checks. */
+export function amount(mib: number): string {
+  if (mib < 1024) return `${Math.floor(mib)} MiB`;
+  // Rounded down: what is there must not look like what was needed.
+  return `${Math.floor((mib / 1024) * 10) / 10} GiB`;
+}
