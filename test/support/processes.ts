@@ -29,13 +29,14 @@ export function isRunning(pid: number): boolean {
   return state !== null && state !== 'Z' && state !== 'X';
 }
 
-/** Live processes with `mark` as one whole argument of their command line. */
-export function processesMarked(mark: string): number[] {
+/** Live processes with `mark`, and `also`, each as one whole argument of their command line. */
+export function processesMarked(mark: string, also = mark): number[] {
   // Every command line has an empty one after its last: what is found may be about to be killed.
   if (mark.length < 8) throw new Error(`"${mark}" does not mark the processes of one test`);
-  return pids().filter(
-    (pid) => (read(`/proc/${pid}/cmdline`) ?? '').split('\0').includes(mark) && isRunning(pid),
-  );
+  return pids().filter((pid) => {
+    const words = (read(`/proc/${pid}/cmdline`) ?? '').split('\0');
+    return words.includes(mark) && words.includes(also) && isRunning(pid);
+  });
 }
 
 /** Live processes whose initial environment has `name=value`; never the caller. */

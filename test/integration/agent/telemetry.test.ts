@@ -53,6 +53,11 @@ afterEach(async () => {
   await mesh.close();
 });
 
+/** The fake tools that sample. */
+function looping(): number[] {
+  return processesMarked(join(tools.dir, 'nvidia-smi'), '-lms');
+}
+
 async function measured(spec: AttemptSpec): Promise<AttemptTelemetry> {
   const { data } = await mesh.exited(spec);
   expect(data.outcome, data.reason ?? '').toBe('passed');
@@ -193,7 +198,7 @@ describe('GPUs of a fake nvidia-smi', { timeout: 90_000 }, () => {
       gpu: 'GPU-1',
       what: ['sw_power_cap', 'sw_thermal'],
     });
-    await until(() => processesMarked('-lms').length === 0, 'the tool to end with the sampler');
+    await until(() => looping().length === 0, 'the tool to end with the sampler');
   });
 
   it.each([
@@ -219,8 +224,8 @@ describe('GPUs of a fake nvidia-smi', { timeout: 90_000 }, () => {
     await start();
     const spec = attemptSpec([step('sleep 30')]);
     await mesh.startAttempt(spec);
-    await until(() => processesMarked('-lms').length > 0, 'the tool');
-    const pids = processesMarked('-lms');
+    await until(() => looping().length > 0, 'the tool');
+    const pids = looping();
     if (agent !== null) await mesh.kill(agent);
     await until(() => pids.every((pid) => !isRunning(pid)), 'the tool to be gone');
     agent = await mesh.start();
@@ -236,11 +241,11 @@ it('at rest nothing is sampled, and no tool runs', { timeout: 90_000 }, async ()
   });
   agent = spawnAgent([...mesh.flags()], { PATH: tools.path });
   await mesh.wait('agent.started');
-  expect(processesMarked('-lms')).toEqual([]);
+  expect(looping()).toEqual([]);
   const spec = attemptSpec([step('sleep 1.5')]);
   await mesh.startAttempt(spec);
   await measured(spec);
-  await until(() => processesMarked('-lms').length === 0, 'the tool to end');
+  await until(() => looping().length === 0, 'the tool to end');
   const before = (await stored(spec)).host.length;
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   expect((await stored(spec)).host).toHaveLength(before);
