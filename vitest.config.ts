@@ -6,7 +6,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // Most tests wait for processes more than they compute: one more than the smallest machine has CPUs.
+    maxWorkers: 3,
     reporters: ['default'],
   },
 });

@@ -5,13 +5,15 @@ import type { AttemptResources } from '#protocol/messages/resources.ts';
 import type { HostInfo } from './host-info.ts';
 
 const CPUFREQ = '/sys/devices/system/cpu/cpu0/cpufreq';
+/** Asked once: it never changes, and where there is none each look would cost as much as a step. */
+const MAX_MHZ = Math.round(Number(textOf(`${CPUFREQ}/cpuinfo_max_freq`)) / 1_000) || null;
+const HAS_GOVERNOR = textOf(`${CPUFREQ}/scaling_governor`) !== '';
 
 export function resourcesOf(
   given: { readonly gpus: readonly Gpu[]; readonly cpus: readonly number[] },
   { os, kernel, cpuModel }: Pick<HostInfo, 'os' | 'kernel' | 'cpuModel'>,
 ): AttemptResources {
-  const khz = Number(textOf(`${CPUFREQ}/cpuinfo_max_freq`));
-  const governor = textOf(`${CPUFREQ}/scaling_governor`);
+  const governor = HAS_GOVERNOR ? textOf(`${CPUFREQ}/scaling_governor`) : '';
   return {
     gpus: given.gpus.map((gpu) => {
       const { id, uuid, index, name, vendor, kind, memoryMiB, numaNode } = gpu;
@@ -36,7 +38,7 @@ export function resourcesOf(
       kernel,
       cpuModel,
       governor: governor === '' ? null : governor,
-      maxMhz: khz > 0 ? Math.round(khz / 1_000) : null,
+      maxMhz: MAX_MHZ,
     },
   };
 }
