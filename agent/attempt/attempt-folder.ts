@@ -7,24 +7,45 @@ import { dirname } from 'node:path';
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
 import type { StepOutcome } from '../process/types.ts';
 import { LogSegments } from '../process/log-segments.ts';
+import { makeFolder } from '../process/step-folders.ts';
 import { notStartedOutcome } from '../process/step-outcome.ts';
-import type { AttemptPaths } from '../state/state-folder.ts';
+import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import { stepDir, type AttemptPaths } from '../state/state-folder.ts';
+import type { AttemptState } from './attempt-state.ts';
 
 /** Makes the folder. Throws system errors. */
 export function makeAttemptFolder(paths: AttemptPaths): void {
-  const runDir = dirname(paths.work);
-  // Looked for first: a call that fails costs more than the two that make the folder.
-  if (!existsSync(runDir)) mkdirSync(runDir, { recursive: true });
+  makeRunFolder(paths);
   makeFolder(paths.work);
 }
 
-/** Makes a folder in one that exists. */
-export function makeFolder(path: string): void {
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
+/** Makes the folder; false where nobody looks into it before the first step, which makes it then. */
+export function prepareFolder(
+  paths: AttemptPaths,
+  { spec, resumed }: AttemptState,
+  first: StepSpec,
+): boolean {
+  const isLookedInto = spec.checkpoints.length > 0 || resumed !== undefined;
+  const hasToPlace = (spec.resume?.length ?? 0) > 0;
+  if (isLookedInto || hasToPlace || first.service !== undefined) {
+    makeAttemptFolder(paths);
+    return true;
   }
+  makeRunFolder(paths);
+  return false;
+}
+
+function makeRunFolder({ work }: AttemptPaths): void {
+  const runDir = dirname(work);
+  // Looked for first: a call that fails costs more than the two that make the folder.
+  if (!existsSync(runDir)) mkdirSync(runDir, { recursive: true });
+}
+
+/** Folders of steps in which nothing is left to look for, once the attempt's log is stored. */
+export function spareFolders({ verdict, steps }: AttemptState, paths: AttemptPaths): string[] {
+  if (verdict?.outcome !== 'passed') return [];
+  const ran = steps.filter(({ check, proven }) => check === undefined && proven);
+  return ran.map(({ id }) => stepDir(paths.work, id));
 }
 
 /** A step that could not even be prepared: nothing of it ran. */

@@ -16,7 +16,13 @@ import { HealthWatch } from '../health/health-watch.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
-import { stderrEnd, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
+import {
+  makeAttemptFolder,
+  prepareFolder,
+  spareFolders,
+  stderrEnd,
+  unstarted,
+} from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import { AttemptAsker } from './attempt-asker.ts';
 import { AttemptMeter } from './attempt-meter.ts';
@@ -63,12 +69,7 @@ export class Attempt {
     this.#paths = attemptPaths(deps.stateDir, initial.spec);
     this.#log = deps.log.child({ run, task, attempt: n });
     const isResumed = initial.life.kind !== 'new';
-    this.#output = new AttemptOutput({
-      deps,
-      spec: initial.spec,
-      log: this.#log,
-      isResumed,
-    });
+    this.#output = new AttemptOutput({ deps, spec: initial.spec, log: this.#log, isResumed });
     const post = this.post.bind(this);
     this.#files = new AttemptFiles({
       deps,
@@ -79,11 +80,7 @@ export class Attempt {
     });
     this.#asker = new AttemptAsker(deps, this.#paths.work, post);
     this.#meter = new AttemptMeter(deps, initial, () => this.state());
-    this.#health = new HealthWatch({
-      spec: initial.spec.health,
-      clock: deps.clock,
-      post,
-    });
+    this.#health = new HealthWatch({ spec: initial.spec.health, clock: deps.clock, post });
     this.#report = new ReportLink({
       deps,
       spec: initial.spec,
@@ -204,29 +201,22 @@ export class Attempt {
   }
 
   #start(effect: Extract<AttemptEffect, { kind: 'start_step' }>): void {
-    const { steps } = this.state();
+    const state = this.state();
     // A check leaves nothing behind that the first command would find.
-    const isFirst = steps.every(({ check }) => check !== undefined);
+    const isFirst = state.steps.every(({ check }) => check !== undefined);
+    let isMade = true;
     try {
-      if (isFirst) makeAttemptFolder(this.#paths);
-      makeFolder(this.#stepDir(effect.step));
+      if (isFirst) isMade = prepareFolder(this.#paths, state, effect.step);
+      this.#deps.supervisor.makeFolder(this.#stepDir(effect.step));
     } catch (error) {
-      this.#log.error({ err: error }, 'the attempt cannot be prepared');
-      queueMicrotask(() => {
-        this.post({
-          kind: 'step_ended',
-          index: effect.index,
-          outcome: unstarted(error),
-          lastLine: null,
-        });
-      });
+      this.#onUnprepared(effect.index, error);
       return;
     }
     if (isFirst && this.#files.hasToPlace()) {
       void this.#files.place().then(() => {
-        this.#spawn(effect);
+        this.#spawn(effect, isMade);
       }, this.#deps.onBug);
-    } else this.#spawn(effect);
+    } else this.#spawn(effect, isMade);
   }
 
   #runCheck({ index, step, budgetMs }: Extract<AttemptEffect, { kind: 'run_check' }>): void {
@@ -234,16 +224,20 @@ export class Attempt {
       makeAttemptFolder(this.#paths);
       this.#asker.check(index, step, budgetMs);
     } catch (error) {
-      this.#log.error({ err: error }, 'the attempt cannot be prepared');
-      const outcome = unstarted(error);
-      queueMicrotask(() => {
-        this.post({ kind: 'step_ended', index, outcome, lastLine: null });
-      });
+      this.#onUnprepared(index, error);
     }
   }
 
-  #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
+  #onUnprepared(index: number, error: unknown): void {
+    this.#log.error({ err: error }, 'the attempt cannot be prepared');
+    queueMicrotask(() => {
+      this.post({ kind: 'step_ended', index, outcome: unstarted(error), lastLine: null });
+    });
+  }
+
+  #spawn(effect: Extract<AttemptEffect, { kind: 'start_step' }>, isMade: boolean): void {
     if (this.#isClosed) return;
+    const { index, step, budgetMs, slot } = effect;
     const { spec, stop, resources } = this.state();
     const { supervisor, inheritedEnv: inherited } = this.#deps;
     const stepSpec = stepSpecOf({
@@ -256,6 +250,7 @@ export class Attempt {
       budgetMs,
       graceMs: stop?.graceMs ?? step.graceMs ?? spec.graceMs,
       checkpoint: this.#files.checkpoint(),
+      isMade,
     });
     const before = logBytesOf(this.state());
     this.#output.follow(step, this.#stepDir(step));
@@ -387,13 +382,19 @@ export class Attempt {
     if (isFenced(this.state())) return;
     const bytes = logBytesOf(this.state());
     if (this.#output.isStored(bytes)) {
-      this.#deps.onGone(this.key);
+      this.#leave();
       return;
     }
     void this.#output.whenStored().then(() => {
       if (this.#isClosed || !this.#output.isStored(bytes)) return;
       this.#deps.ledger.write({ t: 'shipped', key: this.key });
-      this.#deps.onGone(this.key);
+      this.#leave();
     });
+  }
+
+  #leave(): void {
+    const { supervisor, onGone } = this.#deps;
+    for (const dir of spareFolders(this.state(), this.#paths)) supervisor.releaseFolder(dir);
+    onGone(this.key);
   }
 }

@@ -48,14 +48,13 @@ export class MeshrunAdopter implements Adopter {
     return { kind: 'ended', outcome: await closeLostStep(stepDir, lost) };
   }
 
-  /** A step that is let go of when it is over, or at close(); `onEnded` only when it is over. */
-  follow(stepDir: string, events: StepEvents, onEnded?: () => void): MeshrunStep {
+  /** A step that is let go of when it is over, or at close(). */
+  follow(stepDir: string, events: StepEvents): MeshrunStep {
     const step: MeshrunStep = new MeshrunStep(stepDir, {
       events,
       log: this.#log,
-      onOver: (isEnded) => {
+      onOver: () => {
         this.#steps.delete(step);
-        if (isEnded) onEnded?.();
       },
     });
     this.#steps.add(step);

@@ -37,7 +37,7 @@ type Phase =
 export interface StepListener {
   readonly events: StepEvents;
   /** The handle will call nothing any more, since the step has ended or was detached. */
-  readonly onOver: (isEnded: boolean) => void;
+  readonly onOver: () => void;
   readonly log?: Log;
 }
 
@@ -75,7 +75,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
     const over = this.#phase.kind === 'ended';
     this.#release();
     this.#phase = { kind: 'detached' };
-    if (!over) this.#listener.onOver(false);
+    if (!over) this.#listener.onOver();
   }
 
   /** It was started by us: `started` is on disk. */
@@ -242,7 +242,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
   #end(outcome: StepOutcome): void {
     this.#release();
     this.#phase = { kind: 'ended' };
-    this.#listener.onOver(true);
+    this.#listener.onOver();
     if (this.#endTold) this.#listener.events.onGone?.(outcome);
     else {
       this.#endTold = true;

@@ -7,12 +7,11 @@
  * no earlier start can come, and the same folder may be started again (I8).
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupRoot } from './cgroup-root.ts';
 import { errnoName } from './errno.ts';
 import { FIFOS } from './exit-fifo.ts';
-import { FifoPool } from './fifo-pool.ts';
 import type { Log } from './log.ts';
 import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
 import type { MeshrunStep } from './meshrun-step.ts';
@@ -20,6 +19,7 @@ import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
 import { startFrame } from './start-frame.ts';
 import type { LimitPowers } from './step-limits.ts';
+import { StepFolders } from './step-folders.ts';
 import { readRecord } from './step-record.ts';
 import type {
   Adoption,
@@ -47,7 +47,7 @@ export class MeshrunSupervisor implements Supervisor {
   readonly #log: Log;
   readonly #spawner: Spawner;
   readonly #adopter: MeshrunAdopter;
-  readonly #fifos = new FifoPool();
+  readonly #folders = new StepFolders();
   #lastId = 0;
 
   /** `place`: where its steps get their cgroups, or why they get none. */
@@ -66,11 +66,16 @@ export class MeshrunSupervisor implements Supervisor {
     this.#adopter = new MeshrunAdopter(log);
   }
 
+  makeFolder(stepDir: string): void {
+    this.#folders.make(stepDir);
+  }
+
+  releaseFolder(stepDir: string): void {
+    this.#folders.give(stepDir);
+  }
+
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
-    const step = this.#adopter.follow(stepDir, events, () => {
-      this.#fifos.give(stepDir);
-    });
-    this.#fifos.take(stepDir);
+    const step = this.#adopter.follow(stepDir, events);
     this.#begin({ stepDir, spec, step, triesLeft: TRIES - 1 });
     return step;
   }
@@ -90,7 +95,7 @@ export class MeshrunSupervisor implements Supervisor {
     const cookie = randomBytes(12).toString('hex');
     const cgroup = this.#root?.base ?? null;
     const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers: this.#powers });
-    const refused = frame.kind === 'refused' ? frame : layToken(stepDir, cookie);
+    const refused = frame.kind === 'refused' ? frame : this.#layToken(stepDir, cookie);
     if (refused !== null) {
       setImmediate(() => {
         step.onFailed(refused.errno, refused.message);
@@ -127,24 +132,24 @@ export class MeshrunSupervisor implements Supervisor {
       }
     }
   }
+
+  #layToken(stepDir: string, cookie: string): Refusal | null {
+    try {
+      if (existsSync(join(stepDir, 'record'))) {
+        return { errno: 'EEXIST', message: `the step in ${stepDir} was started before` };
+      }
+      this.#folders.layFile(stepDir, `record.${cookie}`);
+      return null;
+    } catch (error) {
+      const { code = 'EIO', message } = error as NodeJS.ErrnoException;
+      return { errno: code, message: `cannot write to the step's folder: ${message}` };
+    }
+  }
 }
 
 interface Refusal {
   readonly errno: string;
   readonly message: string;
-}
-
-function layToken(stepDir: string, cookie: string): Refusal | null {
-  try {
-    if (existsSync(join(stepDir, 'record'))) {
-      return { errno: 'EEXIST', message: `the step in ${stepDir} was started before` };
-    }
-    closeSync(openSync(join(stepDir, `record.${cookie}`), 'wx', 0o644));
-    return null;
-  } catch (error) {
-    const { code = 'EIO', message } = error as NodeJS.ErrnoException;
-    return { errno: code, message: `cannot write to the step's folder: ${message}` };
-  }
 }
 
 function startFailure({ errno, what }: Extract<StartAnswer, { kind: 'failed' }>): string {

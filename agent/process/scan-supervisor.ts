@@ -15,6 +15,7 @@ import { bootId, readProcess } from './proc-table.ts';
 import { checkProgram } from './program-check.ts';
 import { targetOf } from './scan-sweep.ts';
 import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
+import { makeFolder } from './step-folders.ts';
 import { PIPE, isDraining, ScanStep, type ScanPlan } from './scan-step.ts';
 import { COOKIE_VARIABLE, signalNumber } from './start-frame.ts';
 import { limitFlags } from './step-limits.ts';
@@ -53,6 +54,13 @@ export class ScanSupervisor implements Supervisor {
     this.degraded = reason;
     this.#log = log;
   }
+
+  makeFolder(stepDir: string): void {
+    makeFolder(stepDir);
+  }
+
+  /** What a step leaves here is of no use to another. */
+  releaseFolder(): void {}
 
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
     const wrong = this.#check(stepDir, spec);
@@ -100,6 +108,7 @@ export class ScanSupervisor implements Supervisor {
   }
 
   #check(stepDir: string, spec: StepSpec): StepOutcome | null {
+    if (spec.make !== undefined) makeFolder(spec.make);
     const failed = checkProgram(spec.argv[0] ?? '', spec.cwd, spec.env['PATH']);
     if (failed.kind === 'failed') return { ...notStarted('EIO', ''), end: failureOf(failed) };
     const limits = limitFlags(spec.limits ?? {}, NO_POWERS);

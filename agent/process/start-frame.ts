@@ -40,6 +40,7 @@ export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartR
     `--step=${stepDir}`,
     `--cookie=${cookie}`,
     `--cwd=${spec.cwd}`,
+    ...(spec.make === undefined ? [] : [`--make=${spec.make}`]),
     `--stop-file=${spec.stopFile}`,
     `--grace-ms=${Math.max(0, Math.round(spec.graceMs))}`,
     `--limit-bytes=${Math.max(0, Math.round(spec.logLimitBytes))}`,

@@ -3,7 +3,7 @@
  * for readRecord. A torn last line (meshrun killed in the middle of a write) is left out.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 export interface Started {
   readonly type: 'started';
@@ -11,6 +11,8 @@ export interface Started {
   /** Clock ticks since boot: field 22 of /proc/PID/stat. */
   readonly startTime: number;
   readonly bootId: string;
+  /** The name of the step's folder with that of the folder it is in. */
+  readonly step?: string;
   readonly cookie: string;
   /** Pid of the meshrun that is its parent; not on the scan rung. */
   readonly meshrun?: number;
@@ -116,8 +118,13 @@ export function utf8Of(text: string): string {
 }
 
 function decoded(line: RecordLine): RecordLine {
-  if (line.type !== 'started' || line.cgroup === undefined) return line;
-  return { ...line, cgroup: utf8Of(line.cgroup) };
+  if (line.type !== 'started') return line;
+  const { cgroup, step } = line;
+  return {
+    ...line,
+    ...(cgroup === undefined ? {} : { cgroup: utf8Of(cgroup) }),
+    ...(step === undefined ? {} : { step: utf8Of(step) }),
+  };
 }
 
 /** Null where there is no record: nothing has begun there, or somebody has removed it. */
@@ -125,7 +132,10 @@ export function readRecord(stepDir: string): StepRecord | null {
   const fd = openRecord(stepDir);
   if (fd === null) return null;
   try {
-    return readOpenRecord(fd);
+    const record = readOpenRecord(fd);
+    // After a power cut a file may have its new name and still the lines of the step before.
+    const step = record.started?.step;
+    return step === undefined || step === stepName(stepDir) ? record : null;
   } finally {
     closeSync(fd);
   }
@@ -141,6 +151,10 @@ export function readOpenRecord(fd: number): StepRecord {
     parts.push(buffer.toString('latin1', 0, size));
     at += size;
   }
+}
+
+function stepName(stepDir: string): string {
+  return `${basename(dirname(stepDir))}/${basename(stepDir)}`;
 }
 
 /** Null where there is none. */

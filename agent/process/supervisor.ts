@@ -105,6 +105,12 @@ function ofAllRungs(
   return {
     rung: own.rung,
     degraded: own.degraded,
+    makeFolder: (stepDir) => {
+      own.makeFolder(stepDir);
+    },
+    releaseFolder: (stepDir) => {
+      own.releaseFolder(stepDir);
+    },
     start: (stepDir, spec, events) => own.start(stepDir, spec, events),
     adopt: (stepDir, events, known) => {
       const starter = existsSync(join(stepDir, SCAN_PLAN)) ? 'scan' : 'meshrun';

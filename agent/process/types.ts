@@ -16,6 +16,8 @@ export interface StepSpec {
   /** The child's complete environment; the supervisor adds only BENCHMESH_COOKIE. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** A folder to be made, unless it is there, in one that is: beside the agent, which has others to start. */
+  readonly make?: string;
   readonly stdio: 'pipe' | 'pty';
   /** Counted from exec, enforced with the agent dead; null: no limit. */
   readonly budgetMs: number | null;
@@ -163,6 +165,13 @@ export interface Supervisor extends Adopter {
   readonly rung: Rung;
   /** Why it is not the best rung there is; null if it is. */
   readonly degraded: string | null;
+  /** Makes the folder of a step in a folder that exists; it may exist. Throws system errors. */
+  makeFolder(stepDir: string): void;
+  /**
+   * The step is over for good and nothing will be read from its folder any more: it may become that of
+   * another step.
+   */
+  releaseFolder(stepDir: string): void;
   /** `stepDir` exists and has never seen a start (or adopt said not_started). Never throws. */
   start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle;
   /**

@@ -1,5 +1,5 @@
 /** Runs single steps under a supervisor, for tests: a folder each, and promises for what it says. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LogSegments, type LogChunk, type LogGap } from '#agent/process/log-segments.ts';
@@ -46,7 +46,7 @@ export class StepBench {
 
   dir(): string {
     const dir = join(this.root, `step-${(this.#count += 1)}`);
-    mkdirSync(dir);
+    this.supervisor.makeFolder(dir);
     return dir;
   }
 

@@ -20,6 +20,11 @@ int channel_open(struct channel *c, int step_fd) {
   return c->exit_fd < 0 ? -1 : 0;
 }
 
+void channel_close(struct channel *c) {
+  close(c->ctl_fd);
+  close(c->exit_fd);
+}
+
 static void post(struct channel *c, const char *bytes, size_t length) {
   /* Full means that a wake-up is waiting there already. */
   if (write(c->exit_fd, bytes, length) < 0) return;

@@ -24,6 +24,8 @@ struct channel {
 
 /* 0, or -1 with errno. */
 int channel_open(struct channel *c, int step_fd);
+/* `ctl` first: where nobody writes into `exit` any more, nobody reads commands. */
+void channel_close(struct channel *c);
 void channel_started(struct channel *c);
 void channel_record(struct channel *c);
 void channel_lost_line(struct channel *c, const char *line, size_t length);

@@ -36,7 +36,7 @@ const char *options_parse(struct options *o, int argc, char **argv) {
     else if (strcmp(a, "--no-cgroup-kill") == 0) o->no_cgroup_kill = true;
     else if (value_of(a, "--limit") && o->limit_count < MOST_LIMITS) o->limits[o->limit_count++] = value_of(a, "--limit");
     else if (!text_flag_of(a, "--step", &o->step) && !text_flag_of(a, "--cookie", &o->cookie) &&
-             !text_flag_of(a, "--cwd", &o->cwd) && !text_flag_of(a, "--stop-file", &o->stop_file) &&
+             !text_flag_of(a, "--cwd", &o->cwd) && !text_flag_of(a, "--make", &o->make) && !text_flag_of(a, "--stop-file", &o->stop_file) &&
              !text_flag_of(a, "--cgroup", &o->cgroup) && !text_flag_of(a, "--cpus", &o->cpus) && !number_flag(a, "--most-processes", &o->most_processes, &bad) &&
              !number_flag(a, "--budget-ms", &o->budget_ms, &bad) &&
              !number_flag(a, "--grace-ms", &o->grace_ms, &bad) &&

@@ -11,6 +11,7 @@ struct options {
   const char *step;      /* --step DIR: where record, FIFOs and segments live */
   const char *cookie;    /* --cookie TEXT: names the start token record.TEXT, kept in the record */
   const char *cwd;       /* --cwd DIR of the child */
+  const char *make;      /* --make DIR that is made unless it is there, before anything else; may be absent */
   const char *stop_file; /* --stop-file PATH, created when a stop begins; may be absent */
   int64_t budget_ms;     /* --budget-ms, -1: none */
   int64_t grace_ms;      /* --grace-ms from the stop signal to KILL */

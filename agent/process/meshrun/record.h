@@ -5,17 +5,23 @@
  * should a write fail all the same, the line goes to whoever holds the exit FIFO open and
  * meshrun's own exit status says so (EXIT_RECORD_LOST).
  *
+ * It may have been the record of a step before, emptied with newlines: lines are written over them,
+ * from the beginning on, and the newlines that are left after them count for nothing.
+ *
  * The record begins as the token record.COOKIE, made by the agent. Renaming it to
  * `record` is what permits a start: an agent that adopts removes the token, so a start
  * that comes late finds none and ends (I8: never starts one twice). */
 #ifndef MESHRUN_RECORD_H
 #define MESHRUN_RECORD_H
+#include <sys/types.h>
+
 #include "text.h"
 
 enum { RECORD_RESERVED = 4096, EXIT_RECORD_LOST = 75 };
 
 struct record {
   int fd;
+  off_t length; /* of the lines so far */
   bool lost; /* a line could not be written */
 };
 

@@ -1,12 +1,21 @@
 #include "report.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { SURVIVORS_NAMED = 64 };
 
-void report_started(struct text *t, pid_t pid, const char *cookie, const struct host *h, const struct cgroup *g) {
+/* Its folder's name with that of the folder it is in. */
+static const char *step_of(const char *path) {
+  const char *at = path + strlen(path);
+  for (int parts = 0; at > path; at--)
+    if (at[-1] == '/' && ++parts == 2) break;
+  return at;
+}
+
+void report_started(struct text *t, pid_t pid, const struct options *o, const struct host *h, const struct cgroup *g) {
   record_line(t, "started");
   text_field(t, "pid", pid);
   text_field(t, "startTime", start_time_of(pid));
@@ -15,7 +24,9 @@ void report_started(struct text *t, pid_t pid, const char *cookie, const struct 
   text_add(t, ",\"bootId\":");
   text_quoted(t, h->boot_id);
   text_add(t, ",\"cookie\":");
-  text_quoted(t, cookie);
+  text_quoted(t, o->cookie);
+  text_add(t, ",\"step\":");
+  text_quoted(t, step_of(o->step));
   if (g->fd < 0) return;
   text_add(t, ",\"cgroup\":");
   text_quoted(t, g->path);

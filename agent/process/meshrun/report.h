@@ -23,7 +23,7 @@ struct ending {
 };
 
 /* With the path of the step's cgroup, if it has one: how an agent finds what a meshrun that died left. */
-void report_started(struct text *t, pid_t pid, const char *cookie, const struct host *h, const struct cgroup *g);
+void report_started(struct text *t, pid_t pid, const struct options *o, const struct host *h, const struct cgroup *g);
 void report_exec_failed(struct text *t, const struct failure *f);
 void report_exited(struct text *t, int status, const struct rusage *u, int64_t duration_us, enum cause cause);
 void report_stopping(struct text *t, enum cause cause, int signal_number, int64_t grace_ms);

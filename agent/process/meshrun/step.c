@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -250,6 +251,7 @@ static bool begin_child(struct step *s, const struct options *o, const struct ho
 
 static const char *prepare(struct step *s, const struct options *o, const struct host *h) {
   sigset_t mask;
+  if (o->make && mkdir(o->make, 0777) < 0 && errno != EEXIST) return "attempt folder";
   int step_fd = open(o->step, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (step_fd < 0) return "step folder";
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) return "subreaper";
@@ -292,7 +294,7 @@ int step_run(const struct options *o, const struct host *h, struct starter start
   s.phase_due_us = s.budget_due_us = NEVER;
   const char *wrong = prepare(&s, o, h);
   if (!wrong) {
-    report_started(&line, s.child.pid, o->cookie, h, &s.scope.cgroup);
+    report_started(&line, s.child.pid, o, h, &s.scope.cgroup);
     if (!record_append(&s.record, &line)) wrong = "record";
     else channel_started(&s.channel);
   }
@@ -312,5 +314,6 @@ int step_run(const struct options *o, const struct host *h, struct starter start
   s.ending.gone_us = s.stop_us ? monotonic_us() - s.stop_us : -1;
   report_gone(&line, &s.ending, &s.spool);
   append(&s, &line);
+  channel_close(&s.channel);
   return s.record.lost ? EXIT_RECORD_LOST : 0;
 }
