@@ -102,9 +102,7 @@ export class Attempt {
     this.#actor = startActor<AttemptState, AttemptMessage, AttemptEffect>({
       initial,
       update: updateAttempt,
-      perform: (effect) => {
-        this.#perform(effect);
-      },
+      perform: this.#perform.bind(this),
       clock: deps.clock,
       onBug: deps.onBug,
     });
@@ -239,7 +237,7 @@ export class Attempt {
     if (this.#isClosed) return;
     const { index, step, budgetMs, slot } = effect;
     const { spec, stop, resources } = this.state();
-    const { supervisor, inheritedEnv: inherited } = this.#deps;
+    const { supervisor, ledger, inheritedEnv: inherited } = this.#deps;
     const stepSpec = stepSpecOf({
       inherited,
       spec,
@@ -254,6 +252,7 @@ export class Attempt {
     });
     const before = logBytesOf(this.state());
     this.#output.follow(step, this.#stepDir(step));
+    ledger.flush();
     const handle = supervisor.start(
       this.#stepDir(step),
       stepSpec,

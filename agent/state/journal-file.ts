@@ -1,8 +1,8 @@
 /**
  * An append-only file of JSON lines that outlives kill -9 and a full disk.
  *
- * 1. A line is written by one write to the page cache; a torn last line (a crash in the middle of
- *    it) is cut off when the file is opened again.
+ * 1. Lines are written to the page cache, those of one turn of the event loop by one write; a torn
+ *    last line (a crash in the middle of it) is cut off when the file is opened again.
  * 2. Generations: `<name>.<n>`; the newest whose first line is whole counts. A new one begins with
  *    a summary of all before, and only then the older are removed (I12).
  * 3. A reserve lies beside it. When the disk is full it is given up, so outcomes can still be
@@ -38,6 +38,8 @@ export class JournalFile {
   #fd: number;
   #bytes: number;
   #waiting: string[] = [];
+  #isFlushing = false;
+  #isClosed = false;
   #hasReserve = false;
   #syncing = false;
   #timer: NodeJS.Timeout | null = null;
@@ -85,12 +87,24 @@ export class JournalFile {
 
   /** Appends a line. False when the disk is full: it then waits in memory, in its order. */
   append(entry: unknown): boolean {
-    this.#waiting.push(`${JSON.stringify(entry)}\n`);
+    this.appendSoon(entry);
     return this.flush();
+  }
+
+  /** Appends a line by the end of this turn of the event loop. On a full disk it waits in memory. */
+  appendSoon(entry: unknown): void {
+    this.#waiting.push(`${JSON.stringify(entry)}\n`);
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    queueMicrotask(() => {
+      this.#isFlushing = false;
+      if (!this.#isClosed) this.flush();
+    });
   }
 
   /** Writes what waits; false while it cannot. */
   flush(): boolean {
+    if (this.#waiting.length > 1 && this.#write(this.#waiting.join(''))) this.#waiting = [];
     while (this.#waiting.length > 0) {
       if (!this.#write(this.#waiting[0] ?? '')) return false;
       this.#waiting.shift();
@@ -103,8 +117,8 @@ export class JournalFile {
     this.#waiting.pop();
   }
 
-  #write(line: string): boolean {
-    const bytes = Buffer.from(line);
+  #write(lines: string): boolean {
+    const bytes = Buffer.from(lines);
     for (;;) {
       try {
         let done = 0;
@@ -182,6 +196,7 @@ export class JournalFile {
   /** For the process's end: syncs and closes. */
   close(): Promise<void> {
     this.flush();
+    this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     return new Promise((resolve) => {
       fdatasync(this.#fd, () => {

@@ -63,10 +63,10 @@ export class Ledger {
     return true;
   }
 
-  /** Writes what happened. On a full disk it waits in memory. */
+  /** Writes what happened, by the end of this turn. On a full disk it waits in memory. */
   write(entry: LedgerEntry): void {
     this.fold.apply(entry);
-    this.#journal.append(entry);
+    this.#journal.appendSoon(entry);
     if ('ev' in entry) for (const event of entry.ev) this.#unconfirmed.add(event);
     if (this.#journal.bytes > this.#rotateAt) this.#rotate();
   }
@@ -76,7 +76,13 @@ export class Ledger {
     this.#unconfirmed.delete(event);
   }
 
+  /** Writes now what would be written by the end of this turn: before a process may begin. */
+  flush(): void {
+    this.#journal.flush();
+  }
+
   #rotate(): void {
+    this.#journal.flush();
     const ev = [...this.#unconfirmed];
     const isDone = this.#journal.rotate({ t: 'summary', ledger: this.fold.summary(), ev });
     this.#rotateAt = this.#journal.bytes + (isDone ? ROTATE_BYTES : ROTATE_BYTES / 4);

@@ -201,6 +201,38 @@ describe('the file', () => {
     await again.close();
   });
 
+  test('has the lines of a turn when the turn is over, in order, and at once those before a flush', async () => {
+    const { journal } = JournalFile.open(dir, 'j', { at: 1 });
+    const lines = (): unknown[] =>
+      readFileSync(join(dir, 'j.1'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown);
+    journal.appendSoon({ n: 1 });
+    journal.appendSoon({ n: 2 });
+    expect(lines()).toEqual([{ at: 1 }]);
+    journal.append({ n: 3 });
+    expect(lines()).toEqual([{ at: 1 }, { n: 1 }, { n: 2 }, { n: 3 }]);
+    journal.appendSoon({ n: 4 });
+    await Promise.resolve();
+    expect(lines().at(-1)).toEqual({ n: 4 });
+    journal.appendSoon({ n: 5 });
+    await journal.close();
+    expect(lines().at(-1)).toEqual({ n: 5 });
+  });
+
+  test('a new generation has what was written in the same turn', async () => {
+    const { ledger } = Ledger.open(dir);
+    const long = 'x'.repeat(1024 * 1024);
+    for (let n = 0; n < 18; n += 1) {
+      ledger.flush();
+      ledger.write({ ...START, id: `c${n}`, padding: long } as never);
+    }
+    expect(readdirSync(dir)).toContain('ledger.2');
+    expect(readdirSync(dir)).not.toContain('ledger.1');
+    await ledger.close();
+  });
+
   test('keeps an ended attempt while its survivors live, and counts its end once', () => {
     const fold = new LedgerFold();
     fold.apply(START);

@@ -1,4 +1,7 @@
-/** From a record's lines to an outcome: pure. */
+/** From a record's lines to an outcome. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   failureOf,
@@ -6,7 +9,7 @@ import {
   outcomeOf,
   signalName,
 } from '#agent/process/step-outcome.ts';
-import { parseRecord } from '#agent/process/step-record.ts';
+import { parseRecord, readRecord } from '#agent/process/step-record.ts';
 
 const STARTED = '{"type":"started","pid":7,"startTime":1,"bootId":"b","cookie":"c"}\n';
 const EXITED =
@@ -53,6 +56,22 @@ describe('a record', () => {
     const record = parseRecord(text);
     expect(record.exited?.code).toBe(3);
     expect(outcomeOf(record)).toBeNull();
+  });
+
+  it('is not believed in the folder of another step', () => {
+    const root = mkdtempSync(join(tmpdir(), 'benchmesh-record-'));
+    const of = (step: string): string => STARTED.replace('}', `,"step":"${step}"}`);
+    for (const [run, lines] of [
+      ['before', of('before/t.1.step.run')],
+      ['after', of('before/t.1.step.run')],
+      ['older', STARTED],
+    ] as const) {
+      const dir = join(root, run, 't.1.step.run');
+      mkdirSync(dir, { recursive: true });
+      writeFileSync(join(dir, 'record'), lines);
+      expect(readRecord(dir)?.started?.pid).toBe(run === 'after' ? undefined : 7);
+    }
+    rmSync(root, { recursive: true });
   });
 
   it('says that its cgroup proved it, and what the kernel killed in it', () => {
