@@ -8,7 +8,7 @@ import { z } from 'zod';
 const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 const RUN_ID = /^(\d{4})-(\d{2})-(\d{2})_(\d{2})-(\d{2})-(\d{2})-[a-z0-9]{4}$/;
 const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
-/** The same characters as they sort. */
+/** The same characters as they sort, eight digits first. */
 const DIGITS = '23456789abcdefghijkmnpqrstuvwxyz';
 
 /** True for what may stand as one token of a subject; `all` is reserved. */
@@ -33,14 +33,17 @@ export function isRunId(text: string): boolean {
 }
 
 /**
- * A run id: UTC time to the second, then four characters: two for the milliseconds, two random. So
- * ids sort by time, runs submitted one after the other within a second too; whoever draws an id that
- * is taken draws again.
+ * A run id: UTC time to the second, then four characters: two for the milliseconds, two random, one of
+ * these a digit, so that they spell no word. Ids sort by time, runs submitted one after the other
+ * within a second too; whoever draws an id that is taken draws again.
  */
 export function newRunId(now: Date, random: (bytes: number) => Uint8Array = randomBytes): string {
   const stamp = now.toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '-');
   const ms = now.getUTCMilliseconds();
-  return `${stamp}-${DIGITS.charAt(ms >> 5)}${DIGITS.charAt(ms & 31)}${randomToken(2, random)}`;
+  const [first = 0, second = 0] = random(2);
+  const char = letter(first);
+  const last = char >= 'a' ? DIGITS.charAt(second % 8) : letter(second);
+  return `${stamp}-${DIGITS.charAt(ms >> 5)}${DIGITS.charAt(ms & 31)}${char}${last}`;
 }
 
 /** An id for a command, an instance or an event: 20 random characters, 100 bits. */

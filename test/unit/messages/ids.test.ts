@@ -45,6 +45,16 @@ describe('ids', () => {
     expect(ids.every(isRunId)).toBe(true);
   });
 
+  it('run ids spell no word', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 2, maxLength: 2 }), fc.nat(999), (bytes, ms) => {
+        const id = newRunId(new Date(Date.UTC(2026, 1, 13, 14, 30, 45, ms)), () => bytes);
+        expect(isRunId(id)).toBe(true);
+        expect(id.slice(-2)).toMatch(/\d/);
+      }),
+    );
+  });
+
   it('a task id depends on the values and the repeat, not on the order of the axes', () => {
     fc.assert(
       fc.property(
