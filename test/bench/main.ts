@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
+import { perturbation } from './perturbation.ts';
 import { stopLatency } from './stop-latency.ts';
 import { telemetry } from './telemetry.ts';
 import { throughput } from './throughput.ts';
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   'log-latency': logLatency,
   telemetry,
   idle,
+  perturbation,
 };
 
 const wanted = process.argv.slice(2);

@@ -124,7 +124,7 @@ describe('one truth', () => {
   it.each([
     ['runs to its end', false],
     ['is stopped', true],
-  ])('while a run %s', async (_what, stopped) => {
+  ])('while a run %s', { timeout: 180_000 }, async (_what, stopped) => {
     const hourOff = {
       BENCHMESH_TEST_CLOCK_OFFSET_MS: String(HOUR_MS),
       NODE_OPTIONS: `--import=${await clockShift(mesh)}`,
@@ -142,6 +142,7 @@ describe('one truth', () => {
       await until(
         async () => isEnough() && (await mesh.json<Sample>('show', run)).run.states.ended >= 4,
         'four tasks to end',
+        120_000,
       );
       await mesh.ok('stop', run);
     } else {
