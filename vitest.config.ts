@@ -6,8 +6,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // Most tests wait for processes more than they compute: one more than the smallest machine has CPUs.
-    maxWorkers: 3,
+    // Most tests wait for processes more than they compute: twice the CPUs of the smallest machine.
+    maxWorkers: 4,
     reporters: ['default'],
   },
 });

@@ -36,7 +36,7 @@ const LOOK_MS = 500;
 const ARCHIVE_MS = 60_000;
 /** How long after `run.ended` the coordinator is asked, and how long its reason may stand. */
 const ASK_MS = 3_000;
-const NOTICE_MS = 15_000;
+const NOTICE_MS = 8_000;
 
 export async function followToEnd(
   connection: MeshConnection,

@@ -16,7 +16,7 @@ export interface Archivist {
   notices(): string[];
 }
 
-const RETRY = { firstMs: 1_000, maxMs: 30_000, factor: 2 } as const;
+const RETRY = { firstMs: 1_000, maxMs: 8_000, factor: 2 } as const;
 
 export function createArchivist(
   env: ArchiveEnvironment,
