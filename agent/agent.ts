@@ -36,6 +36,7 @@ import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
 import { ReportPoller } from './report/report-tail.ts';
 import { EventSink } from './state/event-sink.ts';
+import { realProc } from './telemetry/proc-reader.ts';
 import { startTelemetry } from './telemetry/start-telemetry.ts';
 import { Ledger } from './state/ledger.ts';
 import type { StateFolder } from './state/state-folder.ts';
@@ -261,7 +262,15 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const adopted = host.restore();
   sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
   const presence = startPresence({ connection, registration, host, ledger });
-  const inspection = serveInspection({ connection, agent, stateDir: folder.dir });
+  const inspection = serveInspection({
+    connection,
+    agent,
+    stateDir: folder.dir,
+    clock,
+    files: realProc,
+    gpus: () => telemetry.gpus(),
+    look: (ref) => host.look(ref),
+  });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;

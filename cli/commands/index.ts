@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./metrics.ts'),
   },
   {
+    name: 'inspect',
+    summary: 'show the processes, GPUs and step of an attempt now',
+    load: () => import('./inspect.ts'),
+  },
+  {
     name: 'get',
     summary: 'print a file of an attempt, while it runs too',
     load: () => import('./get.ts'),
