@@ -1,5 +1,6 @@
-/** Request/reply with one agent, on `bm.v1.api.<agent>.<verb>` (core, not stored). It only reads. */
+/** Request/reply with one agent, on `bm.v1.api.<agent>.<verb>` (core, not stored). */
 import { z } from 'zod';
+import { EXEC_MOST_MS, ExecEnd } from './exec.ts';
 import { RunId, Token } from './ids.ts';
 import { Proof } from './outcome.ts';
 import { GpuSample } from './telemetry.ts';
@@ -125,3 +126,37 @@ export const InspectReply = z.object({
   resumedWith: z.string().nullable(),
 });
 export type InspectReply = z.infer<typeof InspectReply>;
+
+const ARGV_CHARS_MOST = 4_096;
+
+/** `exec`: a short command on the agent's host, if its policy permits it. */
+export const ExecRequest = z.object({
+  /** `user@host` of who asks, as they say it. */
+  by: z.string().max(256),
+  /** The first word is a program's name or its absolute path. Never given to a shell. */
+  argv: z
+    .array(z.string().refine((word) => !word.includes('\0'), 'must have no NUL'))
+    .min(1)
+    .max(256)
+    .refine(
+      (argv) => argv.reduce((sum, word) => sum + word.length, 0) <= ARGV_CHARS_MOST,
+      `must have at most ${ARGV_CHARS_MOST} characters`,
+    ),
+  timeoutMs: z.number().int().positive().max(EXEC_MOST_MS),
+});
+export type ExecRequest = z.infer<typeof ExecRequest>;
+
+export const ExecReply = z.object({
+  /** As in its events. */
+  id: z.string(),
+  end: ExecEnd,
+  /** Why it was not started; null where it was. */
+  reason: z.string().nullable(),
+  /** Base64, cut where there was too much. */
+  stdout: z.string(),
+  stderr: z.string(),
+  durationMs: z.number().nonnegative(),
+  /** Processes of it that no signal ends. */
+  survivors: z.array(z.number().int()),
+});
+export type ExecReply = z.infer<typeof ExecReply>;

@@ -76,6 +76,40 @@ it('inspect: one that waits has no process, and one that is not there is not fou
   expect((await mesh.cli(['inspect', run])).status).toBe(2);
 });
 
+it("exec: a command's output and status are the command's", async () => {
+  const result = await mesh.cli(['exec', 'local-1', '--', 'uname', '-a']);
+  expect([result.status, result.stderr]).toEqual([0, '']);
+  expect(result.stdout).toContain('Linux');
+  const value = await mesh.cli(['exec', 'local-1', '--json', '--', 'df', '-h']);
+  expect(JSON.parse(value.stdout)).toMatchObject({
+    kind: 'exec',
+    agent: 'local-1',
+    argv: ['df', '-h'],
+    end: { kind: 'exited' },
+    survivors: [],
+  });
+  const events = await mesh.ok('events');
+  expect(events).toMatch(
+    /agent\.exec_ended {2,}agent local-1 {2}by \S+@\S+: uname -a: exit status 0/,
+  );
+});
+
+it('exec: one clear line and a status of its own for what does not run', async () => {
+  const cases: readonly (readonly [string[], number])[] = [
+    [['local-1', '--', 'uname', '-a', '--x'], 4],
+    [['local-1', 'uname', '-a'], 2],
+    [['local-1'], 2],
+    [['local-1', '--timeout', '2m', '--', 'uname', '-a'], 2],
+    [['nobody', '--', 'uname', '-a'], 7],
+    [['a.b', '--', 'uname', '-a'], 5],
+  ];
+  for (const [args, status] of cases) {
+    const result = await mesh.cli(['exec', ...args]);
+    expect([args, result.status, result.stdout]).toEqual([args, status, '']);
+  }
+  expect(await mesh.ok('events')).toMatch(/agent\.exec_refused .* it permits "uname -a"/);
+});
+
 it('inspect: an agent that is not there is named', async () => {
   await mesh.kill9('agent');
   const result = await mesh.cli(['inspect', `${run}/${ids[0] ?? ''}`]);
