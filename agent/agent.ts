@@ -30,12 +30,14 @@ import { ChangePublisher } from './host/change-publisher.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
 import { register, startPresence } from './host/presence.ts';
+import { serveExec } from './exec/exec-service.ts';
 import { serveInspection } from './inspect/inspect-service.ts';
 import type { Waiting } from './host/waiting.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
 import { ReportPoller } from './report/report-tail.ts';
 import { EventSink } from './state/event-sink.ts';
+import { realProc } from './telemetry/proc-reader.ts';
 import { startTelemetry } from './telemetry/start-telemetry.ts';
 import { Ledger } from './state/ledger.ts';
 import type { StateFolder } from './state/state-folder.ts';
@@ -48,6 +50,8 @@ export interface AgentOptions {
   readonly slots: number | null;
   readonly rung: Rung | 'auto';
   readonly labels: Labels;
+  /** What it runs for whoever asks: rules of protocol/messages/exec-policy.ts. */
+  readonly execRules: readonly string[];
   /** Between two looks at the host. */
   readonly refreshMs: number;
   readonly logFile: string;
@@ -261,7 +265,24 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const adopted = host.restore();
   sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
   const presence = startPresence({ connection, registration, host, ledger });
-  const inspection = serveInspection({ connection, agent, stateDir: folder.dir });
+  const inspection = serveInspection({
+    connection,
+    agent,
+    stateDir: folder.dir,
+    clock,
+    files: realProc,
+    gpus: () => telemetry.gpus(),
+    look: (ref) => host.look(ref),
+  });
+  const exec = serveExec({
+    connection,
+    agent,
+    rules: options.execRules,
+    env: inheritedEnv(process.env),
+    sink,
+    clock,
+    log,
+  });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;
@@ -295,6 +316,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       await mailbox.close();
       presence.stop();
       inspection.stop();
+      exec.stop();
       telemetry.close();
       host.close();
       supervisor.close();

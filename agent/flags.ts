@@ -1,6 +1,7 @@
 /** The flags of the agent's program. `benchmesh agent run` makes them from its config file and more. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT } from '#protocol/messages/errors.ts';
+import { DEFAULT_EXEC_RULES, readExecPolicy } from '#protocol/messages/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { readLabels, type Labels } from '#protocol/messages/labels.ts';
 import { parseDuration } from '#protocol/suite/units.ts';
@@ -16,6 +17,7 @@ export interface Flags {
   readonly slots?: number;
   readonly rung: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly label: readonly string[];
+  readonly exec?: string;
   readonly refresh: number;
   readonly logFile?: string;
   readonly connectTimeout?: number;
@@ -37,6 +39,7 @@ export function parseFlags(argv: readonly string[]): Flags {
         .default('auto'),
     )
     .option('--label <key=value>', 'a label of this agent; repeatable', collect, [])
+    .option('--exec <rules>', 'commands it runs for whoever asks, or off', parseExec)
     .option('--refresh <duration>', 'between two looks at the host', parseRefresh, 60_000)
     .option('--log-file <file>', 'its own log (default: agent.log in the state folder)')
     .option('--connect-timeout <duration>', 'give a silent server up after this', parseTimeout)
@@ -59,6 +62,19 @@ export function parseFlags(argv: readonly string[]): Flags {
 export function labelsOf(texts: readonly string[]): Labels {
   const read = readLabels(texts);
   return read.kind === 'labels' ? read.labels : {};
+}
+
+/** It was checked as it was read. */
+export function execRulesOf(text: string | undefined): readonly string[] {
+  if (text === undefined) return DEFAULT_EXEC_RULES;
+  const read = readExecPolicy(text);
+  return read.kind === 'rules' ? read.rules : [];
+}
+
+function parseExec(text: string): string {
+  const read = readExecPolicy(text);
+  if (read.kind === 'rules') return text;
+  throw new InvalidArgumentError(read.reason);
 }
 
 function parseId(text: string): string {

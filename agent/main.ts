@@ -11,7 +11,7 @@ import type { Log } from '#protocol/runtime/log.ts';
 import { startAgent, type RunningAgent } from './agent.ts';
 import { drained } from './drain.ts';
 import { onLeaveSignal, onTermSignal, type Meaning, type Phase } from './end-policy.ts';
-import { labelsOf, parseFlags, type Flags } from './flags.ts';
+import { execRulesOf, labelsOf, parseFlags, type Flags } from './flags.ts';
 import { openStateFolder, type StateFolder } from './state/state-folder.ts';
 import { withLines } from './stderr-log.ts';
 
@@ -37,7 +37,8 @@ class AgentProcess {
   }
 
   async run(logFile: string): Promise<void> {
-    const { id, server, credential, slots, rung, label, refresh, connectTimeout } = this.#flags;
+    const { id, server, credential, slots, rung, label, exec, refresh } = this.#flags;
+    const { connectTimeout } = this.#flags;
     this.#listen();
     try {
       this.#agent = await startAgent({
@@ -47,6 +48,7 @@ class AgentProcess {
         slots: slots ?? null,
         rung,
         labels: labelsOf(label),
+        execRules: execRulesOf(exec),
         refreshMs: refresh,
         connectMs: connectTimeout ?? null,
         logFile,

@@ -1,10 +1,7 @@
 /**
  * The host's actor with its I/O: takes commands from the mailbox, keeps the attempts, answers.
  *
- *   mailbox -> readCommand -> ledger -> (ack to JetStream) -> host-reducer -> attempts, ack events
- *
- * A command is in the ledger before it is acknowledged and before anything is done about it, so an
- * agent killed in between does it when it is back (I8).
+ *   mailbox -> command-intake (ledger, ack to JetStream) -> host-reducer -> attempts, ack events
  */
 import { attemptKey, newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
@@ -15,10 +12,9 @@ import type { Outbox } from '#protocol/nats/outbox.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
-import { newAttempt } from '../attempt/attempt-state.ts';
-import type { LedgerEntry } from '../state/ledger-entries.ts';
+import { newAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
-import { readCommand, type Command } from './command-reader.ts';
+import { CommandIntake } from './command-intake.ts';
 import { dropRun } from './drop-run.ts';
 import { firstSight, HostGpus } from './host-gpus.ts';
 import type { HostInfo } from './host-info.ts';
@@ -26,7 +22,7 @@ import { updateHost } from './host-reducer.ts';
 import { newHost, type HostEffect, type HostMessage, type HostState } from './host-state.ts';
 import { resourcesOf } from './resources-of.ts';
 import { restoredHost } from './restore.ts';
-import { drainReason, waitingOf, type Waiting } from './waiting.ts';
+import { waitingOf, type Waiting } from './waiting.ts';
 
 type AckName = Extract<MessageName, `command.${'received' | 'stop_done' | 'revoke_answered'}`>;
 
@@ -59,6 +55,7 @@ export class Host {
   readonly #attempts = new Map<string, Attempt>();
   readonly #actor: Actor<HostState, HostMessage>;
   readonly #gpus: HostGpus;
+  readonly #intake: CommandIntake;
   #isClosed = false;
   #onMoved: (() => void) | null = null;
   /** Ended in the drain with survivors, or without a proof that there are none (I5, I12). */
@@ -95,6 +92,9 @@ export class Host {
       },
       clock: options.deps.clock,
       onBug: options.deps.onBug,
+    });
+    this.#intake = new CommandIntake(options.deps, (message) => {
+      this.#actor.post(message);
     });
     this.#gpus = new HostGpus({
       live: () => this.#actor.state().live,
@@ -134,95 +134,13 @@ export class Host {
     this.#actor.post({ kind: 'restore', restored });
     for (const attempt of resumed) attempt.resume();
     for (const run of fold.releasing) this.#actor.post({ kind: 'release', run });
-    for (const [command, ref] of fold.revokes) this.#revoke(command, ref);
+    for (const [command, ref] of fold.revokes) this.#intake.revoke(command, ref);
     return restored.live.filter(({ stage }) => stage !== 'queued').length;
   }
 
   /** Called by the mailbox, one message at a time. */
   onMail(message: MailMessage): Promise<MailDecision> {
-    return Promise.resolve(this.#onMail(message));
-  }
-
-  #onMail(mail: MailMessage): MailDecision {
-    const { subject, sequence, timeMs, data } = mail;
-    const { ledger, agent, sink, log } = this.#deps;
-    const read = readCommand(agent, subject, data);
-    if (read.kind === 'rejected') {
-      const { type, reason } = read;
-      log.warn({ subject, sequence, type, reason }, 'message rejected');
-      const id = `rejected-${sequence}-${timeMs}`;
-      if (!ledger.fold.isRepeat(id, mail)) {
-        this.#write({ t: 'rejected', id, seq: sequence, ms: timeMs });
-        sink.tell(subjects.hostEvents(agent), 'message.rejected', {
-          subject,
-          sequence,
-          type,
-          reason,
-        });
-      }
-      return 'term';
-    }
-    const { command } = read;
-    if (ledger.fold.isRepeat(command.id, mail)) return 'ack';
-    this.#onCommand(command, mail);
-    return 'ack';
-  }
-
-  #onCommand(command: Command, { sequence, timeMs }: MailMessage): void {
-    const entry = { id: command.id, seq: sequence, ms: timeMs };
-    switch (command.name) {
-      case 'command.start': {
-        const { spec, afterStop, priority } = command.data;
-        if (this.#deps.ledger.fold.known.has(attemptKey(spec))) return;
-        this.#write({ t: 'start', ...entry, spec, afterStop, priority });
-        this.#actor.post({
-          kind: 'start',
-          command: command.id,
-          era: this.#deps.ledger.fold.era,
-          sequence,
-          spec,
-          afterStop,
-          priority,
-        });
-        return;
-      }
-      case 'command.revoke': {
-        const { run, task, n } = command.data;
-        const ref = { run, task, n };
-        this.#write({ t: 'revoke', ...entry, ref });
-        this.#revoke(command.id, ref);
-        return;
-      }
-      case 'command.stop':
-        this.#write({ t: 'stop', ...entry, stop: command.data });
-        this.#actor.post({
-          kind: 'stop',
-          command: command.id,
-          era: this.#deps.ledger.fold.era,
-          sequence,
-          stop: command.data,
-        });
-        return;
-      case 'command.release':
-        this.#write({ t: 'release', ...entry, run: command.data.run });
-        this.#actor.post({ kind: 'release', run: command.data.run });
-        return;
-      case 'command.drain':
-        this.#write({ t: 'drain', ...entry });
-        this.drain(drainReason(command.data));
-        return;
-    }
-  }
-
-  #revoke(command: string, ref: AttemptRef): void {
-    const isKnown = this.#deps.ledger.fold.known.has(attemptKey(ref));
-    this.#actor.post({ kind: 'revoke', command, ref, isKnown });
-  }
-
-  /** Throws while the disk is full: the mailbox then delivers the command again. */
-  #write(entry: Extract<LedgerEntry, { id: string }>): void {
-    if (this.#deps.ledger.writeCommand(entry)) return;
-    throw new Error('the disk of the state folder is full: a command waits');
+    return Promise.resolve(this.#intake.onMail(message));
   }
 
   #perform(effect: HostEffect): void {
@@ -372,6 +290,14 @@ export class Host {
 
   onMoved(listener: () => void): void {
     this.#onMoved = listener;
+  }
+
+  /** Null for one that this process does not have: it never came, or it has ended and is stored. */
+  look(ref: AttemptRef): { readonly state: AttemptState; readonly waitsFor: string | null } | null {
+    const key = attemptKey(ref);
+    const state = this.#attempts.get(key)?.state();
+    if (state === undefined) return null;
+    return { state, waitsFor: this.#actor.state().live.get(key)?.waitsFor ?? null };
   }
 
   /** Ends what runs as a stop does, each verified dead, to be run again elsewhere (I5). */

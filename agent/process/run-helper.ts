@@ -18,6 +18,8 @@ export interface HelperLimits {
   readonly cwd?: string;
   /** The whole environment; default: the agent's own, in the language of programs. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of its output; `latin1`: a byte a character. Default: `utf8`. */
+  readonly encoding?: 'utf8' | 'latin1';
 }
 
 export type HelperEnd =
@@ -152,7 +154,7 @@ class Run {
 
   #finish(): void {
     const text = (stream: 'stdout' | 'stderr'): string =>
-      Buffer.concat(this.#parts[stream]).toString('utf8');
+      Buffer.concat(this.#parts[stream]).toString(this.#limits.encoding ?? 'utf8');
     this.#settle({
       end: this.#end ?? { kind: 'not_started', reason: 'it ended without a status' },
       stdout: text('stdout'),

@@ -85,6 +85,7 @@ export function parseDisks(text: string, disks: ReadonlySet<string>): DiskCounte
 
 export interface ProcessStat {
   readonly state: string;
+  readonly parent: number;
   /** Own time, in ticks. */
   readonly ticks: number;
   /** Of its children that it has waited for, with theirs. */
@@ -103,6 +104,7 @@ export function parseStat(text: string): ProcessStat | null {
   const at = (index: number): number => count(fields[index]);
   return {
     state: fields[0] ?? 'X',
+    parent: at(1),
     ticks: at(11) + at(12),
     reapedTicks: at(13) + at(14),
     threads: Math.max(1, at(17)),
@@ -113,6 +115,17 @@ export function parseStat(text: string): ProcessStat | null {
 export interface MemoryPages {
   readonly resident: number;
   readonly shared: number;
+}
+
+/** The name in the parentheses of /proc/PID/stat, cut to 15 characters by the kernel. */
+export function nameIn(stat: string): string {
+  return stat.slice(stat.indexOf('(') + 1, Math.max(0, stat.lastIndexOf(')')));
+}
+
+/** Seconds since boot, from /proc/uptime; null for no such text. */
+export function parseUptime(text: string): number | null {
+  const seconds = /^(\d{1,12}\.\d{1,3}) /.exec(text)?.[1];
+  return seconds === undefined ? null : Number(seconds);
 }
 
 /** From /proc/PID/statm. */

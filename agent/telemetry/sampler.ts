@@ -25,7 +25,7 @@ import type { MetricOutbox } from './metric-outbox.ts';
 import { readOwn, type OwnUse } from './own-cost.ts';
 import { realDisks, type ProcFiles } from './proc-reader.ts';
 import { SampleSeries } from './sample-batch.ts';
-import type { MeasuredAttempt, Telemetry } from './telemetry.ts';
+import type { GpuView, MeasuredAttempt, Telemetry } from './telemetry.ts';
 
 export const EVERY_MS = 1_000;
 /** The next attempt often follows at once. */
@@ -73,6 +73,7 @@ export class Sampler implements Telemetry {
   /** CPU time of steps that ended since the last look, beyond what was seen of them; null: not known. */
   #endedMs: number | null = 0;
   #defect: string | null = null;
+  #lastGpus: GpuView | null = null;
   /** Pids of other pid namespaces mean nothing here: then nobody is called foreign. */
   #seesAllPids = false;
 
@@ -112,6 +113,10 @@ export class Sampler implements Telemetry {
     entry.series.flush();
     if (this.#defect !== null) entry.summary.problem(this.#defect);
     return entry.summary.result(entry.series.dropped);
+  }
+
+  gpus(): GpuView | null {
+    return this.#lastGpus;
   }
 
   forget(key: string): void {
@@ -154,6 +159,7 @@ export class Sampler implements Telemetry {
     this.#timer?.cancel();
     this.#timer = null;
     this.#before = null;
+    this.#lastGpus = null;
     this.#options.gpus.end();
     this.#host.flush();
   }
@@ -274,6 +280,11 @@ export class Sampler implements Telemetry {
         : looked.cpuMs + agentMs + this.#endedMs;
     const isTold = busyCores !== null && known !== null;
     const taken = gpus.take(now.monotonicMs);
+    const samples = taken.gpus.map((gpu) => ({
+      ...gpu,
+      foreign: this.#foreign(gpu.id, taken, looked),
+    }));
+    this.#lastGpus = { samples, users: taken.users, reason: taken.reason };
     return {
       timeMs: Math.round(now.wallMs),
       spanMs: Math.round(spanMs),
@@ -283,7 +294,7 @@ export class Sampler implements Telemetry {
       ...readLevels(files),
       agentCores: agentMs === null ? null : milli(agentMs / spanMs),
       agentRssBytes: after.own.rssBytes + looked.helperRssBytes,
-      gpus: taken.gpus.map((gpu) => ({ ...gpu, foreign: this.#foreign(gpu.id, taken, looked) })),
+      gpus: samples,
       gpuReason: taken.reason,
     };
   }

@@ -64,6 +64,7 @@ export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
       sampler.end(key, stepDir, usedMs);
     },
     summary: (key) => sampler.summary(key),
+    gpus: () => sampler.gpus(),
     forget: (key) => {
       sampler.forget(key);
     },

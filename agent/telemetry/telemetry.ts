@@ -1,6 +1,7 @@
 /** What attempts tell the sampler, and what they have from it. */
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import type { AttemptTelemetry } from '#protocol/messages/telemetry.ts';
+import type { GpuProcess } from '#protocol/messages/hardware.ts';
+import type { AttemptTelemetry, GpuSample } from '#protocol/messages/telemetry.ts';
 
 export interface MeasuredAttempt {
   readonly ref: AttemptRef;
@@ -12,6 +13,14 @@ export interface MeasuredAttempt {
   readonly elapsedMs: () => number;
 }
 
+/** The GPUs at the last tick. */
+export interface GpuView {
+  readonly samples: readonly GpuSample[];
+  /** Who has them open, by GPU; null where it is not known. */
+  readonly users: ReadonlyMap<string, readonly GpuProcess[]> | null;
+  readonly reason: string | null;
+}
+
 export interface Telemetry {
   /** The processes of a step have begun, or were found. */
   begin(attempt: MeasuredAttempt, stepDir: string): void;
@@ -19,6 +28,8 @@ export interface Telemetry {
   end(key: string, stepDir: string, usedMs: number | null): void;
   /** What was measured so far; null for nothing. */
   summary(key: string): AttemptTelemetry | null;
+  /** Null while nothing is sampled. */
+  gpus(): GpuView | null;
   /** Nothing more is asked of the attempt. */
   forget(key: string): void;
 }

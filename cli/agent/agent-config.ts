@@ -1,4 +1,5 @@
 /** The config file's text to settings, or to everything that is wrong with it, each with its place. Pure. */
+import { execPolicyText } from '#protocol/messages/exec-policy.ts';
 import { readLabels } from '#protocol/messages/labels.ts';
 import { explainIssues } from '#protocol/suite/explain.ts';
 import { formatProblem, placeFindings, type Finding } from '#protocol/suite/problem.ts';
@@ -68,7 +69,8 @@ function saidBy(form: AgentForm): Said {
   const values: Partial<Record<SettingKey, string>> = {};
   for (const key of SETTING_KEYS) {
     const value = form[key];
-    if (value !== undefined) values[key] = String(value);
+    if (value !== undefined)
+      values[key] = typeof value === 'object' ? execPolicyText(value.allow) : String(value);
   }
   return { values, labels: form.labels ?? {} };
 }

@@ -3,6 +3,7 @@
  * it, and agent.schema.json is made from it for editors. Pure.
  */
 import { z } from 'zod';
+import { EXEC_OFF, ruleProblem } from '#protocol/messages/exec-policy.ts';
 import { SETTINGS, type SettingKey } from './agent-settings.ts';
 
 const text = (key: SettingKey): z.ZodString =>
@@ -13,6 +14,22 @@ const text = (key: SettingKey): z.ZodString =>
 
 const described = <S extends z.ZodType>(key: SettingKey, schema: S): z.ZodOptional<S> =>
   schema.optional().meta({ description: SETTINGS[key].description });
+
+const rule = z.string().superRefine((value, context) => {
+  const problem = ruleProblem(value);
+  if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+});
+
+const EXEC_FORMS = `must be ${EXEC_OFF}, or a map such as allow: [uptime]`;
+const off = z
+  .string()
+  .superRefine((value, context) => {
+    if (value !== EXEC_OFF) context.addIssue({ code: 'custom', message: EXEC_FORMS });
+  })
+  .meta({ const: EXEC_OFF });
+const exec = z.union([off, z.strictObject({ allow: z.array(rule).max(200) })], {
+  error: EXEC_FORMS,
+});
 
 export const AgentForm = z.strictObject({
   id: described('id', text('id')),
@@ -29,6 +46,7 @@ export const AgentForm = z.strictObject({
   connectTimeout: described('connectTimeout', text('connectTimeout')),
   logFile: described('logFile', text('logFile')),
   onTerm: described('onTerm', z.enum(['drain', 'leave'])),
+  exec: described('exec', exec),
 });
 export type AgentForm = z.infer<typeof AgentForm>;
 

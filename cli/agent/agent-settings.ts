@@ -3,6 +3,7 @@
  * default. Labels come from all three, each name from the first that has it. Pure.
  */
 import { MeshError } from '#protocol/messages/errors.ts';
+import { readExecPolicy } from '#protocol/messages/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { readLabels, type Labels } from '#protocol/messages/labels.ts';
 import { parseDuration } from '#protocol/suite/units.ts';
@@ -17,7 +18,8 @@ export type SettingKey =
   | 'refresh'
   | 'connectTimeout'
   | 'logFile'
-  | 'onTerm';
+  | 'onTerm'
+  | 'exec';
 
 export interface Setting {
   /** As commander takes it. */
@@ -114,6 +116,16 @@ export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
     description:
       'on the first SIGTERM or SIGINT: drain waits for what runs, leave leaves it to the next agent; default drain',
     problem: oneOf('drain', 'leave'),
+  },
+  exec: {
+    flag: '--exec <rules>',
+    variable: 'BENCHMESH_AGENT_EXEC',
+    description:
+      'commands that benchmesh exec may run here, separated by ;, or off; default a few that only read',
+    problem: (text) => {
+      const read = readExecPolicy(text);
+      return read.kind === 'rules' ? null : read.reason;
+    },
   },
 };
 

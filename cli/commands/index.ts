@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./metrics.ts'),
   },
   {
+    name: 'inspect',
+    summary: 'show the processes, GPUs and step of an attempt now',
+    load: () => import('./inspect.ts'),
+  },
+  {
     name: 'get',
     summary: 'print a file of an attempt, while it runs too',
     load: () => import('./get.ts'),
@@ -42,6 +47,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'events', summary: 'print the event log', load: () => import('./events.ts') },
   { name: 'agents', summary: 'list agents', load: () => import('./agents.ts') },
+  {
+    name: 'exec',
+    summary: "run a short command on an agent's host",
+    load: () => import('./exec.ts'),
+  },
   { name: 'up', summary: 'start a local mesh that stays', load: () => import('./up.ts') },
   { name: 'down', summary: 'end the local mesh', load: () => import('./down.ts') },
   {

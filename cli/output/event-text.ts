@@ -1,6 +1,7 @@
 /** An event on one line: when, its sequence, what, about whom, and what matters of it. Pure. */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
+import type { ExecEnd } from '#protocol/messages/exec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import type { Style } from './style.ts';
@@ -40,6 +41,12 @@ function about(subject: string): string {
 
 function outcomeText(end: { readonly outcome: string; readonly reason: string | null }): string {
   return `${end.outcome}${end.reason === null ? '' : `: ${end.reason}`}`;
+}
+
+/** Exit status, signal, or what else ended it. */
+export function execEndText({ kind, code, signal }: ExecEnd): string {
+  if (kind === 'exited') return `exit status ${code ?? '?'}`;
+  return kind === 'signaled' ? `killed by ${signal ?? '?'}` : kind.replaceAll('_', ' ');
 }
 
 function detailOf(message: Message): string {
@@ -89,6 +96,14 @@ function detailOf(message: Message): string {
     case 'agent.draining':
     case 'agent.stopping':
       return message.data.reason;
+    case 'agent.exec_started':
+      return `by ${message.data.by}: ${message.data.argv.join(' ')}`;
+    case 'agent.exec_ended': {
+      const { by, argv, end } = message.data;
+      return `by ${by}: ${argv.join(' ')}: ${execEndText(end)}`;
+    }
+    case 'agent.exec_refused':
+      return `by ${message.data.by}: ${message.data.argv.join(' ')}: ${message.data.reason}`;
     case 'command.received':
       return `${message.data.kind}, ${message.data.attempts} attempts`;
     case 'command.stop_done':

@@ -5,8 +5,8 @@ import { ReadReply } from '#protocol/messages/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { call } from '#protocol/nats/rpc.ts';
 import { isThere } from './archive.ts';
+import { askAgent } from './ask-agent.ts';
 
 /** More is no file to look at. */
 const MOST_BYTES = 1024 ** 3;
@@ -16,14 +16,15 @@ export interface WantedFile {
   readonly path: string;
 }
 
-/** From its agent, as it is now. Rejects with `not_found`, or `mesh_unreachable` where it is silent. */
+/** From its agent, as it is now. Rejects with `not_found`, or `agent_unreachable` where it is silent. */
 export async function* liveFile(
   connection: MeshConnection,
   agent: string,
   { ref, path }: WantedFile,
 ): AsyncGenerator<Uint8Array> {
   for (let offset = 0; ;) {
-    const reply = await ask(connection, agent, { ...ref, path, offset });
+    const body = { ...ref, path, offset };
+    const reply = ReadReply.parse(await askAgent(connection, { agent, verb: 'read', body }));
     if (reply.bytes > MOST_BYTES)
       throw new MeshError('usage', `${path} has ${reply.bytes} bytes, more than ${MOST_BYTES}`);
     const data = Buffer.from(reply.data, 'base64');
@@ -31,19 +32,6 @@ export async function* liveFile(
     yield data;
     offset += data.length;
     if (offset >= MOST_BYTES) return;
-  }
-}
-
-async function ask(
-  connection: MeshConnection,
-  agent: string,
-  request: Readonly<Record<string, unknown>>,
-): Promise<ReadReply> {
-  try {
-    return ReadReply.parse(await call(connection, `${agent}.read`, request));
-  } catch (error) {
-    if (!(error instanceof MeshError) || error.code !== 'no_coordinator') throw error;
-    throw new MeshError('mesh_unreachable', `agent ${agent} does not answer`, error);
   }
 }
 

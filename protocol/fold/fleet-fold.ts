@@ -38,7 +38,7 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
   if (known === undefined && message.name !== 'agent.started') return;
   const agent = known ?? newAgent(subject.agent);
   fold.agents.set(subject.agent, agent);
-  agent.changedMs = timeMs;
+  if (!message.name.startsWith('agent.exec_')) agent.changedMs = timeMs;
   switch (message.name) {
     case 'agent.started':
       agent.registration = message.data.registration;

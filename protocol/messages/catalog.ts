@@ -9,6 +9,7 @@ import type { z } from 'zod';
 import * as attempt from './attempt.ts';
 import * as checkpoint from './checkpoint.ts';
 import * as command from './command.ts';
+import * as exec from './exec.ts';
 import * as health from './health.ts';
 import * as host from './host.ts';
 import * as report from './report.ts';
@@ -47,6 +48,9 @@ export const CATALOG = {
   'agent.changed': { version: 1, schema: host.AgentChanged },
   'agent.draining': { version: 1, schema: host.AgentDraining },
   'agent.stopping': { version: 1, schema: host.AgentStopping },
+  'agent.exec_started': { version: 1, schema: exec.AgentExecStarted },
+  'agent.exec_ended': { version: 1, schema: exec.AgentExecEnded },
+  'agent.exec_refused': { version: 1, schema: exec.AgentExecRefused },
   'agent.unreachable': { version: 1, schema: host.AgentUnreachable },
   'agent.returned': { version: 1, schema: host.AgentReturned },
   'host.sampled': { version: 1, schema: telemetry.HostSampled },

@@ -74,6 +74,11 @@ export const ERROR_CODES = {
     retryable: true,
     meaning: 'the server answers but no coordinator leads',
   },
+  agent_unreachable: {
+    exit: EXIT.unreachable,
+    retryable: true,
+    meaning: 'the agent that has to answer does not',
+  },
   server_too_old: {
     exit: EXIT.unreachable,
     retryable: false,

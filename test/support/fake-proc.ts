@@ -14,6 +14,8 @@ export interface FakeProcess {
   read?: number;
   written?: number;
   name?: string;
+  /** Words of its command line; none. */
+  argv?: readonly string[];
 }
 
 export class FakeProc implements ProcFiles {
@@ -26,6 +28,7 @@ export class FakeProc implements ProcFiles {
   idleTicks = 0;
   stealTicks = 0;
   iowaitTicks = 0;
+  uptimeSeconds = 10;
   isInitialNamespace = true;
   broken: Error | null = null;
 
@@ -45,6 +48,8 @@ export class FakeProc implements ProcFiles {
         return this.#stat();
       case 'meminfo':
         return 'MemTotal:  1000 kB\nMemAvailable:  400 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n';
+      case 'uptime':
+        return `${this.uptimeSeconds.toFixed(2)} 1.00\n`;
       case 'loadavg':
         return '1.50 1.00 0.50 2/200 4242\n';
       case 'diskstats':
@@ -80,6 +85,8 @@ export class FakeProc implements ProcFiles {
         return found.read === undefined
           ? null
           : `rchar: 1\nread_bytes: ${found.read}\nwrite_bytes: ${found.written ?? 0}\n`;
+      case 'cmdline':
+        return (found.argv ?? []).map((word) => `${word}\0`).join('');
       case 'comm':
         return `${found.name ?? 'x'}\n`;
       default:

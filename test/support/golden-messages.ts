@@ -5,6 +5,7 @@
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { goldenExec } from './golden-exec.ts';
 import { goldenHostSampled } from './golden-host-sampled.ts';
 
 export const GOLDEN_RUN = '2026-02-13_14-30-45-k3f9';
@@ -332,6 +333,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   },
   'agent.draining': { reason: 'SIGTERM' },
   'agent.stopping': { reason: 'SIGTERM' },
+  ...goldenExec,
   'agent.unreachable': { silentMs: 10_000 },
   'agent.returned': { incarnation: 3 },
   'host.sampled': goldenHostSampled,

@@ -47,6 +47,23 @@ describe('what is wrong with a config', () => {
       'connectTimeout: 25h',
       ['agent.yaml:1:17: connectTimeout: must be a duration up to 24h, such as 30s, 5m or 1h'],
     ],
+    ['exec: on', ['agent.yaml:1:7: exec: must be off, or a map such as allow: [uptime]']],
+    [
+      'exec: [df]',
+      ['agent.yaml:1:7: exec: must be off, or a map such as allow: [uptime], not a list'],
+    ],
+    [
+      'exec:\n  alow: [df]',
+      [
+        'agent.yaml:2:3: exec.allow: the key "allow" is missing; add it',
+        'agent.yaml:2:3: exec.alow: unknown key "alow". Did you mean "allow"?',
+      ],
+    ],
+    [
+      'exec:\n  allow: [./df]',
+      ['agent.yaml:2:11: exec.allow[0]: must begin with a name or an absolute path'],
+    ],
+    ['exec:\n  allow: [df, 7]', ['agent.yaml:2:15: exec.allow[1]: must be text, not 7']],
     ['labels: [a]', ['agent.yaml:1:9: labels: must be a map, not a list']],
     [
       'labels:\n  a b: 1',
@@ -77,7 +94,7 @@ describe('what is wrong with a config', () => {
       [
         'agent.yaml:1:8: slots: must be a number, not "x"',
         'agent.yaml:2:8: state: must not be empty',
-        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, rung, labels, refresh, connectTimeout, logFile, onTerm.',
+        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, rung, labels, refresh, connectTimeout, logFile, onTerm, exec.',
       ],
     ],
   ])('%j', (text, lines) => {
@@ -124,6 +141,16 @@ describe('what a config says', () => {
     expect(parsed).toMatchObject({
       said: { labels: { v: '1.10', on: 'true', s: '', cpu: '0x10' } },
     });
+  });
+
+  it('exec is one text, as a flag would have it', () => {
+    const said = (text: string): unknown => {
+      const parsed = parseAgentConfig(text, 'f');
+      return parsed.kind === 'ok' ? parsed.said.values.exec : parsed.problems;
+    };
+    expect(said('exec: off')).toBe('off');
+    expect(said('exec: {allow: []}')).toBe('off');
+    expect(said('exec: {allow: [default, df -h *]}')).toBe('default; df -h *');
   });
 
   it('examples/agent.yaml is right', async () => {

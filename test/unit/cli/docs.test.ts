@@ -62,7 +62,11 @@ describe.each(COMMANDS.map(({ name }) => name))('%s --help', (name) => {
       const examples = help.split('\n').filter((line) => line.startsWith('  $ benchmesh '));
       expect(examples.length).toBeGreaterThan(0);
       for (const example of examples) {
-        const words = example.split(' > ')[0]?.trim().split(/\s+/) ?? [];
+        const words =
+          example
+            .split(/ > | -- /)[0]
+            ?.trim()
+            .split(/\s+/) ?? [];
         expect(words.slice(2).join(' ')).toMatch(new RegExp(`^${path}( |$)`));
         for (const flag of words.filter((word) => word.startsWith('-'))) {
           expect(

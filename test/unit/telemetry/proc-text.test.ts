@@ -61,6 +61,7 @@ describe('a process', () => {
     const stat = parseStat('7 (a) b ( c) R 1 7 7 0 -1 0 0 0 0 0 11 5 300 40 20 0 9 0 12345 0 0');
     expect(stat).toEqual({
       state: 'R',
+      parent: 1,
       ticks: 16,
       reapedTicks: 340,
       threads: 9,

@@ -1,0 +1,107 @@
+/**
+ * Takes commands from the mailbox: reads each, keeps it in the ledger, hands it to the host's actor.
+ *
+ * A command is in the ledger before it is acknowledged and before anything is done about it, so an
+ * agent killed in between does it when it is back (I8).
+ */
+import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
+import type { AttemptDeps } from '../attempt/attempt-deps.ts';
+import type { LedgerEntry } from '../state/ledger-entries.ts';
+import { readCommand, type Command } from './command-reader.ts';
+import type { HostMessage } from './host-state.ts';
+import { drainReason } from './waiting.ts';
+
+export class CommandIntake {
+  readonly #deps: Pick<AttemptDeps, 'ledger' | 'agent' | 'sink' | 'log'>;
+  readonly #post: (message: HostMessage) => void;
+
+  constructor(
+    deps: Pick<AttemptDeps, 'ledger' | 'agent' | 'sink' | 'log'>,
+    post: (message: HostMessage) => void,
+  ) {
+    this.#deps = deps;
+    this.#post = post;
+  }
+
+  /** Throws while the disk is full: the mailbox then delivers the message again. */
+  onMail(mail: MailMessage): MailDecision {
+    const { subject, sequence, timeMs, data } = mail;
+    const { ledger, agent, sink, log } = this.#deps;
+    const read = readCommand(agent, subject, data);
+    if (read.kind === 'rejected') {
+      const { type, reason } = read;
+      log.warn({ subject, sequence, type, reason }, 'message rejected');
+      const id = `rejected-${sequence}-${timeMs}`;
+      if (!ledger.fold.isRepeat(id, mail)) {
+        this.#write({ t: 'rejected', id, seq: sequence, ms: timeMs });
+        sink.tell(subjects.hostEvents(agent), 'message.rejected', {
+          subject,
+          sequence,
+          type,
+          reason,
+        });
+      }
+      return 'term';
+    }
+    const { command } = read;
+    if (ledger.fold.isRepeat(command.id, mail)) return 'ack';
+    this.#onCommand(command, mail);
+    return 'ack';
+  }
+
+  #onCommand(command: Command, { sequence, timeMs }: MailMessage): void {
+    const { fold } = this.#deps.ledger;
+    const entry = { id: command.id, seq: sequence, ms: timeMs };
+    switch (command.name) {
+      case 'command.start': {
+        const { spec, afterStop, priority } = command.data;
+        if (fold.known.has(attemptKey(spec))) return;
+        this.#write({ t: 'start', ...entry, spec, afterStop, priority });
+        this.#post({
+          kind: 'start',
+          command: command.id,
+          era: fold.era,
+          sequence,
+          spec,
+          afterStop,
+          priority,
+        });
+        return;
+      }
+      case 'command.revoke': {
+        const { run, task, n } = command.data;
+        const ref = { run, task, n };
+        this.#write({ t: 'revoke', ...entry, ref });
+        this.revoke(command.id, ref);
+        return;
+      }
+      case 'command.stop': {
+        this.#write({ t: 'stop', ...entry, stop: command.data });
+        const { era } = fold;
+        this.#post({ kind: 'stop', command: command.id, era, sequence, stop: command.data });
+        return;
+      }
+      case 'command.release':
+        this.#write({ t: 'release', ...entry, run: command.data.run });
+        this.#post({ kind: 'release', run: command.data.run });
+        return;
+      case 'command.drain':
+        this.#write({ t: 'drain', ...entry });
+        this.#post({ kind: 'drain', reason: drainReason(command.data) });
+        return;
+    }
+  }
+
+  /** Also for one of the ledger that has not been answered. */
+  revoke(command: string, ref: AttemptRef): void {
+    const isKnown = this.#deps.ledger.fold.known.has(attemptKey(ref));
+    this.#post({ kind: 'revoke', command, ref, isKnown });
+  }
+
+  #write(entry: Extract<LedgerEntry, { id: string }>): void {
+    if (this.#deps.ledger.writeCommand(entry)) return;
+    throw new Error('the disk of the state folder is full: a command waits');
+  }
+}
