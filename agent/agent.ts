@@ -29,6 +29,7 @@ import { discoveryOfHost } from './discovery/host-discovery.ts';
 import { ChangePublisher } from './host/change-publisher.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
+import { watchPartition } from './host/partition-watch.ts';
 import { register, startPresence } from './host/presence.ts';
 import { serveInspection } from './inspect/inspect-service.ts';
 import type { Waiting } from './host/waiting.ts';
@@ -261,6 +262,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const adopted = host.restore();
   sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
   const presence = startPresence({ connection, registration, host, ledger });
+  const ignorePartition = watchPartition({ connection, host, clock });
   const inspection = serveInspection({ connection, agent, stateDir: folder.dir });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   if (host.isDraining()) host.sayDraining('drained before this start');
@@ -294,6 +296,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       changes.close();
       await mailbox.close();
       presence.stop();
+      ignorePartition();
       inspection.stop();
       telemetry.close();
       host.close();
