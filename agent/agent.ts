@@ -29,6 +29,7 @@ import { discoveryOfHost } from './discovery/host-discovery.ts';
 import { ChangePublisher } from './host/change-publisher.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
+import { watchPartition } from './host/partition-watch.ts';
 import { register, startPresence } from './host/presence.ts';
 import { serveExec } from './exec/exec-service.ts';
 import { serveInspection } from './inspect/inspect-service.ts';
@@ -283,6 +284,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     clock,
     log,
   });
+  const ignorePartition = watchPartition({ connection, host, clock });
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;
@@ -315,6 +317,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       changes.close();
       await mailbox.close();
       presence.stop();
+      ignorePartition();
       inspection.stop();
       exec.stop();
       telemetry.close();

@@ -19,6 +19,7 @@ import { decide, decideFailed, decideStopped, settle } from './end-rules.ts';
 import { onStepGone } from './fence-rules.ts';
 import { exit, finish } from './exit-rules.ts';
 import { onHealth } from './health-rules.ts';
+import { onCutOff } from './partition-rules.ts';
 import { onReport } from './report-rules.ts';
 import {
   closeServices,
@@ -95,6 +96,9 @@ function handle(turn: Turn, message: AttemptMessage): void {
       return;
     case 'stop':
       onStop(turn, message);
+      return;
+    case 'cut_off':
+      onCutOff(turn, message.reason);
       return;
     case 'extracted':
       onExtracted(turn, message);

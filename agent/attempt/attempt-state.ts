@@ -173,6 +173,8 @@ export type AttemptMessage =
   /** What the report came to, when a step has ended. */
   | { readonly kind: 'reported'; readonly reported: Reported }
   | { readonly kind: 'stop'; readonly stop: StopOrder }
+  /** Its host is cut off from the server, for longer than its suite wants. */
+  | { readonly kind: 'cut_off'; readonly reason: string }
   | {
       readonly kind: 'extracted';
       readonly metrics: readonly Metric[];

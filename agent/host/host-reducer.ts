@@ -14,22 +14,15 @@
  *    once, as an attempt that ended before it began. It runs elsewhere, or here after a restart.
  * 7. GPUs are given by a look no older than FRESH_MS, and nobody looks for the sake of an attempt that
  *    needs none (I10).
+ * 8. Cut off from the server, attempts go on; those whose suite says otherwise end, also what waits.
  */
 import { gpuCountOf } from '#protocol/messages/attempt-spec.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
-import {
-  targetOf,
-  type HostEffect,
-  type HostMessage,
-  type HostState,
-  type LiveAttempt,
-  type OpenStop,
-  type StopFloor,
-} from './host-state.ts';
+import { isUnder, onStop, openStop, overtakingStop, reach, settle } from './host-stops.ts';
+import type { HostEffect, HostMessage, HostState, LiveAttempt } from './host-state.ts';
 
 type Of<K extends HostMessage['kind']> = Extract<HostMessage, { kind: K }>;
 type Result = readonly [HostState, readonly HostEffect[]];
@@ -57,6 +50,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return onEnded(state, message);
     case 'disk':
       return [{ ...state, blocked: message.blocked }, []];
+    case 'cut_off':
+      return onCutOff(state, message.forMs);
     case 'gpus':
       return onGpus(state, message, now);
     case 'recheck':
@@ -64,6 +59,20 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
     case 'restore':
       return onRestore(state, message);
   }
+}
+
+/** The same again changes nothing: what was told to end is told so once by its own state (8). */
+function onCutOff(state: HostState, forMs: number): Result {
+  let next = state;
+  const effects: HostEffect[] = [];
+  for (const attempt of state.live.values()) {
+    const { key, stage, stopAfterMs = Infinity } = attempt;
+    if (stopAfterMs > forMs || (stage !== 'queued' && stage !== 'running')) continue;
+    if (stage === 'queued') next = withLive(next, { ...attempt, stage: 'ending' });
+    const reason = `its host was cut off from the server for ${stopAfterMs / 1_000} s (onPartition)`;
+    effects.push({ kind: 'cut_off', key, reason });
+  }
+  return [next, effects];
 }
 
 const GIVEN_BACK = 'its agent drains: it had not begun there';
@@ -186,6 +195,7 @@ function onStart(state: HostState, message: Of<'start'>): Result {
     ref,
     needs: spec.needs,
     priority,
+    ...(spec.onPartition === undefined ? {} : { stopAfterMs: spec.onPartition.stopAfterMs }),
     era,
     sequence,
     afterStop,
@@ -208,47 +218,6 @@ function onStart(state: HostState, message: Of<'start'>): Result {
   return [withLive(state, attempt), [accept]];
 }
 
-/** The stop that forbids the start (1): an open one if there is one, else the remembered floor. */
-function overtakingStop(
-  state: HostState,
-  attempt: LiveAttempt,
-): { readonly command: string; readonly stop: StopCommand } | null {
-  const { run, task } = attempt.ref;
-  const floor = newest(
-    state.floors.get(targetOf(run, null)),
-    state.floors.get(targetOf(run, task)),
-  );
-  if (floor === undefined || knows(attempt, floor)) return null;
-  for (const open of state.openStops.values()) {
-    if (isUnder(attempt, open)) return { command: open.command, stop: open.stop };
-  }
-  const stop = { run, task: null, graceMs: 0, now: true, by: 'an earlier stop', reason: null };
-  return { command: `stop-${floor.sequence}`, stop };
-}
-
-function newest(a: StopFloor | undefined, b: StopFloor | undefined): StopFloor | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return isAfter(a, b) ? a : b;
-}
-
-function isAfter(a: StopFloor, b: StopFloor): boolean {
-  return a.era === b.era ? a.sequence > b.sequence : a.era > b.era;
-}
-
-/** Whether the leader had read the stop when it gave the start. */
-function knows(attempt: LiveAttempt, stop: StopFloor): boolean {
-  if (!isAfter(attempt, stop)) return false;
-  // Not below the start itself: a number of an earlier era, which says nothing of this one's stops.
-  const isOld = attempt.era === stop.era && attempt.afterStop >= attempt.sequence;
-  return !isOld && attempt.afterStop >= stop.sequence;
-}
-
-function isUnder(attempt: LiveAttempt, open: Omit<OpenStop, 'waiting'>): boolean {
-  const { run, task } = attempt.ref;
-  const { stop } = open;
-  return run === stop.run && (stop.task === null || stop.task === task) && !knows(attempt, open);
-}
-
 function onRevoke(state: HostState, message: Of<'revoke'>): Result {
   const { command, ref } = message;
   const key = attemptKey(ref);
@@ -258,53 +227,6 @@ function onRevoke(state: HostState, message: Of<'revoke'>): Result {
     return [state, [{ kind: 'revoke_answered', command, ref, answer }]];
   }
   return [withoutLive(state, key), [{ kind: 'revoke_answered', command, ref, answer: 'revoked' }]];
-}
-
-function onStop(state: HostState, message: Of<'stop'>): Result {
-  const { command, era, sequence, stop } = message;
-  // Commands come in stream order: this one is the newest.
-  const floors = new Map(state.floors).set(targetOf(stop.run, stop.task), { era, sequence });
-  const open = openStop(state, { command, era, sequence, stop, ended: [] });
-  const attempts = open.waiting.size + open.ended.length;
-  const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts }];
-  return reach({ ...state, floors }, open, effects);
-}
-
-/** The stop with the attempts it waits for; what is fenced has ended already. */
-function openStop(state: HostState, stop: Omit<OpenStop, 'waiting'>): OpenStop {
-  const reached = [...state.live.values()].filter((attempt) => isUnder(attempt, stop));
-  const named = new Set(stop.ended.map((ended) => attemptKey(ended)));
-  const fenced = reached.flatMap(({ key, stopped }) =>
-    stopped === undefined || named.has(key) ? [] : [stopped],
-  );
-  const waiting = reached.filter(({ stage }) => stage !== 'fenced').map(({ key }) => key);
-  return { ...stop, waiting: new Set(waiting), ended: [...stop.ended, ...fenced] };
-}
-
-/** Sends the stop to what it waits for, and takes queued ones out of the queue. */
-function reach(state: HostState, open: OpenStop, before: readonly HostEffect[]): Result {
-  const effects = [...before];
-  const live = new Map(state.live);
-  for (const key of open.waiting) {
-    const attempt = live.get(key);
-    if (attempt?.stage === 'queued') live.set(key, { ...attempt, stage: 'ending' });
-    effects.push({ kind: 'stop_attempt', key, command: open.command, stop: open.stop });
-  }
-  const openStops = new Map(state.openStops).set(open.command, open);
-  return settle({ ...state, live, openStops }, effects);
-}
-
-/** Says done for every open stop that waits for nothing (2). */
-function settle(state: HostState, before: readonly HostEffect[]): Result {
-  const done = [...state.openStops.values()].filter((open) => open.waiting.size === 0);
-  if (done.length === 0) return [state, before];
-  const openStops = new Map(state.openStops);
-  const effects = [...before];
-  for (const { command, stop, ended } of done) {
-    openStops.delete(command);
-    effects.push({ kind: 'stop_done', command, stop, attempts: ended });
-  }
-  return [{ ...state, openStops }, effects];
 }
 
 function onFreed(state: HostState, key: string): Result {

@@ -21,6 +21,8 @@ export interface LiveAttempt {
   readonly ref: AttemptRef;
   readonly needs: Needs;
   readonly priority: number;
+  /** Ended when the host has been cut off for so long; absent: it goes on. */
+  readonly stopAfterMs?: number;
   /** Era and stream sequence of its start: the order of arrival. */
   readonly era: number;
   readonly sequence: number;
@@ -108,6 +110,8 @@ export type HostMessage =
   | { readonly kind: 'freed'; readonly key: string }
   | { readonly kind: 'ended'; readonly key: string; readonly end: AttemptEnd }
   | { readonly kind: 'disk'; readonly blocked: string | null }
+  /** The server has not been reached for so long. */
+  | { readonly kind: 'cut_off'; readonly forMs: number }
   /** Looked at, or what is known of them has changed. */
   | {
       readonly kind: 'gpus';
@@ -155,6 +159,8 @@ export type HostEffect =
       readonly class: 'preflight' | 'disk' | 'drained';
       readonly reason: string;
     }
+  /** Its suite does not want it to go on without a server. */
+  | { readonly kind: 'cut_off'; readonly key: string; readonly reason: string }
   | {
       readonly kind: 'stop_attempt';
       readonly key: string;

@@ -4,7 +4,6 @@
  *   mailbox -> command-intake (ledger, ack to JetStream) -> host-reducer -> attempts, ack events
  */
 import { attemptKey, newId, type AttemptRef } from '#protocol/messages/ids.ts';
-import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { Hardware } from '#protocol/messages/hardware.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
@@ -15,6 +14,7 @@ import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { CommandIntake } from './command-intake.ts';
+import { answer } from './answers.ts';
 import { dropRun } from './drop-run.ts';
 import { firstSight, HostGpus } from './host-gpus.ts';
 import type { HostInfo } from './host-info.ts';
@@ -23,15 +23,6 @@ import { newHost, type HostEffect, type HostMessage, type HostState } from './ho
 import { resourcesOf } from './resources-of.ts';
 import { restoredHost } from './restore.ts';
 import { waitingOf, type Waiting } from './waiting.ts';
-
-type AckName = Extract<MessageName, `command.${'received' | 'stop_done' | 'revoke_answered'}`>;
-
-/** An answer to a command, with its fixed place on the ack subject. */
-interface Answer<N extends AckName> {
-  readonly name: N;
-  readonly data: MessageData<N>;
-  readonly seq: number;
-}
 
 export interface HostOptions {
   /** Without what the host itself answers to. */
@@ -180,6 +171,9 @@ export class Host {
           .get(effect.key)
           ?.post({ kind: 'refuse', class: effect.class, reason: effect.reason });
         return;
+      case 'cut_off':
+        this.#attempts.get(effect.key)?.post({ kind: 'cut_off', reason: effect.reason });
+        return;
       case 'stop_attempt': {
         const { by, reason, graceMs, now } = effect.stop;
         const stop = { command: effect.command, by, reason, graceMs, now };
@@ -187,30 +181,13 @@ export class Host {
         return;
       }
       case 'stop_received':
-        this.#answer(effect.command, {
-          name: 'command.received',
-          data: { kind: 'stop', attempts: effect.attempts },
-          seq: 1,
-        });
+      case 'stop_done':
+        answer(this.#deps, effect);
         return;
-      case 'stop_done': {
-        const { run, task } = effect.stop;
-        const data = { run, task, attempts: [...effect.attempts] };
-        this.#answer(effect.command, { name: 'command.stop_done', data, seq: 2 });
-        this.#deps.log.info(
-          { run, task, command: effect.command, attempts: effect.attempts.length },
-          'stop done',
-        );
-        return;
-      }
       case 'revoke_answered': {
-        const { run, task, n } = effect.ref;
-        const data = { run, task, n, answer: effect.answer };
         const key = attemptKey(effect.ref);
-        const isRevoked = effect.answer === 'revoked';
-        const answer = { name: 'command.revoke_answered', data, seq: 1 } as const;
-        this.#answer(effect.command, answer, isRevoked ? key : undefined);
-        if (!isRevoked) return;
+        answer(this.#deps, effect);
+        if (effect.answer !== 'revoked') return;
         this.#attempts.get(key)?.close();
         this.#attempts.delete(key);
         return;
@@ -224,23 +201,6 @@ export class Host {
   #accept(attempt: Attempt): void {
     const { hostname, address } = this.#options.info;
     attempt.post({ kind: 'accept', host: hostname, address });
-  }
-
-  #answer<N extends AckName>(command: string, answer: Answer<N>, revoked?: string): void {
-    const { name, data, seq } = answer;
-    const { ledger, sink, agent } = this.#deps;
-    const run = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
-    const event = { subject: subjects.ack(agent, command), run, seq, name, data };
-    const isDone = name !== 'command.received';
-    ledger.write({
-      t: 'ack',
-      command,
-      isDone,
-      ev: [event],
-      ...(revoked === undefined ? {} : { revoked }),
-    });
-    ledger.sync();
-    sink.publish(event);
   }
 
   async #dropRun(run: string): Promise<void> {
@@ -307,6 +267,19 @@ export class Host {
     for (const { key, stage } of this.#actor.state().live.values()) {
       if (stage === 'running') this.#attempts.get(key)?.post({ kind: 'stop', stop });
     }
+  }
+
+  /** How long the host may be cut off before one of its attempts ends by it; without those it has passed. */
+  stopAfterMs(passedMs: number): number | null {
+    const limits = [...this.#actor.state().live.values()].flatMap(
+      ({ stopAfterMs }) => stopAfterMs ?? [],
+    );
+    const left = limits.filter((ms) => ms > passedMs);
+    return left.length === 0 ? null : Math.min(...left);
+  }
+
+  onCutOff(forMs: number): void {
+    this.#actor.post({ kind: 'cut_off', forMs });
   }
 
   /** Tells whether the disk of the state folder has room. */

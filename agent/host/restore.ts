@@ -28,6 +28,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     ref,
     needs: spec.needs,
     priority,
+    ...(spec.onPartition === undefined ? {} : { stopAfterMs: spec.onPartition.stopAfterMs }),
     era,
     sequence,
     afterStop,

@@ -91,6 +91,13 @@ export type MetricSpec = z.infer<typeof MetricSpec>;
 
 /** GPUs a task takes; an object, since more than a number will be asked of them. */
 export const GpuNeeds = z.object({ count: z.number().int().nonnegative() });
+/** What becomes of an attempt whose host is cut off from the server. */
+export const PartitionPolicy = z.object({
+  /** It is ended when that has lasted so long. */
+  stopAfterMs: z.number().positive(),
+});
+export type PartitionPolicy = z.infer<typeof PartitionPolicy>;
+
 /** How the report is summed up. */
 export const ReportRules = z.object({
   /** Only what is reported in these phases counts. */
@@ -151,5 +158,7 @@ export const AttemptSpec = z.object({
   report: ReportRules.optional(),
   /** Absent: nothing is watched. */
   health: HealthSpec.optional(),
+  /** Absent: it goes on. */
+  onPartition: PartitionPolicy.optional(),
 });
 export type AttemptSpec = z.infer<typeof AttemptSpec>;

@@ -54,6 +54,7 @@ export const FailureClass = z.enum([
   'result',
   'disk',
   'health',
+  'partition',
   'drained',
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;

@@ -4,7 +4,15 @@
  */
 import { z } from 'zod';
 import { CheckpointRules } from './checkpoint.ts';
-import { Axes, AxisValueSchema, MetricSpec, Needs, ReportRules, StepName } from './attempt-spec.ts';
+import {
+  Axes,
+  AxisValueSchema,
+  MetricSpec,
+  Needs,
+  PartitionPolicy,
+  ReportRules,
+  StepName,
+} from './attempt-spec.ts';
 import { HealthSpec } from './health.ts';
 import { CheckTemplate } from './check-spec.ts';
 import { FailureClass } from './outcome.ts';
@@ -65,5 +73,6 @@ export const SuiteSpec = z.object({
   maxParallel: z.number().int().positive().nullable(),
   report: ReportRules.optional(),
   health: HealthSpec.optional(),
+  onPartition: PartitionPolicy.optional(),
 });
 export type SuiteSpec = z.infer<typeof SuiteSpec>;

@@ -64,6 +64,7 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     logLimitBytes: suite.logLimitBytes,
     ...(suite.report === undefined ? {} : { report: suite.report }),
     ...(suite.health === undefined ? {} : { health: suite.health }),
+    ...(suite.onPartition === undefined ? {} : { onPartition: suite.onPartition }),
   };
 }
 

@@ -206,6 +206,14 @@ const suiteKeys = {
     })
     .optional()
     .meta({ description: 'How the report of the benchmark is summed up' }),
+  onPartition: z
+    .strictObject({
+      stopAfter: positiveDuration.meta({
+        description: 'End its attempts when their host has been cut off for so long',
+      }),
+    })
+    .optional()
+    .meta({ description: 'What happens where a host is cut off; default: attempts go on' }),
   health: HealthForm.optional().meta({ description: 'What must hold while it runs' }),
   metrics: z.array(Metric).optional().meta({ description: 'What to measure and where it is read' }),
   files: z

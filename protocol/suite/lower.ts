@@ -50,6 +50,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     maxParallel: form.maxParallel ?? null,
     ...(form.report === undefined ? {} : { report: { phases: form.report.phases } }),
     ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
+    ...onPartitionOf(form),
   };
 }
 
@@ -73,6 +74,11 @@ function needsOf(form: NonNullable<SuiteForm['needs']>): Needs {
   };
 }
 
+function onPartitionOf({ onPartition }: SuiteForm): Pick<SuiteSpec, 'onPartition'> {
+  const stopAfterMs = durationOf(onPartition?.stopAfter);
+  return stopAfterMs === null ? {} : { onPartition: { stopAfterMs } };
+}
+
 function durationOf(text: string | undefined): number | null {
   return text === undefined ? null : parseDuration(text);
 }
@@ -86,7 +92,14 @@ function textValues(values: Readonly<Record<string, unknown>> | undefined): Reco
 /** A bare number counts for what may be different the next time; a wrong preflight or result is not. */
 function retriesOf(retries: SuiteForm['retries']): SuiteSpec['retries'] {
   if (typeof retries !== 'number') return retries ?? {};
-  return { exit: retries, signal: retries, timeout: retries, lost: retries, oom: retries };
+  return {
+    exit: retries,
+    signal: retries,
+    timeout: retries,
+    lost: retries,
+    oom: retries,
+    partition: retries,
+  };
 }
 
 function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {

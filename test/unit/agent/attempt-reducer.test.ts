@@ -299,6 +299,7 @@ describe('for any messages in any order', () => {
     fc.record({ kind: fc.constant('step_not_started' as const), index }),
     fc.record({ kind: fc.constant('report' as const), facts: fc.array(line, { maxLength: 3 }) }),
     fc.record({ kind: fc.constant('stop' as const), stop }),
+    fc.constant<AttemptMessage>({ kind: 'cut_off', reason: 'away' }),
     fc.constant<AttemptMessage>({ kind: 'extracted', metrics: [], problems: [] }),
     fc.constant<AttemptMessage>({ kind: 'finished', logGaps: [] }),
     fc.record({ kind: fc.constant('resume' as const), bootId: fc.constantFrom('b', 'c') }),

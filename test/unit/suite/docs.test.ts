@@ -32,6 +32,7 @@ const KEYS = {
   needs: keysOf(schema.properties['needs']),
   checkpoint: keysOf(schema.properties['checkpoint']),
   file: keysOf(schema.definitions['file']),
+  onPartition: keysOf(schema.properties['onPartition']),
 };
 
 /** First cells of the table that begins after a text of the page. */
@@ -95,6 +96,7 @@ function usedKeys(value: unknown): string[] {
     ...within('needs', suite['needs']),
     ...within('checkpoint', suite['checkpoint']),
     ...within('file', suite['files']),
+    ...within('onPartition', suite['onPartition']),
   ];
 }
 

@@ -109,9 +109,9 @@ setup: [*base, { <<: [*base, { stdio: pty, timeout: 9s }] }]
 
 describe('retries', () => {
   it.each([
-    ['retries: 2', { exit: 2, signal: 2, timeout: 2, lost: 2, oom: 2 }],
+    ['retries: 2', { exit: 2, signal: 2, timeout: 2, lost: 2, oom: 2, partition: 2 }],
     ['retries: { preflight: 1, lost: 3 }', { preflight: 1, lost: 3 }],
-    ['retries: 0', { exit: 0, signal: 0, timeout: 0, lost: 0, oom: 0 }],
+    ['retries: 0', { exit: 0, signal: 0, timeout: 0, lost: 0, oom: 0, partition: 0 }],
   ])('%s', (line, retries) => {
     expect(suiteOf(`run: [x]\n${line}`).retries).toEqual(retries);
   });

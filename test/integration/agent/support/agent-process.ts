@@ -37,10 +37,14 @@ export interface AgentProcess {
   stderr(): string;
 }
 
-/** Starts an agent process; `extra` are further flags. */
-export function spawnAgent(flags: readonly string[], env: NodeJS.ProcessEnv = {}): AgentProcess {
+/** Starts an agent process; `prefix` is a program that becomes it (`nsenter`). */
+export function spawnAgent(
+  flags: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  prefix: readonly string[] = [],
+): AgentProcess {
   const program = ['--import', 'tsx', join(ROOT, 'agent/main.ts')];
-  return spawnProcess([process.execPath, ...program, ...flags], env);
+  return spawnProcess([...prefix, process.execPath, ...program, ...flags], env);
 }
 
 /** Starts anything that ends as an agent does. */
@@ -80,7 +84,8 @@ export interface TestMesh {
   readonly events: Seen[];
   /** Flags of an agent of this mesh. */
   flags(id?: string, state?: string): string[];
-  start(extra?: readonly string[]): Promise<AgentProcess>;
+  /** `extra` flags win over its own; `prefix` is a program that becomes the agent. */
+  start(extra?: readonly string[], prefix?: readonly string[]): Promise<AgentProcess>;
   kill(agent: AgentProcess): Promise<void>;
   command<N extends MessageName>(subject: string, name: N, data: MessageData<N>): Promise<Sent>;
   startAttempt(
@@ -195,9 +200,9 @@ export async function startTestMesh(options: TestServerOptions = {}): Promise<Te
     kill,
     find,
     command,
-    start: async (extra = []) => {
+    start: async (extra = [], prefix = []) => {
       const before = find('agent.started').length;
-      const agent = spawnAgent([...flags(), ...extra]);
+      const agent = spawnAgent([...flags(), ...extra], {}, prefix);
       agents.push(agent);
       let end: Exit | null = null;
       void agent.exited.then((exit) => {

@@ -1,0 +1,70 @@
+/** Answers to commands: each has its fixed place on the ack subject, and the ledger has it first (I8). */
+import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
+import type { AttemptDeps } from '../attempt/attempt-deps.ts';
+import type { HostEffect } from './host-state.ts';
+
+type AckName = Extract<MessageName, `command.${'received' | 'stop_done' | 'revoke_answered'}`>;
+
+interface Answer<N extends AckName> {
+  readonly name: N;
+  readonly data: MessageData<N>;
+  readonly seq: number;
+  /** An attempt that is gone with this answer. */
+  readonly revoked?: string;
+}
+
+export type AnswerEffect = Extract<
+  HostEffect,
+  { kind: 'stop_received' | 'stop_done' | 'revoke_answered' }
+>;
+
+type Deps = Pick<AttemptDeps, 'ledger' | 'sink' | 'agent' | 'log'>;
+
+export function answer(deps: Deps, effect: AnswerEffect): void {
+  const { command } = effect;
+  switch (effect.kind) {
+    case 'stop_received': {
+      const data = { kind: 'stop', attempts: effect.attempts } as const;
+      write(deps, command, { name: 'command.received', data, seq: 1 });
+      return;
+    }
+    case 'stop_done': {
+      const { run, task } = effect.stop;
+      const data = { run, task, attempts: [...effect.attempts] };
+      write(deps, command, { name: 'command.stop_done', data, seq: 2 });
+      const fields = { run, task, command, attempts: effect.attempts.length };
+      deps.log.info(fields, 'stop done');
+      return;
+    }
+    case 'revoke_answered': {
+      const { run, task, n } = effect.ref;
+      const isRevoked = effect.answer === 'revoked';
+      write(deps, command, {
+        name: 'command.revoke_answered',
+        data: { run, task, n, answer: effect.answer },
+        seq: 1,
+        ...(isRevoked ? { revoked: attemptKey(effect.ref) } : {}),
+      });
+      return;
+    }
+  }
+}
+
+function write<N extends AckName>(deps: Deps, command: string, answered: Answer<N>): void {
+  const { name, data, seq, revoked } = answered;
+  const { ledger, sink, agent } = deps;
+  const run = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
+  const event = { subject: subjects.ack(agent, command), run, seq, name, data };
+  const isDone = name !== 'command.received';
+  ledger.write({
+    t: 'ack',
+    command,
+    isDone,
+    ev: [event],
+    ...(revoked === undefined ? {} : { revoked }),
+  });
+  ledger.sync();
+  sink.publish(event);
+}
