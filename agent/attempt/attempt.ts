@@ -12,7 +12,6 @@ import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';
-import { HealthWatch } from '../health/health-watch.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
@@ -52,7 +51,6 @@ export class Attempt {
   readonly #output: AttemptOutput;
   readonly #files: AttemptFiles;
   readonly #report: ReportLink;
-  readonly #health: HealthWatch;
   #isLeaving = false;
   #isClosed = false;
 
@@ -77,13 +75,15 @@ export class Attempt {
       state: () => this.state(),
       post,
     });
-    this.#asker = new AttemptAsker(deps, this.#paths.work, post);
-    this.#meter = new AttemptMeter(deps, initial, () => this.state());
-    this.#health = new HealthWatch({
-      spec: initial.spec.health,
-      clock: deps.clock,
+    this.#asker = new AttemptAsker({
+      deps,
+      health: initial.spec.health,
+      paths: this.#paths,
+      state: () => this.state(),
+      checkpoint: () => this.#files.checkpoint(),
       post,
     });
+    this.#meter = new AttemptMeter(deps, initial, () => this.state());
     this.#report = new ReportLink({
       deps,
       spec: initial.spec,
@@ -92,7 +92,7 @@ export class Attempt {
       elapsedMs: this.#meter.elapsedMs,
       log: this.#log,
       post,
-      health: this.#health,
+      health: this.#asker.health,
     });
     this.#survivors = new SurvivorWatch({
       deps,
@@ -152,7 +152,6 @@ export class Attempt {
     this.#output.close();
     this.#files.close();
     this.#report.close();
-    this.#health.end();
   }
 
   #perform(effect: AttemptEffect): void {
@@ -265,7 +264,7 @@ export class Attempt {
       this.#events(index, step, before),
     );
     this.#handles.set(index, handle);
-    this.#asker.watch(this.state(), index, this.#stepDir(step));
+    this.#asker.watch(index, this.#stepDir(step));
     this.#files.watch();
     this.#report.follow();
     if (stop !== null && step.step !== 'teardown') handle.stop(stop.now ? { now: true } : {});
@@ -275,11 +274,10 @@ export class Attempt {
   #events(index: number, step: StepSpec, before: number): StepEvents {
     return this.#meter.watch(this.#stepDir(step), {
       onStarted: (pid) => {
-        if (step.step === 'run') this.#health.begin();
+        if (step.step === 'run') this.#asker.health.begin();
         this.post({ kind: 'step_started', index, pid });
       },
       onOutput: () => {
-        this.#health.see({ kind: 'activity' });
         this.#asker.onOutput(index);
         this.#output.wake(this.#source(step, before));
       },
@@ -296,7 +294,7 @@ export class Attempt {
     const handle = this.#handles.get(index) ?? null;
     this.#handles.delete(index);
     this.#asker.forget(index);
-    if (step.step === 'run') this.#health.end();
+    if (step.step === 'run') this.#asker.health.end();
     const before = logBytesOf(this.state());
     this.#output.endStep(this.#source(step, before), outcome.logBytes);
     if (step.service === undefined) this.#report.endStep();
@@ -329,10 +327,10 @@ export class Attempt {
     switch (found.kind) {
       case 'alive':
         this.#handles.set(index, found.handle);
-        this.#asker.watch(this.state(), index, this.#stepDir(step));
+        this.#asker.watch(index, this.#stepDir(step));
         this.#meter.begin(this.#stepDir(step));
         this.#files.watch();
-        if (step.step === 'run') this.#health.begin();
+        if (step.step === 'run') this.#asker.health.begin();
         this.#report.follow();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
         this.#output.wake(this.#source(step, before));

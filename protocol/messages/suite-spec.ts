@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { CheckpointRules } from './checkpoint.ts';
 import { Axes, AxisValueSchema, MetricSpec, Needs, ReportRules, StepName } from './attempt-spec.ts';
-import { HealthSpec } from './health.ts';
+import { HealthTemplate } from './health.ts';
 import { CheckTemplate } from './check-spec.ts';
 import { FailureClass } from './outcome.ts';
 import { FileRule } from './stored-file.ts';
@@ -64,6 +64,6 @@ export const SuiteSpec = z.object({
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
   report: ReportRules.optional(),
-  health: HealthSpec.optional(),
+  health: HealthTemplate.optional(),
 });
 export type SuiteSpec = z.infer<typeof SuiteSpec>;
