@@ -5,8 +5,12 @@ export default defineConfig({
     // Most tests wait for processes more than they compute: twice the CPUs of the smallest machine.
     maxWorkers: 4,
     reporters: ['default'],
+    pool: 'forks',
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [
       {
+        extends: true,
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
@@ -15,13 +19,8 @@ export default defineConfig({
         },
       },
       {
-        test: {
-          name: 'processes',
-          include: ['test/{integration,e2e}/**/*.test.ts'],
-          pool: 'forks',
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
+        extends: true,
+        test: { name: 'processes', include: ['test/{integration,e2e}/**/*.test.ts'] },
       },
     ],
   },

@@ -1,37 +1,60 @@
-/** What an attempt asks of its host and of its services: its running check, and who is not ready yet. */
+/**
+ * What an attempt asks of its host and of its services: its running check, who is not ready yet, and
+ * how its run step is.
+ */
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { HealthSpec } from '#protocol/messages/health.ts';
+import { runCheck } from '../checks/run-check.ts';
 import type { CheckContext } from '../checks/types.ts';
+import { HealthWatch } from '../health/health-watch.ts';
+import type { AttemptPaths } from '../state/state-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import type { AttemptMessage, AttemptState } from './attempt-state.ts';
+import { checkEnv } from './child-env.ts';
 import { ReadyWatch } from './ready-watch.ts';
 import { RunningCheck } from './running-check.ts';
 
-type Deps = Pick<AttemptDeps, 'inheritedEnv' | 'lookAtGpus' | 'clock' | 'onBug'>;
+type Context = Omit<CheckContext, 'timeoutMs' | 'signal'>;
+
+export interface AskerOptions {
+  readonly deps: Pick<AttemptDeps, 'inheritedEnv' | 'lookAtGpus' | 'clock' | 'onBug'>;
+  readonly health: HealthSpec | undefined;
+  readonly paths: AttemptPaths;
+  readonly state: () => AttemptState;
+  /** The one that is in place for the attempt's programs. */
+  readonly checkpoint: () => string | null;
+  readonly post: (message: AttemptMessage) => void;
+}
 
 export class AttemptAsker {
-  readonly #deps: Deps;
-  readonly #context: Omit<CheckContext, 'timeoutMs' | 'signal'>;
-  readonly #post: (message: AttemptMessage) => void;
+  readonly #options: AskerOptions;
   /** Steps are one after another, so there is one check at most. */
   #check: { readonly index: number; readonly running: RunningCheck } | null = null;
   readonly #watches = new Map<number, ReadyWatch>();
+  readonly health: HealthWatch;
 
-  constructor(deps: Deps, work: string, post: (message: AttemptMessage) => void) {
-    const { inheritedEnv: env, lookAtGpus } = deps;
-    this.#deps = deps;
-    this.#context = { cwd: work, env, lookAtGpus, gpuIds: null };
-    this.#post = post;
+  constructor(options: AskerOptions) {
+    this.#options = options;
+    const { deps, health: spec, post } = options;
+    this.health = new HealthWatch({
+      spec,
+      clock: deps.clock,
+      ask: (check, limits) => runCheck(check, { ...this.#healthContext(), ...limits }),
+      post,
+      onBug: deps.onBug,
+    });
   }
 
   check(index: number, step: StepSpec, budgetMs: number | null): void {
+    const { deps, post } = this.#options;
     const running = new RunningCheck({
       step,
       budgetMs,
-      context: this.#context,
-      clock: this.#deps.clock,
+      context: this.#context(),
+      clock: deps.clock,
       onEnd: (result, durationMs) => {
         this.#check = null;
-        this.#post({ kind: 'check_ended', index, result, durationMs });
+        post({ kind: 'check_ended', index, result, durationMs });
       },
     });
     this.#check = { index, running };
@@ -42,27 +65,29 @@ export class AttemptAsker {
   }
 
   /** Waits until the step is ready, where it is a service that is not. */
-  watch({ life, spec }: AttemptState, index: number, stepDir: string): void {
+  watch(index: number, stepDir: string): void {
+    const { deps, state, post } = this.#options;
+    const { life, spec } = state();
     const service = spec.steps[index]?.service;
     if (service === undefined || life.kind !== 'stepping' || life.index !== index) return;
-    const { clock, onBug } = this.#deps;
     const watch = new ReadyWatch({
       service,
       stepDir,
-      context: this.#context,
-      clock,
+      context: this.#context(),
+      clock: deps.clock,
       onReady: (afterMs) => {
-        this.#post({ kind: 'service_ready', index, afterMs });
+        post({ kind: 'service_ready', index, afterMs });
       },
       onUnready: (reason) => {
-        this.#post({ kind: 'service_unready', index, reason });
+        post({ kind: 'service_unready', index, reason });
       },
-      onBug,
+      onBug: deps.onBug,
     });
     this.#watches.set(index, watch);
   }
 
   onOutput(index: number): void {
+    this.health.see({ kind: 'activity' });
     this.#watches.get(index)?.onOutput();
   }
 
@@ -75,5 +100,33 @@ export class AttemptAsker {
   close(): void {
     for (const watch of this.#watches.values()) watch.close();
     this.#check?.running.detach();
+    this.health.end();
+  }
+
+  /** A GPU check of an attempt that holds GPUs is about these. */
+  #context(): Context {
+    const { deps, paths, state } = this.#options;
+    const { gpus = [] } = state().resources ?? {};
+    const gpuIds = gpus.length === 0 ? null : gpus.map(({ id }) => id);
+    return { cwd: paths.work, env: deps.inheritedEnv, lookAtGpus: deps.lookAtGpus, gpuIds };
+  }
+
+  #healthContext(): Context {
+    const { deps, paths, state, checkpoint } = this.#options;
+    const { life, spec, resources, slots } = state();
+    const context = this.#context();
+    const step = life.kind === 'stepping' ? spec.steps[life.index] : undefined;
+    if (step === undefined) return context;
+    const env = checkEnv({
+      inherited: deps.inheritedEnv,
+      spec,
+      step,
+      paths,
+      slot: slots[0] ?? 0,
+      resources,
+      budgetMs: null,
+      checkpoint: checkpoint(),
+    });
+    return { ...context, env };
   }
 }

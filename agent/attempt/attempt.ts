@@ -12,7 +12,6 @@ import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';
-import { HealthWatch } from '../health/health-watch.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
@@ -58,7 +57,6 @@ export class Attempt {
   readonly #output: AttemptOutput;
   readonly #files: AttemptFiles;
   readonly #report: ReportLink;
-  readonly #health: HealthWatch;
   #isLeaving = false;
   #isClosed = false;
 
@@ -71,16 +69,17 @@ export class Attempt {
     const isResumed = initial.life.kind !== 'new';
     this.#output = new AttemptOutput({ deps, spec: initial.spec, log: this.#log, isResumed });
     const post = this.post.bind(this);
-    this.#files = new AttemptFiles({
+    const state = this.state.bind(this);
+    this.#files = new AttemptFiles({ deps, paths: this.#paths, log: this.#log, state, post });
+    this.#asker = new AttemptAsker({
       deps,
+      health: initial.spec.health,
       paths: this.#paths,
-      log: this.#log,
-      state: () => this.state(),
+      state,
+      checkpoint: () => this.#files.checkpoint(),
       post,
     });
-    this.#asker = new AttemptAsker(deps, this.#paths.work, post);
-    this.#meter = new AttemptMeter(deps, initial, () => this.state());
-    this.#health = new HealthWatch({ spec: initial.spec.health, clock: deps.clock, post });
+    this.#meter = new AttemptMeter(deps, initial, state);
     this.#report = new ReportLink({
       deps,
       spec: initial.spec,
@@ -89,7 +88,7 @@ export class Attempt {
       elapsedMs: this.#meter.elapsedMs,
       log: this.#log,
       post,
-      health: this.#health,
+      health: this.#asker.health,
     });
     this.#survivors = new SurvivorWatch({
       deps,
@@ -147,7 +146,6 @@ export class Attempt {
     this.#output.close();
     this.#files.close();
     this.#report.close();
-    this.#health.end();
   }
 
   #perform(effect: AttemptEffect): void {
@@ -259,7 +257,7 @@ export class Attempt {
       this.#events(index, step, before),
     );
     this.#handles.set(index, handle);
-    this.#asker.watch(this.state(), index, this.#stepDir(step));
+    this.#asker.watch(index, this.#stepDir(step));
     this.#files.watch();
     this.#report.follow();
     if (stop !== null && step.step !== 'teardown') handle.stop(stop.now ? { now: true } : {});
@@ -269,11 +267,10 @@ export class Attempt {
   #events(index: number, step: StepSpec, before: number): StepEvents {
     return this.#meter.watch(this.#stepDir(step), {
       onStarted: (pid) => {
-        if (step.step === 'run') this.#health.begin();
+        if (step.step === 'run') this.#asker.health.begin();
         this.post({ kind: 'step_started', index, pid });
       },
       onOutput: () => {
-        this.#health.see({ kind: 'activity' });
         this.#asker.onOutput(index);
         this.#output.wake(this.#source(step, before));
       },
@@ -290,7 +287,7 @@ export class Attempt {
     const handle = this.#handles.get(index) ?? null;
     this.#handles.delete(index);
     this.#asker.forget(index);
-    if (step.step === 'run') this.#health.end();
+    if (step.step === 'run') this.#asker.health.end();
     const before = logBytesOf(this.state());
     this.#output.endStep(this.#source(step, before), outcome.logBytes);
     if (step.service === undefined) this.#report.endStep();
@@ -323,10 +320,10 @@ export class Attempt {
     switch (found.kind) {
       case 'alive':
         this.#handles.set(index, found.handle);
-        this.#asker.watch(this.state(), index, this.#stepDir(step));
+        this.#asker.watch(index, this.#stepDir(step));
         this.#meter.begin(this.#stepDir(step));
         this.#files.watch();
-        if (step.step === 'run') this.#health.begin();
+        if (step.step === 'run') this.#asker.health.begin();
         this.#report.follow();
         this.post({ kind: 'step_adopted', index, alive: true, pid: found.handle.pid });
         this.#output.wake(this.#source(step, before));

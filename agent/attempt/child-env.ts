@@ -69,6 +69,15 @@ export function childEnv(input: ChildEnvInput): Env {
   return Object.assign(env, step.env);
 }
 
+/**
+ * Of the health checks' programs: as of the step they watch, without what belongs to it alone. They
+ * are the agent's processes, not the step's, and nothing they write is of its report.
+ */
+export function checkEnv(input: ChildEnvInput): Env {
+  const { [STOP_VARIABLE]: _stop, BENCHMESH_REPORT: _report, ...env } = childEnv(input);
+  return env;
+}
+
 function axisName(axis: string): string {
   return `BENCHMESH_AXIS_${axis.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_')}`;
 }

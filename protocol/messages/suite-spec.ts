@@ -13,7 +13,7 @@ import {
   ReportRules,
   StepName,
 } from './attempt-spec.ts';
-import { HealthSpec } from './health.ts';
+import { HealthTemplate } from './health.ts';
 import { CheckTemplate } from './check-spec.ts';
 import { FailureClass } from './outcome.ts';
 import { FileRule } from './stored-file.ts';
@@ -72,7 +72,7 @@ export const SuiteSpec = z.object({
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
   report: ReportRules.optional(),
-  health: HealthSpec.optional(),
+  health: HealthTemplate.optional(),
   onPartition: PartitionPolicy.optional(),
 });
 export type SuiteSpec = z.infer<typeof SuiteSpec>;

@@ -7,6 +7,7 @@
 import { posix } from 'node:path';
 import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt-spec.ts';
 import type { CheckTemplate } from '../messages/check-spec.ts';
+import type { HealthCheckTemplate, HealthRule, HealthTemplate } from '../messages/health.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { PlannedTask } from './expand.ts';
@@ -63,7 +64,7 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     ...(suite.checkpointRules === undefined ? {} : { checkpointRules: suite.checkpointRules }),
     logLimitBytes: suite.logLimitBytes,
     ...(suite.report === undefined ? {} : { report: suite.report }),
-    ...(suite.health === undefined ? {} : { health: suite.health }),
+    ...compiled.health(valueOf),
     ...(suite.onPartition === undefined ? {} : { onPartition: suite.onPartition }),
   };
 }
@@ -77,6 +78,7 @@ interface Compiled {
   readonly files: Make<string[]>;
   readonly fileRules: Make<Pick<AttemptSpec, 'fileRules'>>;
   readonly checkpoints: Make<string[]>;
+  readonly health: Make<Pick<AttemptSpec, 'health'>>;
 }
 
 function compile(suite: SuiteSpec): Compiled {
@@ -86,11 +88,12 @@ function compile(suite: SuiteSpec): Compiled {
     files: texts(suite.files),
     fileRules: compileFileRules(suite.fileRules),
     checkpoints: texts(suite.checkpoints),
+    health: compileHealth(suite.dir, suite.health),
   };
 }
 
 function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<StepSpec> {
-  const argv = texts(step.argv);
+  const argv = compileArgv(suite.dir, step.argv);
   const env = Object.entries({ ...suite.env, ...step.env }).map(
     ([key, value]) => [key, compileTemplate(value)] as const,
   );
@@ -98,15 +101,11 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
   const message = step.message === null ? null : compileTemplate(step.message);
   const { dir } = suite;
   const more = compileMore(dir, step);
-  // The text of a `shell:` is no path, whatever it begins with.
-  const isShell = step.argv[0] === '/bin/sh' && step.argv[1] === '-c';
   return (valueOf) => {
-    const words = argv(valueOf);
     return {
       step: step.step,
       id: step.id,
-      argv:
-        dir === null || isShell ? words : words.map((word, i) => resolveWord(dir, word, i === 0)),
+      argv: argv(valueOf),
       env: Object.fromEntries(env.map(([key, value]) => [key, render(value, valueOf)])),
       cwd: cwd === null ? null : absolute(dir, render(cwd, valueOf)),
       stdio: step.stdio,
@@ -116,6 +115,46 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
       ...more(valueOf),
     };
   };
+}
+
+function compileArgv(dir: string | null, written: readonly string[]): Make<string[]> {
+  const argv = texts(written);
+  // The text of a `shell:` is no path, whatever it begins with.
+  const isShell = written[0] === '/bin/sh' && written[1] === '-c';
+  if (dir === null || isShell) return argv;
+  return (valueOf) => argv(valueOf).map((word, i) => resolveWord(dir, word, i === 0));
+}
+
+/** A check of the health without a `timeout` of its own. */
+const DEFAULT_CHECK_MS = 10_000;
+
+function compileHealth(
+  dir: string | null,
+  health: HealthTemplate | undefined,
+): Make<Pick<AttemptSpec, 'health'>> {
+  if (health === undefined) return () => ({});
+  const { everyMs, rules, checks = [] } = health;
+  const made = checks.map((check) => compileHealthCheck(dir, check));
+  return (valueOf) => ({
+    health: { everyMs, rules: [...rules, ...made.map((check) => check(valueOf))] },
+  });
+}
+
+function compileHealthCheck(dir: string | null, of: HealthCheckTemplate): Make<HealthRule> {
+  const { id, failures, then } = of;
+  const argv = compileArgv(dir, of.argv ?? []);
+  const asked = of.check === undefined ? null : compileCheck(dir, of.check, checkSpecOf);
+  const timeout = of.timeout === undefined ? null : compileTemplate(of.timeout);
+  const message = of.message === null ? null : compileTemplate(of.message);
+  return (valueOf) => ({
+    kind: 'check',
+    id,
+    check: asked === null ? { kind: 'exec', argv: argv(valueOf) } : asked(valueOf),
+    timeoutMs: timeout === null ? DEFAULT_CHECK_MS : durationOf(render(timeout, valueOf)),
+    failures,
+    message: message === null ? null : render(message, valueOf),
+    then,
+  });
 }
 
 type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'check' | 'service';

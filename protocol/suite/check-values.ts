@@ -5,9 +5,11 @@
 import { CheckSpec, ReadySpec, type CheckTemplate } from '../messages/check-spec.ts';
 import type { CommandForm } from './form.ts';
 
+type AskedForm = Pick<CommandForm, 'gpu' | 'http' | 'contains' | 'disk' | 'file' | 'port'>;
+
 const LOCALHOST = '127.0.0.1';
 
-export function checkTemplateOf(form: CommandForm): { check?: CheckTemplate } {
+export function checkTemplateOf(form: AskedForm): { check?: CheckTemplate } {
   const { gpu, http, contains, disk, file, port } = form;
   if (gpu !== undefined) return { check: { kind: 'gpu', values: textsOf(gpu) } };
   if (http !== undefined)

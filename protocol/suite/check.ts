@@ -10,7 +10,15 @@ import { child, items, keys, type Tree } from './tree.ts';
 
 /** Where templates are expanded; elsewhere `{{` is plain text. `cwd` and paths resolve too. */
 const TEMPLATED_LISTS = ['env', 'cwd', 'files', 'checkpoints', 'checkpoint', ...STEPS];
-const NOT_TEMPLATED = new Set(['onFail', 'stdio', 'stopSignal', 'free', 'every', 'maxSize']);
+const NOT_TEMPLATED = new Set([
+  'onFail',
+  'stdio',
+  'stopSignal',
+  'free',
+  'every',
+  'maxSize',
+  'then',
+]);
 /** Keys whose texts are globs in the work folder. */
 const PATTERNS = new Set(['files', 'checkpoints', 'checkpoint']);
 const RESERVED = new Set<string>(['suite', ...BUILT_IN]);
@@ -37,6 +45,7 @@ export function checkTree(tree: Tree, dir: string | null): Finding[] {
     if (message !== null) findings.push({ at: node.at, path, message });
   };
   for (const key of TEMPLATED_LISTS) walk(child(tree, key), [key], onText);
+  walk(child(child(tree, 'health'), 'checks'), ['health', 'checks'], onText);
   items(child(tree, 'metrics')).forEach((metric, i) => {
     for (const key of ['regex', 'json', 'path', 'lastLine'])
       walk(child(metric, key), ['metrics', i, key], onText);

@@ -12,9 +12,13 @@ import {
   word,
 } from './form-parts.ts';
 
-const commandKeys = {
+export const programKeys = {
   exec: argv.optional().meta({ description: 'Program and arguments, given to it as they are' }),
   shell: filled.optional().meta({ description: 'Text for /bin/sh -c' }),
+};
+
+const commandKeys = {
+  ...programKeys,
   env: env
     .optional()
     .meta({ description: 'Environment of this command, over the env of the suite' }),
@@ -45,7 +49,7 @@ const URL_FORM = 'must be a URL, such as http://127.0.0.1:8000/health';
 const url = filled.regex(/^https?:\/\/\S+$|\{\{/, URL_FORM);
 const PORT = 'must be a port, from 1 to 65535';
 const port = z.union([z.number().int(), z.string().refine(isPort, PORT)], { error: PORT });
-const contains = filled.meta({ description: 'Text that the answer must have in it' });
+export const contains = filled.meta({ description: 'Text that the answer must have in it' });
 const host = filled.meta({ description: 'Name or address; default 127.0.0.1' });
 
 function isPort(value: string): boolean {
@@ -84,7 +88,7 @@ const askedKeys = {
 } as const;
 export const ASKED = ['gpu', 'http', 'disk', 'file', 'port'] as const;
 
-const asked = z.object(askedKeys).partial().shape;
+export const asked = z.object(askedKeys).partial().shape;
 
 export const Check = z
   .strictObject({

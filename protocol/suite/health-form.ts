@@ -1,6 +1,9 @@
 /** The suite's `health`: its form, and from there to the wire form. */
 import { z } from 'zod';
-import type { HealthRule, HealthSpec } from '../messages/health.ts';
+import type { HealthCheckTemplate, HealthTemplate } from '../messages/health.ts';
+import { checkTemplateOf } from './check-values.ts';
+import { ASKED, asked, contains, programKeys } from './command-form.ts';
+import { filled, hasOneOf, templatedLimit } from './form-parts.ts';
 import { parseDuration } from './units.ts';
 
 const DURATION = 'must be a duration with a unit, more than 0, such as 30s, 1m30s or 2h';
@@ -24,6 +27,28 @@ const HealthMetric = z.strictObject({
   then,
 });
 
+const HealthCheck = z
+  .strictObject({
+    ...programKeys,
+    ...asked,
+    contains: contains.optional(),
+    timeout: templatedLimit.optional().meta({ description: 'Time limit of one look; default 10s' }),
+    failures: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .meta({ description: 'How many in a row count as failing; default 1' }),
+    message: filled.optional().meta({ description: 'The line to show when it fails' }),
+    then,
+  })
+  .superRefine(hasOneOf('exec', 'shell', ...ASKED))
+  .refine((check) => check.contains === undefined || check.http !== undefined, {
+    path: ['contains'],
+    error: 'belongs to http only; remove it',
+  })
+  .meta({ id: 'healthCheck' });
+
 export const HealthForm = z
   .strictObject({
     every: duration.optional().meta({ description: 'How often it is looked at; default 30s' }),
@@ -32,19 +57,24 @@ export const HealthForm = z
       .optional()
       .meta({ description: 'No output and no line of the report for so long' }),
     metrics: z.array(HealthMetric).optional().meta({ description: 'Floors of reported metrics' }),
+    checks: z
+      .array(HealthCheck)
+      .optional()
+      .meta({ description: 'Looked at again and again: http, exec, gpu, port, file, disk' }),
   })
   .refine(
-    ({ noProgress, metrics = [] }) => noProgress !== undefined || metrics.length > 0,
-    'needs noProgress or metrics: without a rule nothing is watched',
+    ({ noProgress, metrics = [], checks = [] }) =>
+      noProgress !== undefined || metrics.length + checks.length > 0,
+    'needs noProgress, metrics or checks: without a rule nothing is watched',
   );
 type HealthForm = z.infer<typeof HealthForm>;
 
 const DEFAULT_EVERY_MS = 30_000;
 
-export function healthOf(form: HealthForm): HealthSpec {
-  const { noProgress, metrics = [] } = form;
+export function healthOf(form: HealthForm): HealthTemplate {
+  const { noProgress, metrics = [], checks = [] } = form;
   const limit = typeof noProgress === 'string' ? { for: noProgress } : noProgress;
-  const rules: HealthRule[] = [
+  const rules: HealthTemplate['rules'] = [
     ...(limit === undefined
       ? []
       : [
@@ -66,7 +96,20 @@ export function healthOf(form: HealthForm): HealthSpec {
     })),
   ];
   const everyMs = form.every === undefined ? DEFAULT_EVERY_MS : millis(form.every);
-  return { everyMs, rules };
+  return { everyMs, rules, ...(checks.length === 0 ? {} : { checks: checks.map(checkOf) }) };
+}
+
+function checkOf(form: z.infer<typeof HealthCheck>, i: number): HealthCheckTemplate {
+  const { exec, shell, timeout } = form;
+  const argv = shell === undefined ? exec?.map(String) : ['/bin/sh', '-c', shell];
+  return {
+    id: `checks[${i}]`,
+    failures: form.failures ?? 1,
+    message: form.message ?? null,
+    then: form.then ?? 'fail',
+    ...(argv === undefined ? checkTemplateOf(form) : { argv }),
+    ...(timeout === undefined ? {} : { timeout }),
+  };
 }
 
 /** Of a text that the form has checked. */

@@ -3,7 +3,7 @@
  * not as the number YAML makes of them.
  */
 import { STEPS } from '../messages/attempt-spec.ts';
-import type { Tree } from './tree.ts';
+import { child, withValue, type Tree } from './tree.ts';
 
 const TEXTS: ReadonlySet<string> = new Set(['env', ...STEPS]);
 
@@ -11,9 +11,23 @@ const TEXTS: ReadonlySet<string> = new Set(['env', ...STEPS]);
 export function textify(tree: Tree, texts = TEXTS): Tree {
   if (tree.kind !== 'map') return tree;
   const entries = new Map(tree.entries);
-  for (const [key, entry] of entries)
+  for (const [key, entry] of entries) {
     if (texts.has(key)) entries.set(key, { ...entry, value: asText(entry.value) });
+    else if (key === 'health') entries.set(key, { ...entry, value: checksAsText(entry.value) });
+  }
   return { ...tree, entries };
+}
+
+/** The checks of `health` are as those of steps, but for what is counted. */
+function checksAsText(health: Tree): Tree {
+  const checks = child(health, 'checks');
+  if (checks?.kind !== 'list') return health;
+  const items = checks.items.map((check) => {
+    const text = asText(check);
+    const count = child(check, 'failures');
+    return count === null ? text : (withValue(text, ['failures'], count) ?? text);
+  });
+  return withValue(health, ['checks'], { ...checks, items }) ?? health;
 }
 
 function asText(tree: Tree): Tree {

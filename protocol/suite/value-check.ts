@@ -15,6 +15,16 @@ import { valuesOf } from './warnings.ts';
 const MOST = 10_000;
 
 export function checkValues(suite: SuiteSpec, tree: Tree): Finding[] {
+  const health = (suite.health?.checks ?? []).flatMap((check, i) =>
+    checkStep(suite, check).map(({ path, message }) => {
+      const full = ['health', 'checks', i, ...path];
+      return { at: originOf(tree, full), path: full, message };
+    }),
+  );
+  return [...checkSteps(suite, tree), ...health];
+}
+
+function checkSteps(suite: SuiteSpec, tree: Tree): Finding[] {
   return STEPS.flatMap((name) => {
     const isList = child(tree, name)?.kind === 'list';
     return suite.steps
@@ -32,7 +42,9 @@ export function checkValues(suite: SuiteSpec, tree: Tree): Finding[] {
 
 type Said = Pick<Finding, 'path' | 'message'>;
 
-function checkStep(suite: SuiteSpec, step: StepTemplate): Said[] {
+type Texts = Pick<StepTemplate, 'timeout' | 'grace' | 'check' | 'ready'>;
+
+function checkStep(suite: SuiteSpec, step: Texts): Said[] {
   const { timeout, grace, check, ready } = step;
   return [
     ...(timeout === undefined

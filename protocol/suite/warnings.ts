@@ -60,8 +60,9 @@ const PLAIN_IN_SHELL = /^[\w./:=@%+,-]+$/;
 /** A value with blanks or signs of the shell that is put into the text of a `shell:`. */
 function shellTexts(suite: SuiteSpec, tree: Tree): Finding[] {
   const findings: Finding[] = [];
-  for (const step of STEPS) {
-    const node = child(tree, step);
+  const places: Path[] = [...STEPS.map((step) => [step]), ['health', 'checks']];
+  for (const place of places) {
+    const node = place.reduce<Tree | null>(child, tree);
     const commands = node?.kind === 'list' ? node.items : [node];
     commands.forEach((command, i) => {
       const shell = child(command, 'shell');
@@ -74,7 +75,7 @@ function shellTexts(suite: SuiteSpec, tree: Tree): Finding[] {
         const remedy = isAxis
           ? `write "$${axisVariable(name)}" there`
           : 'pass it by env and write "$NAME" there';
-        const path = node?.kind === 'list' ? [step, i, 'shell'] : [step, 'shell'];
+        const path = node?.kind === 'list' ? [...place, i, 'shell'] : [...place, 'shell'];
         findings.push({
           at: shell.at,
           path,

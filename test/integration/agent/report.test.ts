@@ -1,8 +1,11 @@
 /** The report and the health of attempts through a real agent, with the programs that the docs show. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { attemptPaths } from '#agent/state/state-folder.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
 import { until } from '#test/support/until.ts';
@@ -127,4 +130,58 @@ test('no progress ends the attempt, proven dead, after its teardown; a floor onl
     { rule: 'metrics[0]', state: 'failing', then: 'warn' },
     { rule: 'noProgress', state: 'failing', then: 'fail' },
   ]);
+});
+
+test('a check that fails three times in a row ends the attempt; one that only warns recovers', async () => {
+  let status = 503;
+  const server = createServer((_request, response) => response.writeHead(status).end());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const rule = { kind: 'check', timeoutMs: 5_000, failures: 3, message: null } as const;
+  const url = `http://127.0.0.1:${port}/health`;
+  // It has the environment of the step, but is no process of it.
+  const own = '[ -n "$BENCHMESH_TASK$MARK" ] && [ -z "$BENCHMESH_STOP$BENCHMESH_REPORT" ]';
+  const program = `${own} || exit 9; echo no model >&2; test ! -e broken`;
+  const spec = attemptSpec(
+    [
+      step('touch up; until [ -e go ]; do sleep 0.02; done; touch broken; sleep 600', {
+        env: { MARK: 'x' },
+      }),
+    ],
+    {
+      health: {
+        everyMs: 50,
+        rules: [
+          { ...rule, id: 'checks[0]', check: { kind: 'http', url, contains: null }, then: 'warn' },
+          {
+            ...rule,
+            id: 'checks[1]',
+            check: { kind: 'exec', argv: ['sh', '-c', program] },
+            then: 'fail',
+          },
+        ],
+      },
+    },
+  );
+  await mesh.startAttempt(spec);
+  const health = () => mesh.of(spec, 'attempt.health').map((one) => one.data);
+  await until(() => health().length === 1, 'the server is not well');
+  status = 200;
+  await until(() => health().length === 2, 'the server is well again');
+  writeFileSync(join(attemptPaths(mesh.state, spec).work, 'go'), '');
+  const { data } = await mesh.exited(spec);
+  server.close();
+  expect(health()).toMatchObject([
+    { rule: 'checks[0]', state: 'failing', reason: `http: ${url} answers 503 (3 times in a row)` },
+    { rule: 'checks[0]', state: 'recovered', reason: 'the http check passes again' },
+    { rule: 'checks[1]', state: 'failing' },
+  ]);
+  expect(data).toMatchObject({
+    outcome: 'failed',
+    stage: 'run',
+    class: 'health',
+    reason: 'health checks[1]: exec: sh: exit status 1: no model (3 times in a row)',
+    proven: true,
+    survivors: [],
+  });
 });

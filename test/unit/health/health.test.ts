@@ -7,11 +7,11 @@ import {
   type HealthChange,
   type HealthObservation,
 } from '#agent/health/health-policy.ts';
-import { HealthWatch } from '#agent/health/health-watch.ts';
-import type { HealthRule } from '#protocol/messages/health.ts';
+import { HealthWatch, type AskHealth } from '#agent/health/health-watch.ts';
+import { PASSED, type CheckResult } from '#agent/checks/types.ts';
+import type { CheckRule, HealthRule } from '#protocol/messages/health.ts';
 import { ManualClock } from '#test/support/manual-clock.ts';
 import { EXITED, Script, specOf } from '../agent/attempt-cases.ts';
-import { problemsOf, suiteOf } from '../suite/suite-of.ts';
 
 const SILENT: HealthRule = { kind: 'no_progress', id: 'noProgress', forMs: 100, then: 'fail' };
 const FLOOR: HealthRule = {
@@ -23,7 +23,22 @@ const FLOOR: HealthRule = {
   phases: ['measure'],
   then: 'warn',
 };
-const RULES = [SILENT, FLOOR];
+const RULES: readonly HealthRule[] = [SILENT, FLOOR];
+const ASKED: CheckRule = {
+  kind: 'check',
+  id: 'checks[0]',
+  check: { kind: 'file', path: 'up' },
+  timeoutMs: 1_000,
+  failures: 3,
+  message: null,
+  then: 'fail',
+};
+const NO: CheckResult = { ok: false, reason: 'file: up does not exist' };
+const checked = (result: CheckResult, rule = ASKED.id): HealthObservation => ({
+  kind: 'checked',
+  rule,
+  result,
+});
 
 const tps = (value: number, phase: string | null = 'measure'): HealthObservation => ({
   kind: 'value',
@@ -34,11 +49,11 @@ const tps = (value: number, phase: string | null = 'measure'): HealthObservation
 
 type Step = readonly [laterMs: number, observation: HealthObservation];
 
-function play(steps: readonly Step[]): (HealthChange & { atMs: number })[] {
-  let [state, nowMs] = [watchedFrom(RULES, 0), 0];
+function play(steps: readonly Step[], rules = RULES): (HealthChange & { atMs: number })[] {
+  let [state, nowMs] = [watchedFrom(rules, 0), 0];
   return steps.flatMap(([laterMs, observation]) => {
     nowMs += laterMs;
-    const [next, changes] = observe(RULES, state, { observation, nowMs });
+    const [next, changes] = observe(rules, state, { observation, nowMs });
     state = next;
     return changes.map((change) => ({ ...change, atMs: nowMs }));
   });
@@ -76,6 +91,60 @@ describe('the policy', () => {
     ]);
   });
 
+  it('a check fails with so many failures in a row, and recovers with one answer', () => {
+    const answers = [NO, NO, PASSED, NO, NO, NO, NO, PASSED];
+    const steps = answers.map((result): Step => [10, checked(result)]);
+    expect(play([...steps, [1, checked(NO, 'checks[1]')]], [ASKED])).toEqual([
+      {
+        rule: 'checks[0]',
+        state: 'failing',
+        then: 'fail',
+        reason: 'file: up does not exist (3 times in a row)',
+        atMs: 60,
+      },
+      {
+        rule: 'checks[0]',
+        state: 'recovered',
+        then: 'fail',
+        reason: 'the file check passes again',
+        atMs: 80,
+      },
+    ]);
+    expect(
+      play([[1, checked(NO)]], [{ ...ASKED, failures: 1, message: 'the server is gone' }]),
+    ).toMatchObject([{ reason: 'the server is gone' }]);
+  });
+
+  it('failing is exactly the last N answers having been failures', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.boolean(), { maxLength: 30 }),
+        fc.integer({ min: 1, max: 4 }),
+        (oks, failures) => {
+          const steps = oks.map((ok): Step => [1, checked(ok ? PASSED : NO)]);
+          const changes = play(steps, [{ ...ASKED, failures }]);
+          const isFailing = changes.at(-1)?.state === 'failing';
+          const run = oks.length - 1 - oks.lastIndexOf(true);
+          expect(isFailing).toBe(run >= failures);
+          changes.forEach(({ state }, at) => {
+            expect(state).toBe(at % 2 === 0 ? 'failing' : 'recovered');
+          });
+        },
+      ),
+    );
+  });
+
+  it('an answer of a check is no sign of life of the benchmark', () => {
+    const changes = play(
+      [
+        [60, checked(PASSED)],
+        [40, { kind: 'tick' }],
+      ],
+      [SILENT, ASKED],
+    );
+    expect(changes).toMatchObject([{ rule: 'noProgress', state: 'failing' }]);
+  });
+
   it('changes alternate, and silence is failing exactly when it has lasted', () => {
     const observation = fc.constantFrom<HealthObservation>(
       { kind: 'tick' },
@@ -108,16 +177,72 @@ describe('the policy', () => {
 });
 
 describe('the watch', () => {
+  const NEVER: AskHealth = () => Promise.resolve(PASSED);
+  const onBug = (error: unknown): never => {
+    throw error;
+  };
+
+  it('asks every so often, never twice at once, and ends what is on its way', async () => {
+    const clock = new ManualClock();
+    const changes: HealthChange[] = [];
+    const asked: { signal: AbortSignal; answer: (result: CheckResult) => void }[] = [];
+    const watch = new HealthWatch({
+      spec: { everyMs: 100, rules: [{ ...ASKED, failures: 2 }] },
+      clock,
+      ask: (_check, { signal }) =>
+        new Promise((answer) => {
+          asked.push({ signal, answer });
+        }),
+      post: (message) => changes.push(...message.changes),
+      onBug,
+    });
+    const answer = async (result: CheckResult): Promise<void> => {
+      asked.at(-1)?.answer(result);
+      await new Promise(setImmediate);
+    };
+    watch.begin();
+    clock.advance(99);
+    expect(asked).toHaveLength(0);
+    clock.advance(1);
+    expect(asked).toHaveLength(1);
+    clock.advance(250);
+    expect(asked).toHaveLength(1);
+    await answer(NO);
+    clock.advance(0);
+    expect(asked).toHaveLength(2);
+    clock.advance(30);
+    await answer(NO);
+    expect(changes).toMatchObject([{ rule: 'checks[0]', state: 'failing' }]);
+    clock.advance(69);
+    expect(asked).toHaveLength(2);
+    clock.advance(1);
+    expect(asked).toHaveLength(3);
+    watch.end();
+    expect(asked[2]?.signal.aborted).toBe(true);
+    // The next step is watched by the time the answer comes: it is none of its business.
+    watch.begin();
+    await answer(PASSED);
+    expect(changes).toHaveLength(1);
+    expect(clock.waiting).toBe(1);
+    watch.end();
+  });
+
   it('has a timer only while a step runs and there are rules', () => {
     const clock = new ManualClock();
     const changes: HealthChange[] = [];
     const post = (message: { readonly changes: readonly HealthChange[] }): void => {
       changes.push(...message.changes);
     };
-    const none = new HealthWatch({ spec: undefined, clock, post });
+    const none = new HealthWatch({ spec: undefined, clock, post, ask: NEVER, onBug });
     none.begin();
     expect(clock.waiting).toBe(0);
-    const watch = new HealthWatch({ spec: { everyMs: 30_000, rules: RULES }, clock, post });
+    const watch = new HealthWatch({
+      spec: { everyMs: 30_000, rules: [...RULES] },
+      clock,
+      post,
+      ask: NEVER,
+      onBug,
+    });
     expect(clock.waiting).toBe(0);
     watch.begin();
     expect(clock.waiting).toBe(1);
@@ -169,37 +294,5 @@ describe('the attempt', () => {
     script.say({ kind: 'resume', bootId: 'b' });
     const effects = script.say({ kind: 'step_adopted', index: 0, alive: true, pid: 7 });
     expect(effects).toContainEqual({ kind: 'stop_step', index: 0, graceMs: 1000, now: false });
-  });
-});
-
-describe('in a suite', () => {
-  it('is spelled out', () => {
-    const suite = suiteOf(`run: [x]
-health:
-  noProgress: 10m
-  metrics: [{ metric: tps, below: 5, for: 1m, then: warn }]
-`);
-    expect(suite.health).toEqual({
-      everyMs: 30_000,
-      rules: [
-        { kind: 'no_progress', id: 'noProgress', forMs: 600_000, then: 'fail' },
-        {
-          kind: 'metric',
-          id: 'metrics[0]',
-          metric: 'tps',
-          below: 5,
-          forMs: 60_000,
-          phases: null,
-          then: 'warn',
-        },
-      ],
-    });
-  });
-
-  it('needs a rule, and phases that are declared', () => {
-    expect(problemsOf('run: [x]\nhealth: { every: 5s }\n')).toHaveLength(1);
-    const floor = '{ metric: t, below: 1, for: 1s, phases: [mesure] }';
-    const text = `run: [x]\nphases: [measure]\nhealth: { metrics: [${floor}] }\nreport: { phases: [warm] }\n`;
-    expect(problemsOf(text)).toHaveLength(2);
   });
 });

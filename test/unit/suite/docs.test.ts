@@ -33,6 +33,8 @@ const KEYS = {
   checkpoint: keysOf(schema.properties['checkpoint']),
   file: keysOf(schema.definitions['file']),
   onPartition: keysOf(schema.properties['onPartition']),
+  health: keysOf(schema.properties['health']),
+  healthCheck: keysOf(schema.definitions['healthCheck']),
 };
 
 /** First cells of the table that begins after a text of the page. */
@@ -40,7 +42,8 @@ function tableAfter(marker: string): string[] {
   const from = DOCS.indexOf(marker);
   expect(from, `the page has "${marker}"`).toBeGreaterThanOrEqual(0);
   const table = /\n\|[^\n]*\n\|-[^\n]*\n((?:\|[^\n]*\n)+)/.exec(DOCS.slice(from))?.[1] ?? '';
-  return [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, key = '']) => key);
+  const first = [...table.matchAll(/^\| ([^|]*) \|/gm)].map(([, cell = '']) => cell);
+  return first.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, key = '']) => key));
 }
 
 describe('docs/suite.md', () => {
@@ -52,6 +55,8 @@ describe('docs/suite.md', () => {
     ['## Metrics', KEYS.metric],
     ['## Checkpoints', KEYS.checkpoint],
     ['An entry of `files`', KEYS.file],
+    ['## Health', KEYS.health],
+    ['A check asks what', KEYS.healthCheck],
   ])('%s documents the keys of the schema, no more and no fewer', (marker, keys) => {
     expect(tableAfter(marker).sort()).toEqual([...keys].sort());
   });
@@ -97,6 +102,8 @@ function usedKeys(value: unknown): string[] {
     ...within('checkpoint', suite['checkpoint']),
     ...within('file', suite['files']),
     ...within('onPartition', suite['onPartition']),
+    ...within('health', suite['health']),
+    ...within('healthCheck', (suite['health'] as { checks?: unknown } | undefined)?.checks),
   ];
 }
 
