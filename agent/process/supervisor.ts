@@ -89,7 +89,7 @@ async function openRoot(meshrun: string, options: SupervisorOptions): Promise<Cg
   if (found.kind === 'none') return found.reason;
   const opened = await CgroupRoot.open({ home: found.home, owner, meshrun, controllers, log });
   if (opened.kind === 'root') return opened.root;
-  log('info', 'no cgroups for steps', { reason: opened.reason });
+  log('debug', 'no cgroups for steps', { reason: opened.reason });
   return opened.reason;
 }
 

@@ -1,5 +1,6 @@
 /** What a real agent measures of real processes, beside what the kernel says of them. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
@@ -159,12 +160,16 @@ describe('an attempt that uses a core and 200 MiB', { timeout: 90_000 }, () => {
 
   it('names what an agent that was killed did not see', async () => {
     agent = await mesh.start();
-    const spec = attemptSpec([step('sleep 8')]);
+    const enough = join(mesh.dir, 'enough');
+    const spec = attemptSpec([step(`until [ -e '${enough}' ]; do sleep 0.1; done`)]);
     await mesh.startAttempt(spec);
     const began = await mesh.began(spec);
     await new Promise((resolve) => setTimeout(resolve, 2_500));
     await mesh.kill(agent);
+    const before = (await stored(spec)).own.length;
     agent = await mesh.start();
+    await until(async () => (await stored(spec)).own.length > before, 'samples of the next');
+    await writeFile(enough, '');
     const telemetry = await measured(spec);
     const { elapsedMs } = (await mesh.exited(spec)).data;
     expect(telemetry.gaps).toHaveLength(1);
