@@ -19,20 +19,19 @@ export function makeAttemptFolder(paths: AttemptPaths): void {
   makeFolder(paths.work);
 }
 
-/** Makes the folder; false where nobody looks into it before the first step, which makes it then. */
+/**
+ * Makes the folder if somebody looks into it before the first step that begins makes it. Throws system
+ * errors.
+ */
 export function prepareFolder(
   paths: AttemptPaths,
   { spec, resumed }: AttemptState,
   first: StepSpec,
-): boolean {
+): void {
   const isLookedInto = spec.checkpoints.length > 0 || resumed !== undefined;
   const hasToPlace = (spec.resume?.length ?? 0) > 0;
-  if (isLookedInto || hasToPlace || first.service !== undefined) {
-    makeAttemptFolder(paths);
-    return true;
-  }
-  makeRunFolder(paths);
-  return false;
+  if (isLookedInto || hasToPlace || first.service !== undefined) makeAttemptFolder(paths);
+  else makeRunFolder(paths);
 }
 
 function makeRunFolder({ work }: AttemptPaths): void {

@@ -200,9 +200,10 @@ export class Attempt {
     const state = this.state();
     // A check leaves nothing behind that the first command would find.
     const isFirst = state.steps.every(({ check }) => check !== undefined);
-    let isMade = true;
     try {
-      if (isFirst) isMade = prepareFolder(this.#paths, state, effect.step);
+      // It knows of a step before that can run, and of an end before another gets what that has left.
+      this.#deps.ledger.flush();
+      if (isFirst) prepareFolder(this.#paths, state, effect.step);
       this.#deps.supervisor.makeFolder(this.#stepDir(effect.step));
     } catch (error) {
       this.#onUnprepared(effect.index, error);
@@ -210,9 +211,9 @@ export class Attempt {
     }
     if (isFirst && this.#files.hasToPlace()) {
       void this.#files.place().then(() => {
-        this.#spawn(effect, isMade);
+        this.#spawn(effect);
       }, this.#deps.onBug);
-    } else this.#spawn(effect, isMade);
+    } else this.#spawn(effect);
   }
 
   #runCheck({ index, step, budgetMs }: Extract<AttemptEffect, { kind: 'run_check' }>): void {
@@ -231,11 +232,10 @@ export class Attempt {
     });
   }
 
-  #spawn(effect: Extract<AttemptEffect, { kind: 'start_step' }>, isMade: boolean): void {
+  #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
     if (this.#isClosed) return;
-    const { index, step, budgetMs, slot } = effect;
     const { spec, stop, resources } = this.state();
-    const { supervisor, ledger, inheritedEnv: inherited } = this.#deps;
+    const { supervisor, inheritedEnv: inherited } = this.#deps;
     const stepSpec = stepSpecOf({
       inherited,
       spec,
@@ -246,11 +246,9 @@ export class Attempt {
       budgetMs,
       graceMs: stop?.graceMs ?? step.graceMs ?? spec.graceMs,
       checkpoint: this.#files.checkpoint(),
-      isMade,
     });
     const before = logBytesOf(this.state());
     this.#output.follow(step, this.#stepDir(step));
-    ledger.flush();
     const handle = supervisor.start(
       this.#stepDir(step),
       stepSpec,

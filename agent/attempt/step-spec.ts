@@ -6,18 +6,16 @@ import { childEnv, STOP_VARIABLE, type ChildEnvInput } from './child-env.ts';
 export interface StepSpecInput extends ChildEnvInput {
   /** Of a stop that has come already, else of the step or the suite. */
   readonly graceMs: number;
-  /** The folder in which the attempt works is there. */
-  readonly isMade: boolean;
 }
 
 export function stepSpecOf(input: StepSpecInput): StepSpec {
-  const { spec, step, paths, budgetMs, graceMs, resources, isMade } = input;
+  const { spec, step, paths, budgetMs, graceMs, resources } = input;
   const { cpus = [] } = resources ?? {};
   return {
     argv: step.argv,
     env: childEnv(input),
     cwd: step.cwd ?? paths.work,
-    ...(isMade ? {} : { make: paths.work }),
+    make: paths.work,
     stdio: step.stdio,
     budgetMs,
     graceMs,

@@ -119,7 +119,8 @@ export class Host {
       const attempt = new Attempt(this.#deps, initial);
       this.#attempts.set(attempt.key, attempt);
       if (state === null) this.#accept(attempt);
-      else resumed.push(attempt);
+      // What is queued is told to begin by the host; what it then begins is not to be adopted.
+      else if (initial.life.kind !== 'queued') resumed.push(attempt);
     }
     // The host first: an attempt may end, and a release be due, as soon as they are told.
     this.#actor.post({ kind: 'restore', restored });

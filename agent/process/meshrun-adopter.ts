@@ -24,6 +24,8 @@ export class MeshrunAdopter implements Adopter {
   async adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption> {
     removeTokens(stepDir);
     const before = readRecord(stepDir);
+    // There may be one of another step, after a power cut (step-record.ts).
+    if (before === null) removeFiles(stepDir, ['record']);
     if (before?.started === undefined && known !== undefined) {
       return { kind: 'ended', outcome: await closeLostStep(stepDir, withoutRecordSince(known)) };
     }

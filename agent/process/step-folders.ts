@@ -23,6 +23,7 @@ import {
   readSync,
   renameSync,
   writeSync,
+  type Stats,
 } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '#protocol/messages/errors.ts';
@@ -74,12 +75,13 @@ export class StepFolders {
   #nextFree(): string | null {
     for (let from = this.#spare.shift(); from !== undefined; from = this.#spare.shift()) {
       try {
-        if (isUnwritten(join(from, 'exit')) && lstatSync(join(from, 'ctl')).isFIFO()) {
-          renameSync(join(from, 'record'), join(from, SPENT));
-          return from;
+        expectOwnFifo(lstatSync(join(from, 'ctl')));
+        if (isHeld(join(from, 'exit'))) {
+          this.#spare.push(from);
+          return null;
         }
-        this.#spare.push(from);
-        return null;
+        renameSync(join(from, 'record'), join(from, SPENT));
+        return from;
       } catch {
         // The folder is gone, or something of it, or what is there is something else: the next one.
       }
@@ -117,30 +119,39 @@ export function makeFolder(path: string): void {
 
 const { O_RDONLY, O_WRONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
 
-/** Throws for what is no record, or a large one. */
+/** Throws for what is no record, or a large one. Never waits: a FIFO may have been put in its place. */
 function blank(record: string): void {
-  const fd = openSync(record, O_WRONLY | O_NOFOLLOW);
+  const fd = openSync(record, O_WRONLY | O_NONBLOCK | O_NOFOLLOW);
   try {
-    const { size, nlink } = fstatSync(fd);
-    if (size > BLANK.length || nlink !== 1) throw new Error('not a record');
-    writeSync(fd, BLANK, 0, size, 0);
+    const stat = fstatSync(fd);
+    const { size } = stat;
+    if (!stat.isFile() || stat.nlink !== 1 || size > BLANK.length) throw new Error('not a record');
+    if (writeSync(fd, BLANK, 0, size, 0) !== size) throw new Error('not blank');
   } finally {
     closeSync(fd);
   }
 }
 
 /**
- * Its meshrun is gone, or lets go of its last: nobody reads the commands any more, and what was written
- * there and never read is gone with it (channel.h).
+ * Its meshrun lives, or what it wrote is still to be read. Once it has let go of this FIFO nobody reads
+ * the commands any more, and what was written there and never read is gone with it (channel.h). Throws
+ * for what is no FIFO of ours.
  */
-function isUnwritten(exit: string): boolean {
+function isHeld(exit: string): boolean {
   const fd = openSync(exit, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
   try {
-    // A step's processes can put anything in its place.
-    return fstatSync(fd).isFIFO() && readSync(fd, Buffer.allocUnsafe(1)) === 0;
-  } catch {
-    return false; // EAGAIN: a writer is there
+    expectOwnFifo(fstatSync(fd));
+    return readSync(fd, Buffer.allocUnsafe(1)) > 0;
+  } catch (error) {
+    if (errnoOf(error) === 'EAGAIN') return true;
+    throw error;
   } finally {
     closeSync(fd);
   }
+}
+
+/** A step's processes can put anything in its place, and change whom it lets in. */
+function expectOwnFifo(stat: Stats): void {
+  const isOwn = stat.uid === process.getuid?.() && (stat.mode & 0o777) === 0o600;
+  if (!stat.isFIFO() || !isOwn || stat.nlink !== 1) throw new Error('not a FIFO of ours');
 }

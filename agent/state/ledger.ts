@@ -76,9 +76,13 @@ export class Ledger {
     this.#unconfirmed.delete(event);
   }
 
-  /** Writes now what would be written by the end of this turn: before a process may begin. */
+  /**
+   * Writes now what would be written by the end of this turn: before a process may begin. Throws ENOSPC
+   * when the disk is full and not all of it is written.
+   */
   flush(): void {
-    this.#journal.flush();
+    if (this.#journal.flush()) return;
+    throw Object.assign(new Error('the ledger waits for room on the disk'), { code: 'ENOSPC' });
   }
 
   #rotate(): void {

@@ -1,5 +1,5 @@
 /** One round of a stop racing with starts, with everything that must hold afterwards. */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { TaskView } from '#protocol/fold/run-view.ts';
@@ -12,7 +12,7 @@ axes:
 needs:
   exclusive: false
 run:
-  shell: echo {{cell}} >> "{{suite.dir}}/started"; sleep 0.03
+  shell: echo {{cell}} >> "{{suite.dir}}/started"; sleep 0.03; [ ! -e "{{suite.dir}}/slow" ] || sleep 0.1
 `;
 
 /**
@@ -25,7 +25,8 @@ export async function stopInTheMiddle(
   { frozen }: { readonly frozen: boolean },
 ): Promise<void> {
   const started = join(mesh.home, 'started');
-  await rm(started, { force: true });
+  const slow = join(mesh.home, 'slow');
+  for (const file of [started, slow]) await rm(file, { force: true });
   const count = async (): Promise<number> =>
     (await readFile(started, 'utf8').catch(() => '')).split('\n').length - 1;
 
@@ -36,6 +37,8 @@ export async function stopInTheMiddle(
 
   const coordinator = await mesh.pid('coordinator');
   if (frozen) process.kill(coordinator, 'SIGSTOP');
+  // They are to outlast the start of a command on a busy machine.
+  await writeFile(slow, '');
   const stop = await mesh.cli(['stop', run]);
   const atDone = await count();
   if (frozen) process.kill(coordinator, 'SIGCONT');

@@ -166,3 +166,28 @@ test('SIGTERM ends the agent in order; what runs goes on and is adopted', async 
   expect((await mesh.exited(spec)).data.outcome).toBe('passed');
   expect((await readFile(join(mesh.dir, 'a.pids'), 'utf8')).trim().split('\n')).toHaveLength(1);
 });
+
+test('what was queued begins once when the agent comes back with more slots, and is not adopted', async () => {
+  await mesh.kill(agent);
+  agent = await mesh.start(['--slots', '1']);
+  const long = attemptSpec([step(`while [ ! -e ${mesh.dir}/go ]; do sleep 0.02; done`)]);
+  await mesh.startAttempt(long);
+  await mesh.began(long);
+  const queued = ['a', 'b', 'c'].map((name) =>
+    attemptSpec([step(`echo ${name} >> ${mesh.dir}/starts; sleep 0.2`)]),
+  );
+  for (const spec of queued) await mesh.startAttempt(spec);
+  for (const { task } of queued)
+    await mesh.wait('attempt.accepted', (_data, { subject }) => subject.includes(`.${task}.`));
+  await mesh.kill(agent);
+  await mesh.start(['--slots', '8']);
+  for (const spec of queued) {
+    const { data } = await mesh.exited(spec);
+    expect([data.outcome, data.reason]).toEqual(['passed', null]);
+    expect(mesh.of(spec, 'attempt.adopted')).toEqual([]);
+  }
+  const starts = await readFile(join(mesh.dir, 'starts'), 'utf8');
+  expect(starts.trim().split('\n').sort()).toEqual(['a', 'b', 'c']);
+  await writeFile(join(mesh.dir, 'go'), '');
+  expect((await mesh.exited(long)).data.outcome).toBe('passed');
+});

@@ -105,6 +105,18 @@ test('a preflight that fails with onFail skip skips with its message, and nothin
   expect(exited.data.steps).toHaveLength(1);
 });
 
+test('the teardown has the folder of the attempt, though the first step could not be started', async () => {
+  const many = Array.from({ length: 65_100 }, () => '');
+  const spec = attemptSpec([
+    step('', { step: 'setup', argv: ['/bin/echo', ...many] }),
+    step('echo cleaned up', { step: 'teardown' }),
+  ]);
+  await mesh.startAttempt(spec);
+  const { data } = await mesh.exited(spec);
+  expect(data).toMatchObject({ outcome: 'failed', stage: 'setup', teardownFailure: null });
+  expect((await mesh.log(spec)).stdout.toString()).toBe('cleaned up\n');
+});
+
 test('the budget ends it as timed_out, the teardown still runs and its failure changes nothing', async () => {
   const steps = [step('sleep 600'), step('echo oops >&2; exit 9', { step: 'teardown' })];
   const exited = await run(attemptSpec(steps, { budgetMs: 300 }));

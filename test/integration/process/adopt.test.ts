@@ -125,6 +125,22 @@ describe('adopting on the subreaper rung', () => {
     },
   );
 
+  it('says not_started of a record of another step, and can start there', async () => {
+    const dir = bench.dir();
+    const foreign = {
+      type: 'started',
+      pid: 7,
+      startTime: 1,
+      bootId: 'b',
+      cookie: 'c',
+      step: 'x/y',
+    };
+    writeFileSync(join(dir, 'record'), `${JSON.stringify(foreign)}\n`);
+    expect(await bench.adopt(dir)).toEqual({ kind: 'not_started' });
+    const { end } = await bench.start(['true'], {}, dir).ended;
+    expect(end).toEqual({ kind: 'exited', code: 0 });
+  });
+
   it('says not_started of an empty folder, as often as it is asked', async () => {
     agent = new ProcessAgent();
     const dir = bench.dir();

@@ -1,5 +1,6 @@
 /** What ended steps leave serves the next ones, and nothing of an earlier step comes with it. */
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -36,7 +37,7 @@ afterEach(() => {
 function ended(name: string, extra: readonly string[] = []): string {
   const dir = join(root, name);
   mkdirSync(dir);
-  spawnSync('mkfifo', [join(dir, 'ctl'), join(dir, 'exit')]);
+  spawnSync('mkfifo', ['-m', '600', join(dir, 'ctl'), join(dir, 'exit')]);
   for (const file of ['record', ...extra]) writeFileSync(join(dir, file), 'of the step before');
   return dir;
 }
@@ -112,6 +113,26 @@ describe('the folder of a step', () => {
     writeFileSync(join(old, name), '');
     folders.give(old);
     expect(made(folders, 'b')).toEqual([]);
+  });
+
+  it('is not waited for where the step has put a FIFO for its record', () => {
+    const folders = new StepFolders();
+    const old = ended('a');
+    rmSync(join(old, 'record'));
+    spawnSync('mkfifo', [join(old, 'record')]);
+    folders.give(old);
+    folders.make(join(root, 'b'));
+    folders.layFile(join(root, 'b'), 'record.1');
+    expect(lstatSync(join(root, 'b/record.1')).isFile()).toBe(true);
+  });
+
+  it('is not taken, now or later, where the step has changed whom a FIFO lets in', () => {
+    const folders = new StepFolders();
+    chmodSync(join(ended('a'), 'ctl'), 0o400);
+    chmodSync(join(ended('b'), 'exit'), 0o200);
+    for (const name of ['a', 'b', 'c']) folders.give(name === 'c' ? ended('c') : join(root, name));
+    expect(made(folders, 'd')).toEqual(TAKEN);
+    expect(made(folders, 'e')).toEqual([]);
   });
 
   it('is not emptied through a link that the step has put for its record', () => {
