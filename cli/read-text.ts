@@ -1,7 +1,10 @@
 /** A text file named by a person: a regular file, UTF-8, or one line that says what it is instead. */
 import { isUtf8 } from 'node:buffer';
+import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { MeshError, toError, type ErrorCode } from '#protocol/messages/errors.ts';
+
+const NAMED_MOST = 1024 * 1024;
 
 export interface NamedText {
   /** As it was named. */
@@ -23,6 +26,16 @@ export async function readText(path: string, named: NamedText): Promise<string> 
     const reason = toError(error).message;
     throw new MeshError('file_not_found', `${named.name} cannot be read: ${reason}`, error);
   }
+}
+
+/** A small file that a text names, as its bytes say. Throws with the reason alone. */
+export function readNamed(path: string): string {
+  const about = statSync(path);
+  if (!about.isFile()) throw new Error('it is no regular file');
+  if (about.size > NAMED_MOST) throw new Error(`it has more than ${NAMED_MOST} bytes`);
+  const bytes = readFileSync(path);
+  if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
+  return bytes.toString('utf8');
 }
 
 export async function readStdin(code: ErrorCode): Promise<string> {

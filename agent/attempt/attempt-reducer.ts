@@ -10,7 +10,7 @@
  * 6. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import type { Update } from '#protocol/runtime/actor.ts';
-import { hasRequired } from '../files/result-rules.ts';
+import { hasResultRules } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
 import { notStartedOutcome } from '../process/step-outcome.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
@@ -257,7 +257,7 @@ function afterServices(turn: Turn): void {
   const ran = steps.some((step) => step.step === 'run');
   const isWanted =
     verdict === null || verdict.outcome === 'failed' || verdict.outcome === 'timed_out';
-  if ((spec.metrics.length > 0 || hasRequired(spec)) && ran && isWanted) {
+  if ((spec.metrics.length > 0 || hasResultRules(spec)) && ran && isWanted) {
     turn.keep({ life: { kind: 'collecting' } });
     turn.effect({ kind: 'extract' });
     return;

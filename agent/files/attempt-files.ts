@@ -13,6 +13,7 @@ import type { AttemptPaths } from '../state/state-folder.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { writerAfter } from './checkpoint-policy.ts';
 import { missingResults } from './missing-results.ts';
+import { withoutSchemas } from './result-rules.ts';
 import { placeCheckpoint } from './place-checkpoint.ts';
 
 export interface AttemptFilesOptions {
@@ -63,7 +64,7 @@ export class AttemptFiles {
     this.#checkpoints?.close();
   }
 
-  /** Required results that are not there as they should be. Never rejects. */
+  /** Results that are not there, or not as they should be. Never rejects. */
   async missing(): Promise<LostFile[]> {
     const { paths, state } = this.#options;
     return missingResults(paths.work, state().spec);
@@ -87,7 +88,7 @@ export class AttemptFiles {
       const lost = await results.finish();
       // A teardown may have removed what was there before it.
       const isPassed = state().verdict?.outcome === 'passed';
-      const missing = isPassed ? await this.missing() : [];
+      const missing = isPassed ? await missingResults(paths.work, withoutSchemas(spec)) : [];
       return [...lost, ...missing.filter(({ path }) => lost.every((one) => one.path !== path))];
     } catch (error) {
       const reason = toError(error).message;

@@ -5,8 +5,16 @@ import { globToRegExp } from '../attempt/globs.ts';
 
 type Rules = Pick<AttemptSpec, 'fileRules'>;
 
-export function hasRequired({ fileRules = [] }: Rules): boolean {
-  return fileRules.some(({ required }) => required);
+/** Whether there is something to look at before a result counts. */
+export function hasResultRules({ fileRules = [] }: Rules): boolean {
+  return fileRules.some(({ required, schema }) => required || schema !== undefined);
+}
+
+/** What is stored was looked into before the teardown. */
+export function withoutSchemas({ fileRules = [] }: Rules): Rules {
+  return {
+    fileRules: fileRules.map(({ path, maxBytes, required }) => ({ path, maxBytes, required })),
+  };
 }
 
 /** Why a file of this size is not kept; null if it may be. */

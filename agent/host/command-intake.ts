@@ -11,7 +11,7 @@ import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
 import { readCommand, type Command } from './command-reader.ts';
 import type { HostMessage } from './host-state.ts';
-import { drainReason } from './waiting.ts';
+import { drainReason, undrainReason } from './waiting.ts';
 
 export class CommandIntake {
   readonly #deps: Pick<AttemptDeps, 'ledger' | 'agent' | 'sink' | 'log'>;
@@ -90,6 +90,10 @@ export class CommandIntake {
       case 'command.drain':
         this.#write({ t: 'drain', ...entry });
         this.#post({ kind: 'drain', reason: drainReason(command.data) });
+        return;
+      case 'command.undrain':
+        this.#write({ t: 'undrain', ...entry });
+        this.#post({ kind: 'undrain', reason: undrainReason(command.data) });
         return;
     }
   }

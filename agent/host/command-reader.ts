@@ -7,7 +7,12 @@ import { decode, type MessageOf } from '#protocol/messages/envelope.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 
 export type Command = MessageOf<
-  'command.start' | 'command.revoke' | 'command.stop' | 'command.release' | 'command.drain'
+  | 'command.start'
+  | 'command.revoke'
+  | 'command.stop'
+  | 'command.release'
+  | 'command.drain'
+  | 'command.undrain'
 >;
 
 export type ReadCommand =
@@ -43,6 +48,7 @@ export function readCommand(agent: string, subject: string, data: Uint8Array): R
       if (message.data.run !== parsed.run) return reject('the run differs from the subject');
       return { kind: 'command', command: message };
     case 'command.drain':
+    case 'command.undrain':
       return { kind: 'command', command: message };
     default:
       return reject(`${message.name} is no command`);

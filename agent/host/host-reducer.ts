@@ -11,7 +11,7 @@
  *    that, it names them (I5).
  * 5. Commands come here once: the journal has removed repeats.
  * 6. While it drains nothing starts: what waits, and every start that still comes, is given back at
- *    once, as an attempt that ended before it began. It runs elsewhere, or here after a restart.
+ *    once, as an attempt that ended before it began. It runs elsewhere, or here when the drain is over.
  * 7. GPUs are given by a look no older than FRESH_MS, and nobody looks for the sake of an attempt that
  *    needs none (I10).
  * 8. Cut off from the server, attempts go on; those whose suite says otherwise end, also what waits.
@@ -43,7 +43,9 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
     case 'release':
       return onRelease(state, message.run);
     case 'drain':
-      return onDrain(state, message.reason);
+      return onDrain(state, message);
+    case 'undrain':
+      return onUndrain(state, message.reason);
     case 'freed':
       return onFreed(state, message.key);
     case 'ended':
@@ -77,10 +79,17 @@ function onCutOff(state: HostState, forMs: number): Result {
 
 const GIVEN_BACK = 'its agent drains: it had not begun there';
 
-function onDrain(state: HostState, reason: string): Result {
+function onDrain(before: HostState, { reason, isEnding }: Of<'drain'>): Result {
+  const state = isEnding === true ? { ...before, isEnding } : before;
   if (state.isDraining) return [state, []];
   // Said first: a coordinator that reads of what was given back must not offer it here again.
   return [{ ...state, isDraining: true }, [{ kind: 'say_draining', reason }]];
+}
+
+/** What was given back stays so; what comes from now on starts. */
+function onUndrain(state: HostState, reason: string): Result {
+  if (!state.isDraining || state.isEnding) return [state, []];
+  return [{ ...state, isDraining: false }, [{ kind: 'say_undrained', reason }]];
 }
 
 /** Gives back what waits (6). */

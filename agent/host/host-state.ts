@@ -63,6 +63,8 @@ export interface HostState {
   /** Runs to drop as soon as nothing of them lives. */
   readonly releasing: ReadonlySet<string>;
   readonly isDraining: boolean;
+  /** The process drains to end: nothing but that takes it back. */
+  readonly isEnding: boolean;
   /** Why nothing is started now: the state folder's disk is full. */
   readonly blocked: string | null;
   readonly gpus: GpuSight;
@@ -105,7 +107,8 @@ export type HostMessage =
       readonly stop: StopCommand;
     }
   | { readonly kind: 'release'; readonly run: string }
-  | { readonly kind: 'drain'; readonly reason: string }
+  | { readonly kind: 'drain'; readonly reason: string; readonly isEnding?: true }
+  | { readonly kind: 'undrain'; readonly reason: string }
   /** No process of it is left. */
   | { readonly kind: 'freed'; readonly key: string }
   | { readonly kind: 'ended'; readonly key: string; readonly end: AttemptEnd }
@@ -134,6 +137,7 @@ export interface RestoredHost {
 export type HostEffect =
   /** From now on nothing starts here. */
   | { readonly kind: 'say_draining'; readonly reason: string }
+  | { readonly kind: 'say_undrained'; readonly reason: string }
   /** Journalled by now: make its actor, which says accepted. */
   | {
       readonly kind: 'accept';
@@ -192,6 +196,7 @@ export function newHost(slots: number, cpus: number, layout: CpuLayout | null = 
     openStops: new Map(),
     releasing: new Set(),
     isDraining: false,
+    isEnding: false,
     blocked: null,
     gpus: { gpus: [], isKnown: true, lookedMs: null, asked: null },
     layout,

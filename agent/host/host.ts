@@ -62,7 +62,8 @@ export class Host {
       },
       onEnded: (key, end) => {
         const { proven, survivors } = end.stopped;
-        if (this.isDraining() && (!proven || survivors.length > 0)) this.#unproven.push(key);
+        if (this.#actor.state().isEnding && (!proven || survivors.length > 0))
+          this.#unproven.push(key);
         this.#actor.post({ kind: 'ended', key, end });
         this.#gpus.reviewSoon();
         this.#onMoved?.();
@@ -167,6 +168,13 @@ export class Host {
         this.#deps.log.info({ reason: effect.reason }, 'draining: nothing new is started');
         this.sayDraining(effect.reason);
         return;
+      case 'say_undrained': {
+        const { reason } = effect;
+        this.#deps.log.info({ reason }, 'drained no more: takes work again');
+        const { sink, agent } = this.#deps;
+        sink.tell(subjects.hostEvents(agent), 'agent.undrained', { reason });
+        return;
+      }
       case 'refuse':
         this.#attempts
           .get(effect.key)
@@ -226,7 +234,7 @@ export class Host {
    * it for longer commands it, which the ledger keeps.
    */
   drain(reason: string): void {
-    this.#actor.post({ kind: 'drain', reason });
+    this.#actor.post({ kind: 'drain', reason, isEnding: true });
   }
 
   /** Said again after a restart: `agent.started` has taken it back. */

@@ -35,6 +35,15 @@ function doing(state: AttemptState | undefined): string {
   return state.stop === null ? step : `${step}, being stopped`;
 }
 
-export function drainReason(by: { readonly by: string; readonly reason: string | null }): string {
-  return `drained by ${by.by}${by.reason === null ? '' : `: ${by.reason}`}`;
+interface Asked {
+  readonly by: string;
+  readonly reason: string | null;
+}
+
+export function drainReason({ by, reason }: Asked): string {
+  return `drained by ${by}${reason === null ? '' : `: ${reason}`}`;
+}
+
+export function undrainReason({ by, reason }: Asked): string {
+  return `put back by ${by}${reason === null ? '' : `: ${reason}`}`;
 }

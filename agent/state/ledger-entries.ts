@@ -77,7 +77,7 @@ export type LedgerEntry =
     } & CommandEntry)
   | ({ readonly t: 'stop'; readonly stop: StopCommand } & CommandEntry)
   | ({ readonly t: 'revoke'; readonly ref: AttemptRef } & CommandEntry)
-  | ({ readonly t: 'drain' } & CommandEntry)
+  | ({ readonly t: 'drain' | 'undrain' } & CommandEntry)
   | ({ readonly t: 'release'; readonly run: string } & CommandEntry)
   /** A message that was refused: only its place matters. */
   | ({ readonly t: 'rejected' } & CommandEntry)
@@ -176,6 +176,9 @@ export class LedgerFold {
       }
       case 'drain':
         this.isDraining = true;
+        return;
+      case 'undrain':
+        this.isDraining = false;
         return;
       case 'release':
         this.releasing.add(entry.run);

@@ -48,6 +48,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'events', summary: 'print the event log', load: () => import('./events.ts') },
   { name: 'agents', summary: 'list agents', load: () => import('./agents.ts') },
   {
+    name: 'drain',
+    summary: 'take an agent out of the mesh, or back in',
+    load: () => import('./drain.ts'),
+  },
+  {
     name: 'exec',
     summary: "run a short command on an agent's host",
     load: () => import('./exec.ts'),

@@ -94,6 +94,7 @@ function detailOf(message: Message): string {
     case 'attempt.report_malformed':
     case 'message.rejected':
     case 'agent.draining':
+    case 'agent.undrained':
     case 'agent.stopping':
       return message.data.reason;
     case 'agent.exec_started':

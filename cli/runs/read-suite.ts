@@ -5,7 +5,7 @@ import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
 import { parseSuite } from '#protocol/suite/parse-suite.ts';
 import { formatProblem } from '#protocol/suite/problem.ts';
 import { terminal } from '../output/terminal.ts';
-import { readStdin, readText } from '../read-text.ts';
+import { readNamed, readStdin, readText } from '../read-text.ts';
 
 export interface SuiteFlags {
   readonly profile?: string;
@@ -33,6 +33,7 @@ export async function readSuite(file: string, flags: SuiteFlags): Promise<ReadSu
     profile: flags.profile ?? null,
     set: flags.set,
     only: flags.only,
+    readNamed: (named) => readNamed(path === null ? named : resolve(dirname(path), named)),
   });
   if (parsed.kind === 'invalid') {
     const [last, ...others] = [...parsed.problems].reverse();

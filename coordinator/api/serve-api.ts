@@ -1,5 +1,5 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `info`, `view`. Requests are checked here; what
+ * The leader's answers on `bm.v1.api.*`: `submit`, `info`, `view`, `drain`. Requests are checked here; what
  * they mean is the core's. A caller that gets no answer asks again: `submit` is idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
@@ -12,6 +12,7 @@ import {
   type InfoReply,
   type SubmitReply,
 } from '#protocol/messages/api.ts';
+import { DrainRequest, type DrainReply } from '#protocol/messages/drain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
@@ -80,9 +81,22 @@ export function serveApi(env: ApiEnvironment): Api {
     return { sequence: fold.sequence, view: canonicalJson(runView(fold)) };
   };
 
+  const drain = (body: unknown): DrainReply => {
+    env.onRequest();
+    const request = DrainRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'drain: the request names no agent');
+    const { agent: id } = request.data;
+    const agent = env.state().fleet.agents.get(id);
+    if (agent === undefined || agent.registration === null)
+      throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
+    env.post({ kind: 'drain', request: request.data });
+    return { unreachable: agent.unreachable };
+  };
+
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'info', () => Promise.resolve(info())),
+    serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
   ];
 

@@ -102,6 +102,13 @@ function onMessage(context: Context, message: CoreMessage): void {
     case 'say_passed':
       sayPassed(context);
       return;
+    case 'drain': {
+      const { agent, by, reason, undo } = message.request;
+      const kind = undo ? 'undrain' : 'drain';
+      const subject = subjects.command(agent, kind, '-');
+      publish(context, { subject, name: `command.${kind}`, data: { by, reason } });
+      return;
+    }
     case 'submit':
       onSubmit(context, message);
       return;

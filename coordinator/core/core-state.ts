@@ -8,6 +8,7 @@
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { SubmitReply, SubmitRequest } from '#protocol/messages/api.ts';
+import type { DrainRequest } from '#protocol/messages/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
 import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
@@ -42,6 +43,8 @@ export type CoreMessage =
   /** `say_passed_soon` is due. */
   | { readonly kind: 'say_passed' }
   | Submit
+  /** An operator's word on an agent; to be stored as a command. */
+  | { readonly kind: 'drain'; readonly request: DrainRequest }
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }

@@ -8,6 +8,7 @@ import { parseSubject, type ParsedSubject } from '#protocol/messages/subjects.ts
 import {
   onAgentStarted,
   onAgentStopping,
+  onAgentUndrained,
   onHeard,
   onHostSaid,
   onObserved,
@@ -255,9 +256,12 @@ function onAck(context: Context, command: string, record: EventRecord): void {
   closeStops(context, run);
 }
 
-const SAID: Partial<Record<MessageName, 'start' | 'change'>> = {
+const SAID: Partial<Record<MessageName, 'start' | 'change' | 'passing'>> = {
   'agent.started': 'start',
   'agent.changed': 'change',
+  'agent.exec_started': 'passing',
+  'agent.exec_ended': 'passing',
+  'agent.exec_refused': 'passing',
 };
 
 function onHostEvent(context: Context, agent: string, record: EventRecord): void {
@@ -268,6 +272,8 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
   onHostSaid(state.fleet, agent, { sequence: record.sequence, kind });
   if (message.name === 'agent.stopping' || message.name === 'agent.draining')
     onAgentStopping(state.fleet, agent, incarnation);
+  if (message.name === 'agent.undrained' && onAgentUndrained(state.fleet, agent))
+    markDirty(state, [agent]);
   if (message.name !== 'agent.started') return;
   onAgentStarted(state.fleet, agent, message.data.registration.incarnation);
   onStored(state.fleet, agent, record.timeMs);

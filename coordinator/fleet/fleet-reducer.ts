@@ -34,7 +34,10 @@ export interface AgentEntry {
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
   startedSequence: number;
   saidSince: number;
-  /** Sequences of `agent.changed` since then that another one has replaced since: to be dropped. */
+  /**
+   * Sequences of `agent.changed` since then that another one has replaced since, and of what no view is
+   * made of: to be dropped.
+   */
   superseded: number[];
   /** Of the newest `agent.changed`; 0: none. */
   changedSequence: number;
@@ -112,12 +115,13 @@ export function onTermBegun(state: FleetState, sinceMs: number, nowMs: number): 
 export function onHostSaid(
   state: FleetState,
   id: string,
-  said: { sequence: number; kind: 'start' | 'change' | 'other' },
+  said: { sequence: number; kind: 'start' | 'change' | 'passing' | 'other' },
 ): void {
   const agent = entryOf(state, id);
   agent.saidSince = said.kind === 'start' ? 0 : agent.saidSince + 1;
   if (said.kind === 'start') agent.startedSequence = said.sequence;
-  if (said.kind === 'other') return;
+  if (said.kind === 'passing') agent.superseded.push(said.sequence);
+  if (said.kind === 'other' || said.kind === 'passing') return;
   // Either says all that the change before it had said. The newest is kept: it is what is shown.
   if (agent.changedSequence !== 0) agent.superseded.push(agent.changedSequence);
   agent.changedSequence = said.kind === 'change' ? said.sequence : 0;
@@ -141,6 +145,13 @@ export function onAgentStopping(state: FleetState, id: string, incarnation: numb
   const agent = entryOf(state, id);
   agent.incarnation = Math.max(agent.incarnation, incarnation);
   agent.stopping = true;
+}
+
+/** It takes work again. True if it has become available by it. */
+export function onAgentUndrained(state: FleetState, id: string): boolean {
+  const agent = entryOf(state, id);
+  agent.stopping = false;
+  return isAvailable(agent);
 }
 
 /** An observation was stored. True if the agent has become available by it. */

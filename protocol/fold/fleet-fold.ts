@@ -52,6 +52,9 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
     case 'agent.draining':
       agent.state = 'draining';
       break;
+    case 'agent.undrained':
+      agent.state = 'ready';
+      break;
     case 'agent.stopping':
       agent.state = 'stopped';
       break;

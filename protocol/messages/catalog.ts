@@ -47,6 +47,7 @@ export const CATALOG = {
   'agent.started': { version: 1, schema: host.AgentStarted },
   'agent.changed': { version: 1, schema: host.AgentChanged },
   'agent.draining': { version: 1, schema: host.AgentDraining },
+  'agent.undrained': { version: 1, schema: host.AgentUndrained },
   'agent.stopping': { version: 1, schema: host.AgentStopping },
   'agent.exec_started': { version: 1, schema: exec.AgentExecStarted },
   'agent.exec_ended': { version: 1, schema: exec.AgentExecEnded },
@@ -64,6 +65,7 @@ export const CATALOG = {
   'command.stop': { version: 1, schema: command.StopCommand },
   'command.release': { version: 1, schema: command.ReleaseCommand },
   'command.drain': { version: 1, schema: command.DrainCommand },
+  'command.undrain': { version: 1, schema: command.UndrainCommand },
 } as const satisfies Record<string, { version: number; schema: z.ZodType }>;
 
 export type MessageName = keyof typeof CATALOG;

@@ -40,5 +40,8 @@ export type StopCommand = z.infer<typeof StopCommand>;
 export const ReleaseCommand = z.object({ run: RunId });
 export type ReleaseCommand = z.infer<typeof ReleaseCommand>;
 
-/** Start nothing new; what runs goes on. */
+/** Start nothing new; what runs goes on. Holds until it is taken back, over restarts too. */
 export const DrainCommand = z.object({ by: z.string(), reason: z.string().nullable() });
+
+/** Takes `drain` back. Not that of a process that was told to end. */
+export const UndrainCommand = z.object({ by: z.string(), reason: z.string().nullable() });

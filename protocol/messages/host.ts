@@ -49,9 +49,12 @@ export const AgentChanged = z.object({
 
 /**
  * Nothing is started here any more; what runs goes on, what had not begun is given back. Holds until
- * the agent begins again.
+ * the agent begins again, and says it again, or `agent.undrained`.
  */
 export const AgentDraining = z.object({ reason: z.string() });
+
+/** What was said by `agent.draining` is over: it takes work again. */
+export const AgentUndrained = z.object({ reason: z.string() });
 
 /** The agent process ends in order. */
 export const AgentStopping = z.object({ reason: z.string() });

@@ -19,5 +19,7 @@ export const FileRule = z.object({
   maxBytes: z.number().int().positive().nullable(),
   /** Without one the attempt has failed at stage collect, whatever its exit status. */
   required: z.boolean(),
+  /** JSON Schema that each file must fit; one that does not fails the attempt at stage collect. */
+  schema: z.union([z.boolean(), z.record(z.string(), z.unknown())]).optional(),
 });
 export type FileRule = z.infer<typeof FileRule>;

@@ -6,7 +6,7 @@ import type { AttemptRef } from './ids.ts';
 
 const ERA = 'bm.v1';
 
-export type CommandKind = 'start' | 'revoke' | 'stop' | 'drain' | 'release';
+export type CommandKind = 'start' | 'revoke' | 'stop' | 'drain' | 'undrain' | 'release';
 
 export const subjects = {
   /** A command to one agent; `run` is `-` where a command concerns no run. */
@@ -87,7 +87,14 @@ export type ParsedSubject =
   | { kind: 'heartbeat'; agent: string }
   | { kind: 'api'; verb: string };
 
-const COMMAND_KINDS: ReadonlySet<string> = new Set(['start', 'revoke', 'stop', 'drain', 'release']);
+const COMMAND_KINDS: ReadonlySet<string> = new Set([
+  'start',
+  'revoke',
+  'stop',
+  'drain',
+  'undrain',
+  'release',
+]);
 
 /** The parts of a subject, or null for one that is none of ours. */
 export function parseSubject(subject: string): ParsedSubject | null {

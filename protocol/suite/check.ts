@@ -67,8 +67,13 @@ function walk(
     });
   } else {
     for (const [key, { value }] of tree.entries)
-      if (!NOT_TEMPLATED.has(key)) walk(value, [...path, key], onText);
+      if (!NOT_TEMPLATED.has(key) && !isSchema(key, path)) walk(value, [...path, key], onText);
   }
+}
+
+/** A schema of a result file has names and texts of its own. */
+function isSchema(key: string, path: Path): boolean {
+  return key === 'schema' && path[0] === 'files';
 }
 
 function checkTemplate(text: string, known: readonly string[]): string | null {

@@ -139,6 +139,12 @@ const ResultFile = z
       .boolean()
       .optional()
       .meta({ description: 'Without one the task has failed at stage collect; default false' }),
+    schema: z
+      .union([filled, z.record(z.string(), z.unknown())], {
+        error: 'must be a JSON Schema, or the path of a file that holds one',
+      })
+      .optional()
+      .meta({ description: 'JSON Schema of each file, or the path of its file beside the suite' }),
   })
   .meta({ id: 'file' });
 

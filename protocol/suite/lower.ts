@@ -7,12 +7,15 @@ import { hasTemplate } from './form-parts.ts';
 import { checkTemplateOf, readyTemplateOf } from './check-values.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
 import { healthOf } from './health-form.ts';
+import type { JsonSchema } from './schema/json-schema.ts';
 import { parseDuration, parseSignal, parseSize } from './units.ts';
 
 export interface Given {
   readonly defaultName: string;
   readonly dir: string | null;
   readonly profile: string | null;
+  /** Of result files, by their place in `files`. */
+  readonly schemas: ReadonlyMap<number, JsonSchema>;
   readonly only: Readonly<Record<string, readonly AxisValue[]>>;
 }
 
@@ -44,7 +47,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
     retries: retriesOf(form.retries),
     metrics: (form.metrics ?? []).map(metricOf),
-    ...filesOf(form.files ?? []),
+    ...filesOf(form.files ?? [], given.schemas),
     ...checkpointsOf(form),
     logLimitBytes: parseSize(form.logLimit ?? '') ?? DEFAULT_LOG_LIMIT_BYTES,
     maxParallel: form.maxParallel ?? null,
@@ -156,15 +159,18 @@ function isList<T>(value: T): value is Extract<T, readonly unknown[]> {
   return Array.isArray(value);
 }
 
-function filesOf(written: NonNullable<SuiteForm['files']>): Pick<SuiteSpec, 'files' | 'fileRules'> {
+function filesOf(
+  written: NonNullable<SuiteForm['files']>,
+  schemas: Given['schemas'],
+): Pick<SuiteSpec, 'files' | 'fileRules'> {
   const files = written.map((file) => (typeof file === 'string' ? file : file.path));
-  const fileRules = written
-    .filter((file) => typeof file !== 'string')
-    .map(({ path, maxSize, required = false }) => ({
-      path,
-      maxBytes: maxSize === undefined ? null : parseSize(maxSize),
-      required,
-    }));
+  const fileRules = written.flatMap((file, at) => {
+    if (typeof file === 'string') return [];
+    const { path, maxSize, required = false } = file;
+    const maxBytes = maxSize === undefined ? null : parseSize(maxSize);
+    const schema = schemas.get(at);
+    return [{ path, maxBytes, required, ...(schema === undefined ? {} : { schema }) }];
+  });
   return fileRules.length === 0 ? { files } : { files, fileRules };
 }
 

@@ -15,6 +15,7 @@ import { lower } from './lower.ts';
 import { readOnly, withProfile, withSets } from './overrides.ts';
 import { type Finding, placeFindings, type SuiteProblem } from './problem.ts';
 import { readYaml } from './read-yaml.ts';
+import { suiteSchemas, type ReadNamed } from './schema/suite-schemas.ts';
 import { textify } from './textify.ts';
 import { child, keys, originOf, toPlain, type Tree } from './tree.ts';
 import { checkValues } from './value-check.ts';
@@ -29,6 +30,8 @@ export interface SuiteSource {
   readonly profile?: string | null;
   /** `--set`: `key=value` each. */
   readonly set?: readonly string[];
+  /** Files that the suite names: schemas. Absent: none can be had. */
+  readonly readNamed?: ReadNamed;
   /** `--only`: `axis=value` each. */
   readonly only?: readonly string[];
 }
@@ -54,16 +57,19 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
   const tree = textify(isOverridden ? set.tree : written);
   const only = readOnly(source.only ?? [], tree, axisNamesOf(tree));
   const form = checkForm(tree);
+  const place = { dir: source.dir, read: source.readNamed ?? unreadable };
+  const schemas = suiteSchemas(tree, place);
   const all = [
     ...findings,
     // A mistake in a profile shows before it is used, one in the suite also where a profile hides it.
     ...[...profilesOf(written), ...(isOverridden ? [written] : [])].flatMap((each) =>
-      check(textify(each), source.dir),
+      check(textify(each), place),
     ),
     ...profiled.findings,
     ...set.findings,
     ...form.findings,
     ...checkTree(tree, source.dir),
+    ...schemas.findings,
     ...only.findings,
   ];
   if (all.length > 0 || form.value === null) return invalid(all);
@@ -72,6 +78,7 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     dir: source.dir,
     profile: source.profile ?? null,
     only: only.only,
+    schemas: schemas.schemas,
   });
   const matrix = [...checkMatrix(suite, tree), ...checkValues(suite, tree)];
   if (matrix.length > 0) return invalid(matrix);
@@ -79,13 +86,21 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
   return { kind: 'ok', suite, warnings: said };
 }
 
+function unreadable(): never {
+  throw new Error('no file can be read here');
+}
+
 /** The suite under each of its profiles. */
 function profilesOf(written: Tree): Tree[] {
   return keys(child(written, 'profiles')).map((name) => withProfile(written, name).tree);
 }
 
-function check(tree: Tree, dir: string | null): Finding[] {
-  return [...checkForm(tree).findings, ...checkTree(tree, dir)];
+function check(tree: Tree, place: Parameters<typeof suiteSchemas>[1]): Finding[] {
+  return [
+    ...checkForm(tree).findings,
+    ...checkTree(tree, place.dir),
+    ...suiteSchemas(tree, place).findings,
+  ];
 }
 
 function checkForm(tree: Tree): { value: SuiteForm | null; findings: Finding[] } {

@@ -334,6 +334,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'agent.draining': { reason: 'SIGTERM' },
   'agent.stopping': { reason: 'SIGTERM' },
   ...goldenExec,
+  'agent.undrained': { reason: 'put back by ann@desk' },
   'agent.unreachable': { silentMs: 10_000 },
   'agent.returned': { incarnation: 3 },
   'host.sampled': goldenHostSampled,
@@ -374,5 +375,6 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
     reason: 'wrong model',
   },
   'command.release': { run: GOLDEN_RUN },
+  'command.undrain': { by: 'ann@desk', reason: 'repaired' },
   'command.drain': { by: 'ann@box', reason: null },
 };

@@ -118,6 +118,35 @@ test('a commanded drain holds over a restart, and is said again', async () => {
   await given();
 });
 
+test('a drain taken back: it takes work again, also after a restart; a signal is not taken back', async () => {
+  const passes = async (): Promise<void> => {
+    const spec = attemptSpec([step('true')]);
+    await mesh.startAttempt(spec);
+    expect((await mesh.exited(spec)).data.outcome).toBe('passed');
+  };
+  const order = { by: 'somebody', reason: null };
+  const send = (kind: 'drain' | 'undrain'): Promise<unknown> =>
+    mesh.command(subjects.command(AGENT, kind, '-'), `command.${kind}`, order);
+  await send('drain');
+  await mesh.wait('agent.draining');
+  await send('undrain');
+  expect((await mesh.wait('agent.undrained')).data.reason).toBe('put back by somebody');
+  await passes();
+  await mesh.kill(agent);
+  agent = await mesh.start(FLAGS);
+  await passes();
+  const running = waits();
+  await begun(running);
+  agent.child.kill('SIGTERM');
+  await until(() => mesh.find('agent.draining').length === 2 || null, 'it to drain');
+  await send('undrain');
+  const late = attemptSpec([step('true')]);
+  await mesh.startAttempt(late);
+  expect((await mesh.exited(late)).data.class).toBe('drained');
+  await go();
+  expect((await agent.exited).code).toBe(0);
+});
+
 test('TERM twice: stopped with the reason, every process dead, given back; a third changes nothing', async () => {
   const spec = attemptSpec(
     [

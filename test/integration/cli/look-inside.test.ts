@@ -110,6 +110,32 @@ it('exec: one clear line and a status of its own for what does not run', async (
   expect(await mesh.ok('events')).toMatch(/agent\.exec_refused .* it permits "uname -a"/);
 });
 
+it('drain: what waits is given back, nothing new begins, and --undo ends that', async () => {
+  const waiting = `${run}/${ids[1] ?? ''}`;
+  const attempts = async (): Promise<readonly { outcome: string | null }[]> =>
+    (await mesh.json<{ attempts: { outcome: string | null }[] }>('show', waiting)).attempts;
+  const state = async (): Promise<string | undefined> =>
+    (await mesh.json<{ agents: { state: string }[] }>('agents')).agents[0]?.state;
+  expect(await mesh.json('drain', 'local-1', '--reason', 'new driver')).toMatchObject({
+    kind: 'drain',
+    agent: 'local-1',
+    state: 'draining',
+    idle: false,
+  });
+  expect(await state()).toBe('draining');
+  await until(async () => (await attempts())[0]?.outcome === 'skipped', 'it to be given back');
+  expect(await mesh.ok('drain', 'local-1')).toMatch(
+    /takes nothing new; what runs ends by itself\n$/,
+  );
+  expect(await attempts()).toHaveLength(1);
+  expect(await mesh.ok('drain', 'local-1', '--undo')).toBe('agent local-1 takes work again\n');
+  expect(await state()).toBe('ready');
+  await until(async () => (await attempts()).length === 2, 'it to be started again');
+  expect(await mesh.ok('events')).toMatch(/agent\.draining .* drained by \S+@\S+: new driver\n/);
+  expect((await mesh.cli(['drain', 'nobody'])).status).toBe(5);
+  expect((await mesh.cli(['drain', 'local-1', '--undo', '--wait'])).status).toBe(2);
+});
+
 it('inspect: an agent that is not there is named', async () => {
   await mesh.kill9('agent');
   const result = await mesh.cli(['inspect', `${run}/${ids[0] ?? ''}`]);

@@ -67,6 +67,26 @@ describe('what starts', () => {
     expect(state.live.get(key('b'))?.stage).toBe('ending');
   });
 
+  test('a drain is taken back, unless the process is to end', () => {
+    const drain = { kind: 'drain', reason: 'x' } as const;
+    const undrain = { kind: 'undrain', reason: 'y' } as const;
+    const ending = { ...drain, isEnding: true } as const;
+    const kinds = (...messages: readonly HostMessage[]): string[] => short(play(messages).effects);
+    expect(kinds(undrain)).toEqual([]);
+    expect(kinds(drain, undrain, undrain, start('a', 1))).toEqual([
+      'say_draining',
+      'say_undrained',
+      'accept a',
+      'begin a',
+    ]);
+    for (const orders of [
+      [ending, undrain],
+      [drain, ending, undrain],
+      [ending, drain, undrain],
+    ])
+      expect(kinds(...orders, start('a', 1))).toEqual(['say_draining', 'accept a', 'refuse a']);
+  });
+
   test('draining gives back what waits and what comes; a full disk refuses', () => {
     expect(short(play([{ kind: 'drain', reason: 'x' }, start('a', 1)]).effects)).toEqual([
       'say_draining',

@@ -7,6 +7,7 @@ import {
   observe,
   onAgentStarted,
   onAgentStopping,
+  onAgentUndrained,
   onHeard,
   onHostSaid,
   onMailbox,
@@ -37,6 +38,16 @@ describe('an agent', () => {
     onRegistered(state, registration);
     expect(available(state)).toEqual([]);
     expect(onMailbox(state, 'a', true)).toBe(true);
+    expect(available(state)).toEqual(['a']);
+  });
+
+  it('that drains is not available, until it says that it takes work again', () => {
+    const state = enrolled();
+    onHeard(state, { agent: 'a', incarnation: 1 }, 1);
+    onAgentStopping(state, 'a', 1);
+    onHeard(state, { agent: 'a', incarnation: 1 }, 2);
+    expect(available(state)).toEqual([]);
+    expect(onAgentUndrained(state, 'a')).toBe(true);
     expect(available(state)).toEqual(['a']);
   });
 
@@ -96,7 +107,10 @@ describe('an agent', () => {
 });
 
 describe('what a host said of itself', () => {
-  const said = (state: FleetState, kinds: readonly ('start' | 'change' | 'other')[]): void => {
+  const said = (
+    state: FleetState,
+    kinds: readonly Parameters<typeof onHostSaid>[2]['kind'][],
+  ): void => {
     kinds.forEach((kind, index) => {
       onHostSaid(state, 'a', { sequence: index + 1, kind });
     });
@@ -110,6 +124,13 @@ describe('what a host said of itself', () => {
     onHostSaid(state, 'a', { sequence: 6, kind: 'start' });
     expect(takeSuperseded(state, 0)).toEqual([5]);
     expect(state.agents.get('a')).toMatchObject({ startedSequence: 6, saidSince: 0 });
+  });
+
+  it('what no view is made of goes too, and replaces nothing', () => {
+    const state = enrolled();
+    said(state, ['start', 'change', 'passing', 'passing', 'passing']);
+    expect(takeSuperseded(state, 1)).toEqual([3, 4]);
+    expect(state.agents.get('a')?.changedSequence).toBe(2);
   });
 
   it('the last of those replaced stay for people', () => {
