@@ -13,6 +13,7 @@ import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '#protocol/messages/checkpoint.ts';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { StopCause } from '#protocol/messages/command.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import type {
   AttemptOutcome,
@@ -52,6 +53,7 @@ export interface Verdict {
 export interface ReachedStop {
   /** It ended the attempt only to give it back: its class is then `drained`. */
   readonly givesBack?: true;
+  readonly cause?: StopCause;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
   readonly by: string;
@@ -125,6 +127,7 @@ export interface AttemptState {
 export interface StopOrder {
   /** By the agent's own draining: the task is to go on elsewhere. */
   readonly givesBack?: true;
+  readonly cause?: StopCause | undefined;
   readonly command: string;
   readonly by: string;
   readonly reason: string | null;

@@ -22,6 +22,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
     stopFile: stopFile(paths.work, step.id),
     logLimitBytes: spec.logLimitBytes,
     ...(cpus.length === 0 ? {} : { cpus }),
+    ...(step.limits === undefined ? {} : { limits: step.limits }),
   };
 }
 

@@ -257,8 +257,8 @@ export class Host {
         this.#attempts.get(effect.key)?.post({ kind: 'cut_off', reason: effect.reason });
         return;
       case 'stop_attempt': {
-        const { by, reason, graceMs, now } = effect.stop;
-        const stop = { command: effect.command, by, reason, graceMs, now };
+        const { by, reason, graceMs, now, cause } = effect.stop;
+        const stop = { command: effect.command, by, reason, graceMs, now, cause };
         this.#attempts.get(effect.key)?.post({ kind: 'stop', stop });
         return;
       }

@@ -8,6 +8,7 @@ import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { FileRule } from './stored-file.ts';
 import { HealthSpec } from './health.ts';
 import { RunId, Token } from './ids.ts';
+import { StepLimits } from './limits.ts';
 import { SeriesFigure } from './report.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
@@ -47,6 +48,8 @@ export const StepSpec = z.object({
   /** Of this step; absent: the attempt's. */
   graceMs: z.number().nonnegative().optional(),
   stopSignal: z.string().optional(),
+  /** Absent: none. */
+  limits: StepLimits.optional(),
   /** For preflight: what the agent itself checks, instead of running a command. */
   check: CheckSpec.optional(),
   /** For service: when it counts as ready, and the time it has for that. */

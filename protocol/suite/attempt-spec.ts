@@ -118,7 +118,7 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
   };
 }
 
-type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'check' | 'service';
+type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'limits' | 'check' | 'service';
 
 /** Until when a service must be ready. */
 const DEFAULT_READY_MS = 300_000;
@@ -128,7 +128,7 @@ function compileMore(
   dir: string | null,
   step: StepTemplate,
 ): Make<Pick<Partial<StepSpec>, MoreKeys>> {
-  const { stopSignal } = step;
+  const { stopSignal, limits } = step;
   const timeout = step.timeout === undefined ? null : compileTemplate(step.timeout);
   const grace = step.grace === undefined ? null : compileTemplate(step.grace);
   const check = step.check === undefined ? null : compileCheck(dir, step.check, checkSpecOf);
@@ -139,6 +139,7 @@ function compileMore(
       ...(timeout === null ? {} : { timeoutMs }),
       ...(grace === null ? {} : { graceMs: durationOf(render(grace, valueOf)) }),
       ...(stopSignal === undefined ? {} : { stopSignal }),
+      ...(limits === undefined ? {} : { limits }),
       ...(check === null ? {} : { check: check(valueOf) }),
       ...(ready === null
         ? {}

@@ -11,6 +11,7 @@ import {
   templatedLimit,
   word,
 } from './form-parts.ts';
+import { LimitsForm } from './limits-form.ts';
 
 const commandKeys = {
   exec: argv.optional().meta({ description: 'Program and arguments, given to it as they are' }),
@@ -29,6 +30,9 @@ const commandKeys = {
   stdio: stdio
     .optional()
     .meta({ description: 'pipe, or pty for programs that buffer by the block' }),
+  limits: LimitsForm.optional().meta({
+    description: 'What it may take, over the limits of the suite',
+  }),
 };
 
 export const Command = z
@@ -105,7 +109,7 @@ export const Check = z
     if (check.contains !== undefined && check.http === undefined)
       say('contains', 'belongs to http only; remove it');
     if (!ASKED.some((key) => check[key] !== undefined)) return;
-    for (const key of ['env', 'cwd', 'grace', 'stopSignal', 'stdio'] as const)
+    for (const key of ['env', 'cwd', 'grace', 'stopSignal', 'stdio', 'limits'] as const)
       if (check[key] !== undefined) say(key, 'belongs to exec and shell only; remove it');
   })
   .meta({ id: 'check' });

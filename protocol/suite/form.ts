@@ -19,6 +19,7 @@ import {
   text,
 } from './form-parts.ts';
 import { HealthForm } from './health-form.ts';
+import { LimitsForm } from './limits-form.ts';
 import { parseSize } from './units.ts';
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
@@ -190,10 +191,12 @@ const suiteKeys = {
     .optional()
     .meta({ description: 'What a task takes of a host' }),
   budget: positiveDuration.optional().meta({ description: 'Time limit of a whole attempt' }),
+  runBudget: positiveDuration.optional().meta({ description: 'Time limit of the whole run' }),
   grace: duration.optional().meta({ description: 'From the stop signal to the kill; default 10s' }),
   stopSignal: signal
     .optional()
     .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
+  limits: LimitsForm.optional().meta({ description: 'What each command may take' }),
   retries: z
     .union([retryLimit, z.partialRecord(RetriedClass, retryLimit)])
     .optional()

@@ -7,6 +7,7 @@ import { hasTemplate } from './form-parts.ts';
 import { checkTemplateOf, readyTemplateOf } from './check-values.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
 import { healthOf } from './health-form.ts';
+import { limitsOf } from './limits-form.ts';
 import { parseDuration, parseSignal, parseSize } from './units.ts';
 
 export interface Given {
@@ -40,6 +41,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     phases: form.phases ?? [],
     needs: needsOf(form.needs ?? {}),
     budgetMs: durationOf(form.budget),
+    ...(form.runBudget === undefined ? {} : { runBudgetMs: durationOf(form.runBudget) ?? 0 }),
     graceMs: durationOf(form.grace) ?? DEFAULT_GRACE_MS,
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
     retries: retriesOf(form.retries),
@@ -120,9 +122,15 @@ function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {
       : {}),
     ...(command.grace === undefined ? {} : { grace: command.grace }),
     ...signalOf(command.stopSignal),
+    ...(isAsked(command) ? {} : limitsOf(form.limits, command.limits)),
     ...checkTemplateOf(command),
     ...readyTemplateOf(command),
   }));
+}
+
+/** The agent itself makes it: there is nothing to limit. */
+function isAsked(command: CommandForm): boolean {
+  return command.exec === undefined && command.shell === undefined;
 }
 
 function signalOf(text: string | undefined): { stopSignal?: string } {

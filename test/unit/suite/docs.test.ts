@@ -32,6 +32,7 @@ const KEYS = {
   needs: keysOf(schema.properties['needs']),
   checkpoint: keysOf(schema.properties['checkpoint']),
   file: keysOf(schema.definitions['file']),
+  limits: keysOf(schema.definitions['limits']),
   onPartition: keysOf(schema.properties['onPartition']),
 };
 
@@ -49,6 +50,8 @@ describe('docs/suite.md', () => {
     ['## Commands', KEYS.command],
     ['A preflight check is', KEYS.check],
     ['## Needs, limits and retries', KEYS.needs],
+    ['### Limits', KEYS.limits],
+    ['### A host that is cut off', KEYS.onPartition],
     ['## Metrics', KEYS.metric],
     ['## Checkpoints', KEYS.checkpoint],
     ['An entry of `files`', KEYS.file],
@@ -96,6 +99,12 @@ function usedKeys(value: unknown): string[] {
     ...within('needs', suite['needs']),
     ...within('checkpoint', suite['checkpoint']),
     ...within('file', suite['files']),
+    ...within('limits', suite['limits']),
+    ...STEPS.flatMap((step) =>
+      maps(suite[step]).flatMap((one) =>
+        within('limits', (one as Record<string, unknown>)['limits']),
+      ),
+    ),
     ...within('onPartition', suite['onPartition']),
   ];
 }
