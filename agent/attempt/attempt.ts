@@ -16,7 +16,7 @@ import { HealthWatch } from '../health/health-watch.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
-import { stderrEnd, makeAttemptFolder, makeFolder, unstarted } from './attempt-folder.ts';
+import { stderrEnd, makeAttemptFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import { AttemptAsker } from './attempt-asker.ts';
 import { AttemptMeter } from './attempt-meter.ts';
@@ -32,6 +32,7 @@ import {
   type AttemptState,
 } from './attempt-state.ts';
 import { knownStart, stepSpecOf } from './step-spec.ts';
+import { hostSetupOf, prepareStep } from './prepare-step.ts';
 import { ReportLink } from './report-link.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
 
@@ -188,6 +189,9 @@ export class Attempt {
       case 'extract':
         this.#extract();
         return;
+      case 'set_up':
+        this.#deps.onSetUp(this.key, effect.failure);
+        return;
       case 'free':
         this.#onFree();
         return;
@@ -204,29 +208,26 @@ export class Attempt {
   }
 
   #start(effect: Extract<AttemptEffect, { kind: 'start_step' }>): void {
-    const { steps } = this.state();
-    // A check leaves nothing behind that the first command would find.
-    const isFirst = steps.every(({ check }) => check !== undefined);
+    const [deps, paths, files, state] = [this.#deps, this.#paths, this.#files, this.state()];
+    const fail = this.#cannotStart.bind(this, effect.index);
+    const spawn = this.#spawn.bind(this, effect);
+    let preparing: Promise<void> | null;
     try {
-      if (isFirst) makeAttemptFolder(this.#paths);
-      makeFolder(this.#stepDir(effect.step));
+      preparing = prepareStep({ ...effect, deps, paths, files, state });
     } catch (error) {
-      this.#log.error({ err: error }, 'the attempt cannot be prepared');
-      queueMicrotask(() => {
-        this.post({
-          kind: 'step_ended',
-          index: effect.index,
-          outcome: unstarted(error),
-          lastLine: null,
-        });
-      });
+      fail(error);
       return;
     }
-    if (isFirst && this.#files.hasToPlace()) {
-      void this.#files.place().then(() => {
-        this.#spawn(effect);
-      }, this.#deps.onBug);
-    } else this.#spawn(effect);
+    if (preparing === null) spawn();
+    else void preparing.then(spawn, fail);
+  }
+
+  #cannotStart(index: number, error: unknown): void {
+    this.#log.error({ err: error }, 'the attempt cannot be prepared');
+    const outcome = unstarted(error);
+    queueMicrotask(() => {
+      this.post({ kind: 'step_ended', index, outcome, lastLine: null });
+    });
   }
 
   #runCheck({ index, step, budgetMs }: Extract<AttemptEffect, { kind: 'run_check' }>): void {
@@ -234,11 +235,7 @@ export class Attempt {
       makeAttemptFolder(this.#paths);
       this.#asker.check(index, step, budgetMs);
     } catch (error) {
-      this.#log.error({ err: error }, 'the attempt cannot be prepared');
-      const outcome = unstarted(error);
-      queueMicrotask(() => {
-        this.post({ kind: 'step_ended', index, outcome, lastLine: null });
-      });
+      this.#cannotStart(index, error);
     }
   }
 
@@ -252,6 +249,8 @@ export class Attempt {
       step,
       paths: this.#paths,
       slot,
+      scratch: this.#deps.scratch.make(spec.run, slot),
+      hostSetup: hostSetupOf(this.#deps.stateDir, spec),
       resources,
       budgetMs,
       graceMs: stop?.graceMs ?? step.graceMs ?? spec.graceMs,

@@ -14,7 +14,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
   return {
     argv: step.argv,
     env: childEnv(input),
-    cwd: step.cwd ?? paths.work,
+    cwd: step.cwd ?? (step.hostSetup === undefined ? null : input.hostSetup) ?? paths.work,
     stdio: step.stdio,
     budgetMs,
     graceMs,

@@ -15,6 +15,7 @@ import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt } from '../attempt/attempt-state.ts';
+import { ScratchFolders } from '../attempt/run-folders.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { answer } from './answers.ts';
@@ -30,7 +31,7 @@ import { drainReason, waitingOf, type Waiting } from './waiting.ts';
 
 export interface HostOptions {
   /** Without what the host itself answers to. */
-  readonly deps: Omit<AttemptDeps, 'onFreed' | 'onEnded' | 'onGone'>;
+  readonly deps: Omit<AttemptDeps, 'onFreed' | 'onSetUp' | 'onEnded' | 'onGone' | 'scratch'>;
   readonly info: HostInfo;
   readonly slots: number;
   readonly outbox: Outbox;
@@ -59,9 +60,13 @@ export class Host {
     this.#options = options;
     this.#deps = {
       ...options.deps,
+      scratch: new ScratchFolders(options.deps.stateDir),
       onFreed: (key) => {
         this.#actor.post({ kind: 'freed', key });
         this.#gpus.reviewSoon();
+      },
+      onSetUp: (key, failure) => {
+        this.#actor.post({ kind: 'set_up', key, failure });
       },
       onEnded: (key, end) => {
         const { proven, survivors } = end.stopped;
@@ -227,14 +232,14 @@ export class Host {
         return;
       }
       case 'begin': {
-        const { key, slots } = effect;
+        const { key, slots, makesSetup } = effect;
         const resources = resourcesOf(effect, this.#options.info);
-        this.#attempts.get(key)?.post({ kind: 'begin', slots, resources });
+        this.#attempts.get(key)?.post({ kind: 'begin', slots, resources, makesSetup });
         return;
       }
       case 'behind_fence': {
         const { key, reason } = effect;
-        this.#deps.log.warn({ attempt: key, reason }, 'an attempt waits for a fence');
+        this.#deps.log.warn({ attempt: key, reason }, 'an attempt waits');
         this.#attempts.get(key)?.post({ kind: 'wait', reason });
         return;
       }
@@ -249,9 +254,7 @@ export class Host {
         this.sayDraining(effect.reason);
         return;
       case 'refuse':
-        this.#attempts
-          .get(effect.key)
-          ?.post({ kind: 'refuse', class: effect.class, reason: effect.reason });
+        this.#attempts.get(effect.key)?.post(effect);
         return;
       case 'cut_off':
         this.#attempts.get(effect.key)?.post({ kind: 'cut_off', reason: effect.reason });
@@ -292,6 +295,7 @@ export class Host {
       this.#attempts.delete(key);
     }
     const { outbox } = this.#options;
+    this.#deps.scratch.forget(run);
     await dropRun(run, { deps: this.#deps, outbox, isClosed: () => this.#isClosed });
   }
 

@@ -27,6 +27,14 @@ export const STEPS = [
 export const StepName = z.enum(STEPS);
 export type StepName = z.infer<typeof StepName>;
 
+/** The step that prepares a host; the first in the list where there is one. */
+export const HOST_SETUP_STEP = 'host-setup';
+export const HostSetup = z.object({
+  /** Names its folder on the host; the same for the same key. */
+  id: Token,
+});
+export type HostSetup = z.infer<typeof HostSetup>;
+
 export const StepSpec = z.object({
   step: StepName,
   /** Name of the step's folder, unique in the attempt: `run`, `setup-2`. */
@@ -52,6 +60,8 @@ export const StepSpec = z.object({
   limits: StepLimits.optional(),
   /** For preflight: what the agent itself checks, instead of running a command. */
   check: CheckSpec.optional(),
+  /** Made once on a host for all attempts of the run that have the same id, before the first of them. */
+  hostSetup: HostSetup.optional(),
   /** For service: when it counts as ready, and the time it has for that. */
   service: z.object({ ready: ReadySpec, readyMs: z.number().positive() }).optional(),
 });

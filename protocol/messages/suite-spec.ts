@@ -35,6 +35,8 @@ export const StepTemplate = z.object({
   grace: z.string().optional(),
   stopSignal: z.string().optional(),
   limits: StepLimits.optional(),
+  /** Of the step that prepares a host. Without a key: the command itself, with its environment. */
+  hostSetup: z.object({ key: z.string().nullable() }).optional(),
   check: CheckTemplate.optional(),
   ready: CheckTemplate.optional(),
 });

@@ -8,6 +8,7 @@ import { posix } from 'node:path';
 import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt-spec.ts';
 import type { CheckTemplate } from '../messages/check-spec.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import { hostSetupId } from '../messages/ids.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { PlannedTask } from './expand.ts';
 import { compileTemplate, render, type Template } from './template.ts';
@@ -100,7 +101,9 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
   const more = compileMore(dir, step);
   // The text of a `shell:` is no path, whatever it begins with.
   const isShell = step.argv[0] === '/bin/sh' && step.argv[1] === '-c';
-  return (valueOf) => {
+  const setup = step.hostSetup;
+  const key = setup === undefined || setup.key === null ? null : compileTemplate(setup.key);
+  const whole: Make<StepSpec> = (valueOf) => {
     const words = argv(valueOf);
     return {
       step: step.step,
@@ -115,6 +118,12 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
       message: message === null ? null : render(message, valueOf),
       ...more(valueOf),
     };
+  };
+  if (setup === undefined) return whole;
+  return (valueOf) => {
+    const made = whole(valueOf);
+    const named = key === null ? [made.argv, made.env, made.cwd] : [render(key, valueOf)];
+    return { ...made, hostSetup: { id: hostSetupId(named) } };
   };
 }
 

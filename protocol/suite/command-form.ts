@@ -148,6 +148,19 @@ export const Service = z
   .superRefine(hasOneOf('exec', 'shell'))
   .meta({ id: 'service' });
 
+const HostSetup = z
+  .strictObject({
+    ...commandKeys,
+    key: filled.optional().meta({
+      description: 'Made once per host and run for each of its values; default: the command itself',
+    }),
+  })
+  .superRefine(hasOneOf('exec', 'shell'))
+  .meta({ id: 'hostSetup' });
+export const hostSetup = z.union([argv, HostSetup], {
+  error: 'must be a command: a list of words, such as [make, all], or {shell: "...", key: "..."}',
+});
+
 const COMMAND = {
   error:
     'must be a command: a list of words, such as [echo, hello], {shell: "..."}, or a list of commands',

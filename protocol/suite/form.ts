@@ -6,7 +6,15 @@ import { z } from 'zod';
 import { AxisValueSchema } from '../messages/attempt-spec.ts';
 import { FailureClass } from '../messages/outcome.ts';
 import { SeriesFigure } from '../messages/report.ts';
-import { checks, step, services, type Check, type Command, type Service } from './command-form.ts';
+import {
+  checks,
+  hostSetup,
+  step,
+  services,
+  type Check,
+  type Command,
+  type Service,
+} from './command-form.ts';
 import { parseJsonPath } from './extract/json-path.ts';
 import {
   duration,
@@ -164,6 +172,9 @@ const suiteKeys = {
     .optional()
     .meta({ description: 'Folder of every command; default: the work folder of the attempt' }),
   stdio: stdio.optional().meta({ description: 'pipe (default) or pty, for every command' }),
+  hostSetup: hostSetup
+    .optional()
+    .meta({ description: 'Command that prepares a host, once for all attempts of the run there' }),
   preflight: checks.optional().meta({ description: 'Checks before anything else' }),
   setup: step.optional().meta({ description: 'Commands that prepare' }),
   service: services

@@ -60,7 +60,7 @@ const PLAIN_IN_SHELL = /^[\w./:=@%+,-]+$/;
 /** A value with blanks or signs of the shell that is put into the text of a `shell:`. */
 function shellTexts(suite: SuiteSpec, tree: Tree): Finding[] {
   const findings: Finding[] = [];
-  for (const step of STEPS) {
+  for (const step of ['hostSetup', ...STEPS]) {
     const node = child(tree, step);
     const commands = node?.kind === 'list' ? node.items : [node];
     commands.forEach((command, i) => {

@@ -32,6 +32,7 @@ const KEYS = {
   needs: keysOf(schema.properties['needs']),
   checkpoint: keysOf(schema.properties['checkpoint']),
   file: keysOf(schema.definitions['file']),
+  hostSetup: keysOf(schema.definitions['hostSetup']).filter((key) => !COMMAND.includes(key)),
   limits: keysOf(schema.definitions['limits']),
   onPartition: keysOf(schema.properties['onPartition']),
 };
@@ -50,6 +51,7 @@ describe('docs/suite.md', () => {
     ['## Commands', KEYS.command],
     ['A preflight check is', KEYS.check],
     ['## Needs, limits and retries', KEYS.needs],
+    ['## Preparing a host', KEYS.hostSetup],
     ['### Limits', KEYS.limits],
     ['### A host that is cut off', KEYS.onPartition],
     ['## Metrics', KEYS.metric],
@@ -99,6 +101,7 @@ function usedKeys(value: unknown): string[] {
     ...within('needs', suite['needs']),
     ...within('checkpoint', suite['checkpoint']),
     ...within('file', suite['files']),
+    ...within('hostSetup', suite['hostSetup']),
     ...within('limits', suite['limits']),
     ...STEPS.flatMap((step) =>
       maps(suite[step]).flatMap((one) =>
