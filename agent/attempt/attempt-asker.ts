@@ -11,13 +11,17 @@ import type { AttemptPaths } from '../state/state-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import type { AttemptMessage, AttemptState } from './attempt-state.ts';
 import { checkEnv } from './child-env.ts';
+import { hostSetupOf } from './prepare-step.ts';
 import { ReadyWatch } from './ready-watch.ts';
 import { RunningCheck } from './running-check.ts';
 
 type Context = Omit<CheckContext, 'timeoutMs' | 'signal'>;
 
 export interface AskerOptions {
-  readonly deps: Pick<AttemptDeps, 'inheritedEnv' | 'lookAtGpus' | 'clock' | 'onBug'>;
+  readonly deps: Pick<
+    AttemptDeps,
+    'inheritedEnv' | 'lookAtGpus' | 'clock' | 'onBug' | 'scratch' | 'stateDir'
+  >;
   readonly health: HealthSpec | undefined;
   readonly paths: AttemptPaths;
   readonly state: () => AttemptState;
@@ -117,12 +121,15 @@ export class AttemptAsker {
     const context = this.#context();
     const step = life.kind === 'stepping' ? spec.steps[life.index] : undefined;
     if (step === undefined) return context;
+    const [slot = 0] = slots;
     const env = checkEnv({
       inherited: deps.inheritedEnv,
       spec,
       step,
       paths,
-      slot: slots[0] ?? 0,
+      slot,
+      scratch: deps.scratch.make(spec.run, slot),
+      hostSetup: hostSetupOf(deps.stateDir, spec),
       resources,
       budgetMs: null,
       checkpoint: checkpoint(),

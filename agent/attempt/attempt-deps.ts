@@ -10,7 +10,8 @@ import type { EventSink } from '../state/event-sink.ts';
 import type { Ledger } from '../state/ledger.ts';
 import type { MetricSink } from '../telemetry/metric-outbox.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import type { AttemptEnd } from './attempt-state.ts';
+import type { AttemptEnd, Verdict } from './attempt-state.ts';
+import type { ScratchFolders } from './run-folders.ts';
 import type { FileSource } from '../files/place-checkpoint.ts';
 import type { FileStore } from './file-store.ts';
 
@@ -33,7 +34,10 @@ export interface AttemptDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly onBug: (error: unknown) => void;
+  readonly scratch: ScratchFolders;
   readonly onFreed: (key: string) => void;
+  /** It has prepared the host for others, or could not; null: it has. */
+  readonly onSetUp: (key: string, failure: Verdict | null) => void;
   readonly onEnded: (key: string, end: AttemptEnd) => void;
   /** Nothing of it is left to do in this process. */
   readonly onGone: (key: string) => void;

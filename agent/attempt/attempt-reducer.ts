@@ -9,6 +9,7 @@
  * 5. Services live beside the steps that need them (service-rules.ts).
  * 6. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
+import { HOST_SETUP_STEP } from '#protocol/messages/attempt-spec.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import { hasResultRules } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
@@ -19,6 +20,7 @@ import { decide, decideFailed, decideStopped, settle } from './end-rules.ts';
 import { onStepGone } from './fence-rules.ts';
 import { exit, finish } from './exit-rules.ts';
 import { onHealth } from './health-rules.ts';
+import { firstStep, tellHost } from './host-setup-rules.ts';
 import { onCutOff } from './partition-rules.ts';
 import { onReport } from './report-rules.ts';
 import {
@@ -142,19 +144,14 @@ function onBegin(turn: Turn, message: Of<'begin'>): void {
   if (turn.state.life.kind !== 'queued') return;
   const { slots, resources } = message;
   turn.keep({ slots, originMs: turn.now.monotonicMs, ...(resources && { resources }) });
-  startStep(turn, 0);
+  startStep(turn, firstStep(turn.state.spec, message.makesSetup === true));
 }
 
 function onRefuse(turn: Turn, message: Of<'refuse'>): void {
   if (turn.state.life.kind !== 'queued') return;
-  turn.keep({
-    verdict: {
-      outcome: message.class === 'drained' ? 'skipped' : 'failed',
-      stage: 'provision',
-      class: message.class,
-      reason: message.reason,
-    },
-  });
+  const { class: kind, reason, stage = 'provision' } = message;
+  const outcome = message.outcome ?? (kind === 'drained' ? 'skipped' : 'failed');
+  turn.keep({ verdict: { outcome, stage, class: kind, reason } });
   exit(turn, { logGaps: [] });
 }
 
@@ -216,6 +213,7 @@ function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {
       ? verdictOf(step, outcome, lastLine)
       : serviceVerdictOf(step, outcome, { when: 'before it was ready', lastLine });
   if (verdict !== null) decideFailed(turn, verdict, { step: step.id, text });
+  tellHost(turn, step, verdict);
   next(turn, life.index);
 }
 
@@ -287,7 +285,7 @@ const DIRTY: ReadonlySet<string> = new Set(['setup', 'service', 'load', 'run', '
 function startTeardown(turn: Turn, from: number): void {
   const { spec, steps, stop } = turn.state;
   const index = spec.steps.findIndex((step, at) => at >= from && step.step === 'teardown');
-  const isNeeded = steps.some((step) => DIRTY.has(step.step));
+  const isNeeded = steps.some(({ step, id }) => DIRTY.has(step) && id !== HOST_SETUP_STEP);
   const isAllowed = stop?.now !== true;
   if (index >= 0 && isNeeded && isAllowed) startStep(turn, index);
   else finish(turn);

@@ -13,6 +13,7 @@ import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '#protocol/messages/checkpoint.ts';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
+import type { StopCause } from '#protocol/messages/command.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import type {
   AttemptOutcome,
@@ -52,6 +53,7 @@ export interface Verdict {
 export interface ReachedStop {
   /** It ended the attempt only to give it back: its class is then `drained`. */
   readonly givesBack?: true;
+  readonly cause?: StopCause;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
   readonly by: string;
@@ -97,6 +99,8 @@ export interface AttemptState {
   /** Ids of ended steps whose survivors still live: its claim stays with it until none is left (I5). */
   readonly fencedBy?: readonly string[];
   readonly phase: number;
+  /** How long its host was being prepared before its own steps; absent where it was not. */
+  readonly hostSetupMs?: number;
   readonly progress: number;
   readonly progressEmitted: number;
   readonly progressAtMs: number;
@@ -125,6 +129,7 @@ export interface AttemptState {
 export interface StopOrder {
   /** By the agent's own draining: the task is to go on elsewhere. */
   readonly givesBack?: true;
+  readonly cause?: StopCause | undefined;
   readonly command: string;
   readonly by: string;
   readonly reason: string | null;
@@ -142,9 +147,17 @@ export type AttemptMessage =
       readonly kind: 'begin';
       readonly slots: readonly number[];
       readonly resources?: AttemptResources;
+      /** It is the one that prepares the host. */
+      readonly makesSetup?: boolean;
     }
-  /** It cannot run on this host at all. */
-  | { readonly kind: 'refuse'; readonly class: FailureClass; readonly reason: string }
+  /** It cannot run on this host at all, or the host could not be prepared for it (stage `setup`). */
+  | {
+      readonly kind: 'refuse';
+      readonly class: FailureClass | null;
+      readonly reason: string | null;
+      readonly outcome?: AttemptOutcome;
+      readonly stage?: Stage;
+    }
   | { readonly kind: 'step_started'; readonly index: number; readonly pid: number | null }
   | {
       readonly kind: 'step_ended';
@@ -244,6 +257,8 @@ export type AttemptEffect =
       readonly now: boolean;
     }
   | { readonly kind: 'extract' }
+  /** It has prepared the host, or could not; null: it has. */
+  | { readonly kind: 'set_up'; readonly failure: Verdict | null }
   /** No process is left: the host may use what the attempt held. With survivors after `end`. */
   | { readonly kind: 'free' }
   | { readonly kind: 'finish' }

@@ -15,13 +15,7 @@ import type { Log } from '#protocol/runtime/log.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../process/types.ts';
 import { AttemptFiles } from '../files/attempt-files.ts';
 import { attemptPaths, stepDir, type AttemptPaths } from '../state/state-folder.ts';
-import {
-  makeAttemptFolder,
-  prepareFolder,
-  spareFolders,
-  stderrEnd,
-  unstarted,
-} from './attempt-folder.ts';
+import { spareFolders, stderrEnd, makeAttemptFolder, unstarted } from './attempt-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import { AttemptAsker } from './attempt-asker.ts';
 import { AttemptMeter } from './attempt-meter.ts';
@@ -37,6 +31,7 @@ import {
   type AttemptState,
 } from './attempt-state.ts';
 import { knownStart, stepSpecOf } from './step-spec.ts';
+import { hostSetupOf, prepareStep } from './prepare-step.ts';
 import { ReportLink } from './report-link.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
 
@@ -181,6 +176,9 @@ export class Attempt {
       case 'extract':
         this.#extract();
         return;
+      case 'set_up':
+        this.#deps.onSetUp(this.key, effect.failure);
+        return;
       case 'free':
         this.#onFree();
         return;
@@ -197,23 +195,26 @@ export class Attempt {
   }
 
   #start(effect: Extract<AttemptEffect, { kind: 'start_step' }>): void {
-    const state = this.state();
-    // A check leaves nothing behind that the first command would find.
-    const isFirst = state.steps.every(({ check }) => check !== undefined);
+    const [deps, paths, files, state] = [this.#deps, this.#paths, this.#files, this.state()];
+    const fail = this.#cannotStart.bind(this, effect.index);
+    const spawn = this.#spawn.bind(this, effect);
+    let preparing: Promise<void> | null;
     try {
-      // It knows of a step before that can run, and of an end before another gets what that has left.
-      this.#deps.ledger.flush();
-      if (isFirst) prepareFolder(this.#paths, state, effect.step);
-      this.#deps.supervisor.makeFolder(this.#stepDir(effect.step));
+      preparing = prepareStep({ ...effect, deps, paths, files, state });
     } catch (error) {
-      this.#onUnprepared(effect.index, error);
+      fail(error);
       return;
     }
-    if (isFirst && this.#files.hasToPlace()) {
-      void this.#files.place().then(() => {
-        this.#spawn(effect);
-      }, this.#deps.onBug);
-    } else this.#spawn(effect);
+    if (preparing === null) spawn();
+    else void preparing.then(spawn, fail);
+  }
+
+  #cannotStart(index: number, error: unknown): void {
+    this.#log.error({ err: error }, 'the attempt cannot be prepared');
+    const outcome = unstarted(error);
+    queueMicrotask(() => {
+      this.post({ kind: 'step_ended', index, outcome, lastLine: null });
+    });
   }
 
   #runCheck({ index, step, budgetMs }: Extract<AttemptEffect, { kind: 'run_check' }>): void {
@@ -221,15 +222,8 @@ export class Attempt {
       makeAttemptFolder(this.#paths);
       this.#asker.check(index, step, budgetMs);
     } catch (error) {
-      this.#onUnprepared(index, error);
+      this.#cannotStart(index, error);
     }
-  }
-
-  #onUnprepared(index: number, error: unknown): void {
-    this.#log.error({ err: error }, 'the attempt cannot be prepared');
-    queueMicrotask(() => {
-      this.post({ kind: 'step_ended', index, outcome: unstarted(error), lastLine: null });
-    });
   }
 
   #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
@@ -242,6 +236,8 @@ export class Attempt {
       step,
       paths: this.#paths,
       slot,
+      scratch: this.#deps.scratch.make(spec.run, slot),
+      hostSetup: hostSetupOf(this.#deps.stateDir, spec),
       resources,
       budgetMs,
       graceMs: stop?.graceMs ?? step.graceMs ?? spec.graceMs,

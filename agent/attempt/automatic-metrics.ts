@@ -1,5 +1,5 @@
 /** What is measured of every attempt without being declared. Pure. */
-import { STEPS } from '#protocol/messages/attempt-spec.ts';
+import { HOST_SETUP_STEP, STEPS } from '#protocol/messages/attempt-spec.ts';
 import type { Metric } from '#protocol/messages/outcome.ts';
 import type { AttemptState } from './attempt-state.ts';
 
@@ -8,8 +8,8 @@ export function automaticMetrics({
   steps,
   measured = [],
 }: Pick<AttemptState, 'steps' | 'measured'>): Metric[] {
-  const durations = STEPS.flatMap((name): Metric[] => {
-    const own = steps.filter(({ step }) => step === name);
+  const durations = [HOST_SETUP_STEP, ...STEPS].flatMap((name): Metric[] => {
+    const own = steps.filter(({ step, id }) => (id === HOST_SETUP_STEP ? id : step) === name);
     if (own.length === 0) return [];
     const ms = own.reduce((sum, { durationMs }) => sum + durationMs, 0);
     return [{ name: `step.${name}.duration`, value: ms / 1000, unit: 's', direction: 'lower' }];

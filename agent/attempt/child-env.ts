@@ -37,6 +37,10 @@ export interface ChildEnvInput {
   readonly step: StepSpec;
   readonly paths: AttemptPaths;
   readonly slot: number;
+  /** Of its slot, for the run. */
+  readonly scratch: string;
+  /** What the host setup of the run has filled; null where there is none. */
+  readonly hostSetup: string | null;
   readonly resources?: AttemptResources | undefined;
   readonly budgetMs: number | null;
   /** The task's latest checkpoint from an earlier attempt, in place; null if there is none. */
@@ -44,7 +48,7 @@ export interface ChildEnvInput {
 }
 
 export function childEnv(input: ChildEnvInput): Env {
-  const { inherited, spec, step, paths, slot, resources, budgetMs, checkpoint } = input;
+  const { inherited, spec, step, paths, slot, resources, budgetMs, checkpoint, hostSetup } = input;
   const { gpus = [], cpus = [] } = resources ?? {};
   const env: Record<string, string> = {
     ...inherited,
@@ -56,6 +60,7 @@ export function childEnv(input: ChildEnvInput): Env {
     BENCHMESH_REPEAT: String(spec.repeat),
     BENCHMESH_INDEX: String(spec.index),
     BENCHMESH_SLOT: String(slot),
+    BENCHMESH_SCRATCH: input.scratch,
     BENCHMESH_SEED: String(spec.seed),
     BENCHMESH_REPORT: paths.report,
     [STOP_VARIABLE]: stopFile(paths.work, step.id),
@@ -64,6 +69,7 @@ export function childEnv(input: ChildEnvInput): Env {
   if (cpus.length > 0) env['BENCHMESH_CPUS'] = formatCpuList(cpus);
   if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
+  if (hostSetup !== null) env['BENCHMESH_HOST_SETUP'] = hostSetup;
   if (checkpoint !== null) env['BENCHMESH_CHECKPOINT'] = checkpoint;
   for (const [axis, value] of Object.entries(spec.axes)) env[axisName(axis)] = String(value);
   return Object.assign(env, step.env);

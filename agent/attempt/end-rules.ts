@@ -40,7 +40,11 @@ export function decideFailed(
 }
 
 export function decideStopped(turn: Turn): void {
-  const { reason = null, by = 'unknown', givesBack } = turn.state.stop ?? {};
+  const { reason = null, by = 'unknown', givesBack, cause } = turn.state.stop ?? {};
+  if (cause === 'budget') {
+    decide(turn, { outcome: 'timed_out', stage: null, class: 'timeout', reason });
+    return;
+  }
   decide(turn, {
     outcome: 'stopped',
     stage: null,

@@ -1,5 +1,5 @@
 /** The end of an attempt whose steps are over: its one `exited` (I4). Pure, as attempt-reducer.ts. */
-import type { AttemptMessage } from './attempt-state.ts';
+import type { AttemptMessage, ReachedStop, Verdict } from './attempt-state.ts';
 import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from './attempt-state.ts';
 import { automaticMetrics } from './automatic-metrics.ts';
 import { decide } from './end-rules.ts';
@@ -20,6 +20,11 @@ export function finish(turn: Turn): void {
   else exit(turn, { logGaps: [] });
 }
 
+/** It was the run's budget that ended it, not its own. */
+function isOverBudget(stop: ReachedStop, { outcome, stage }: Verdict): boolean {
+  return stop.cause === 'budget' && outcome === 'timed_out' && stage === null;
+}
+
 export function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
   const { state } = turn;
   const { logGaps, isRefused = false, filesLost = [] } = finished;
@@ -29,7 +34,7 @@ export function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
     elapsedMs: turn.elapsedMs(),
     ...verdict,
     stop:
-      stop !== null && verdict.outcome === 'stopped'
+      stop !== null && (verdict.outcome === 'stopped' || isOverBudget(stop, verdict))
         ? { command: stop.commands[0] ?? '', by: stop.by, reason: stop.reason }
         : null,
     steps: [...state.steps],

@@ -14,11 +14,12 @@ const SERVICE_MORE_MS = 5_000;
 
 /**
  * How long the step may take: its own limit or what is left of the attempt's, whichever is less.
- * A teardown is not cut by the attempt's budget; after a stop it has no more than the grace.
+ * What prepares the host is not the attempt's own time. A teardown is not cut by the attempt's budget; after a stop it has no more than the grace.
  */
 export function budgetOf(state: AttemptState, step: StepSpec, elapsedMs: number): number | null {
-  const { spec, stop } = state;
-  const left = spec.budgetMs === null ? null : spec.budgetMs - elapsedMs;
+  const { spec, stop, hostSetupMs = 0 } = state;
+  if (step.hostSetup !== undefined) return step.timeoutMs;
+  const left = spec.budgetMs === null ? null : spec.budgetMs - (elapsedMs - hostSetupMs);
   if (step.step === 'teardown') {
     const least = Math.max(TEARDOWN_LEAST_MS, spec.graceMs);
     const bounded =

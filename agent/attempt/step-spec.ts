@@ -14,7 +14,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
   return {
     argv: step.argv,
     env: childEnv(input),
-    cwd: step.cwd ?? paths.work,
+    cwd: step.cwd ?? (step.hostSetup === undefined ? null : input.hostSetup) ?? paths.work,
     make: paths.work,
     stdio: step.stdio,
     budgetMs,
@@ -23,6 +23,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
     stopFile: stopFile(paths.work, step.id),
     logLimitBytes: spec.logLimitBytes,
     ...(cpus.length === 0 ? {} : { cpus }),
+    ...(step.limits === undefined ? {} : { limits: step.limits }),
   };
 }
 

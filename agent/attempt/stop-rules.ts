@@ -21,6 +21,7 @@ export function joined(
     reason: stop.reason,
     now: stop.now,
     ...(stop.givesBack === true ? { givesBack: true } : {}),
+    ...(stop.cause === undefined ? {} : { cause: stop.cause }),
     ...fresh,
     processes: 0,
     signal: null,

@@ -4,7 +4,7 @@
  * 1. Order: higher priority first, then arrival. The first in the queue that does not fit holds
  *    back those behind it, so nothing starves, an exclusive one least of all. But one that only waits
  *    for survivors of a kill, or for GPUs that are fenced, does not: that may last for ever. It has its
- *    place again when they end.
+ *    place again when they end. Nor does one whose host is being prepared by another.
  * 2. The claims together never exceed slots and cpus; an exclusive attempt is alone. What is fenced
  *    holds its claim like what runs.
  * 3. No GPU and no CPU has two owners, and no GPU is given away that is fenced.
@@ -14,6 +14,7 @@ import { countGpus } from '#protocol/messages/gpu-counts.ts';
 import type { Gpu } from '#protocol/messages/hardware.ts';
 import { chooseCpus } from '../cpus/cpu-policy.ts';
 import { chooseGpus, freeGpus } from '../gpus/gpu-policy.ts';
+import { makerFor } from './host-setups.ts';
 import type { HostState, LiveAttempt } from './host-state.ts';
 
 /** Why the host can never run it; null when it can. */
@@ -104,7 +105,7 @@ function firstInQueue(state: HostState, fenced: Held): LiveAttempt | null {
   let first: LiveAttempt | null = null;
   for (const attempt of state.live.values()) {
     if (attempt.stage !== 'queued' || (first !== null && !isBefore(attempt, first))) continue;
-    if (fitsBeside(state, attempt, fenced)) first = attempt;
+    if (makerFor(state, attempt) === null && fitsBeside(state, attempt, fenced)) first = attempt;
   }
   return first;
 }

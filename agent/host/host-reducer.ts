@@ -14,13 +14,16 @@
  *    once, as an attempt that ended before it began. It runs elsewhere, or here when the drain is over.
  * 7. GPUs are given by a look no older than FRESH_MS, and nobody looks for the sake of an attempt that
  *    needs none (I10).
- * 8. Cut off from the server, attempts go on; those whose suite says otherwise end, also what waits.
+ * 8. What a run prepares its hosts with is made by its first attempt here (host-setups.ts).
+ * 9. Cut off from the server, attempts go on; those whose suite says otherwise end, also what waits.
  */
 import { gpuCountOf } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
+import { wishesOf } from './live-attempt.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
+import { onSetUp, released, sayWaitingForSetup, taking, withoutSetupsOf } from './host-setups.ts';
 import { isUnder, onStop, openStop, overtakingStop, reach, settle } from './host-stops.ts';
 import type { HostEffect, HostMessage, HostState, LiveAttempt } from './host-state.ts';
 
@@ -46,6 +49,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return onDrain(state, message);
     case 'undrain':
       return onUndrain(state, message.reason);
+    case 'set_up':
+      return onSetUp(state, message);
     case 'freed':
       return onFreed(state, message.key);
     case 'ended':
@@ -63,7 +68,7 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
   }
 }
 
-/** The same again changes nothing: what was told to end is told so once by its own state (8). */
+/** The same again changes nothing: what was told to end is told so once by its own state (9). */
 function onCutOff(state: HostState, forMs: number): Result {
   let next = state;
   const effects: HostEffect[] = [];
@@ -115,7 +120,10 @@ function fill(state: HostState, before: readonly HostEffect[], now: Now): Result
   const effects = [...before];
   for (;;) {
     const placement = nextToStart(next);
-    if (placement === null) return sayWaiting(next, effects, now);
+    if (placement === null) {
+      const [told, said] = sayWaitingForSetup(next, effects);
+      return sayWaiting(told, said, now);
+    }
     const { attempt, slots, gpus, cpus } = placement;
     const { key } = attempt;
     if (next.blocked !== null) {
@@ -125,8 +133,9 @@ function fill(state: HostState, before: readonly HostEffect[], now: Now): Result
       return look(next, effects);
     } else {
       const held = gpus.map(({ id }) => id);
-      next = withLive(next, { ...attempt, stage: 'running', slots, gpus: held, cpus });
-      effects.push({ kind: 'begin', key, slots, gpus, cpus });
+      const { state: taken, makesSetup } = taking(next, attempt);
+      next = withLive(taken, { ...attempt, stage: 'running', slots, gpus: held, cpus });
+      effects.push({ kind: 'begin', key, slots, gpus, cpus, makesSetup });
     }
   }
 }
@@ -204,7 +213,7 @@ function onStart(state: HostState, message: Of<'start'>): Result {
     ref,
     needs: spec.needs,
     priority,
-    ...(spec.onPartition === undefined ? {} : { stopAfterMs: spec.onPartition.stopAfterMs }),
+    ...wishesOf(spec),
     era,
     sequence,
     afterStop,
@@ -261,7 +270,7 @@ function onEnded(state: HostState, { key, end }: Of<'ended'>): Result {
     waiting.delete(key);
     openStops.set(open.command, { ...open, waiting, ended: [...open.ended, stopped] });
   }
-  const [next, effects] = settle({ ...state, live, openStops }, []);
+  const [next, effects] = settle({ ...released(state, attempt), live, openStops }, []);
   return dropReleased(next, effects);
 }
 
@@ -272,6 +281,7 @@ function onRelease(state: HostState, run: string): Result {
 /** Drops released runs of which nothing lives and no stop is open. */
 function dropReleased(state: HostState, before: readonly HostEffect[]): Result {
   if (state.releasing.size === 0) return [state, before];
+  let next = state;
   const releasing = new Set(state.releasing);
   const floors = new Map(state.floors);
   const effects = [...before];
@@ -284,8 +294,9 @@ function dropReleased(state: HostState, before: readonly HostEffect[]): Result {
       if (target === run || target.startsWith(`${run}/`)) floors.delete(target);
     }
     effects.push({ kind: 'drop_run', run });
+    next = withoutSetupsOf(next, run);
   }
-  return [{ ...state, releasing, floors }, effects];
+  return [{ ...next, releasing, floors }, effects];
 }
 
 function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
@@ -294,6 +305,7 @@ function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
     live: new Map(restored.live.map((attempt) => [attempt.key, attempt])),
     floors: restored.floors,
     isDraining: restored.isDraining,
+    setups: restored.setups,
   };
   let effects: readonly HostEffect[] = [];
   for (const stop of restored.openStops) {

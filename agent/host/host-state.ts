@@ -4,7 +4,8 @@ import type { AttemptSpec, Needs } from '#protocol/messages/attempt-spec.ts';
 import type { Gpu } from '#protocol/messages/hardware.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import type { AttemptEnd } from '../attempt/attempt-state.ts';
+import type { AttemptOutcome, FailureClass, Stage } from '#protocol/messages/outcome.ts';
+import type { AttemptEnd, Verdict } from '../attempt/attempt-state.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 
 /** The newest stop of a run or task: a start that does not know of it never runs (I6). */
@@ -23,6 +24,8 @@ export interface LiveAttempt {
   readonly priority: number;
   /** Ended when the host has been cut off for so long; absent: it goes on. */
   readonly stopAfterMs?: number;
+  /** What the host must be prepared with before it (host-setup-rules.ts); absent: nothing. */
+  readonly setup?: string;
   /** Era and stream sequence of its start: the order of arrival. */
   readonly era: number;
   readonly sequence: number;
@@ -70,6 +73,8 @@ export interface HostState {
   readonly gpus: GpuSight;
   /** CPUs to bind attempts to; null: none is bound. */
   readonly layout: CpuLayout | null;
+  /** What the host is or is being prepared with: `done`, or the key of the attempt that makes it. */
+  readonly setups: ReadonlyMap<string, string>;
 }
 
 /** The GPUs as last looked at, fences included. */
@@ -109,6 +114,8 @@ export type HostMessage =
   | { readonly kind: 'release'; readonly run: string }
   | { readonly kind: 'drain'; readonly reason: string; readonly isEnding?: true }
   | { readonly kind: 'undrain'; readonly reason: string }
+  /** It has prepared the host, or could not; null: it has. */
+  | { readonly kind: 'set_up'; readonly key: string; readonly failure: Verdict | null }
   /** No process of it is left. */
   | { readonly kind: 'freed'; readonly key: string }
   | { readonly kind: 'ended'; readonly key: string; readonly end: AttemptEnd }
@@ -132,6 +139,7 @@ export interface RestoredHost {
   /** With what had already ended under them. */
   readonly openStops: readonly Omit<OpenStop, 'waiting'>[];
   readonly isDraining: boolean;
+  readonly setups: ReadonlyMap<string, string>;
 }
 
 export type HostEffect =
@@ -145,7 +153,7 @@ export type HostEffect =
       readonly command: string;
       readonly spec: AttemptSpec;
     }
-  /** It waits for survivors, or for GPUs that are fenced; said again when the reason is another. */
+  /** It waits for survivors, for GPUs that are fenced, or for its host to be prepared; said again when the reason is another. */
   | { readonly kind: 'behind_fence'; readonly key: string; readonly reason: string }
   | {
       readonly kind: 'begin';
@@ -153,6 +161,8 @@ export type HostEffect =
       readonly slots: readonly number[];
       readonly gpus: readonly Gpu[];
       readonly cpus: readonly number[];
+      /** It prepares the host for those that need the same. */
+      readonly makesSetup: boolean;
     }
   /** The GPUs are to be looked at: now, or in a while, since something waits for one that is fenced. */
   | { readonly kind: 'look' | 'look_later' }
@@ -160,8 +170,11 @@ export type HostEffect =
       readonly kind: 'refuse';
       readonly key: string;
       /** `drained`: it is given back, to be run elsewhere. */
-      readonly class: 'preflight' | 'disk' | 'drained';
-      readonly reason: string;
+      readonly class: FailureClass | null;
+      readonly reason: string | null;
+      /** Absent: `provision`, where it has failed or was drained. */
+      readonly outcome?: AttemptOutcome;
+      readonly stage?: Stage;
     }
   /** Its suite does not want it to go on without a server. */
   | { readonly kind: 'cut_off'; readonly key: string; readonly reason: string }
@@ -200,8 +213,12 @@ export function newHost(slots: number, cpus: number, layout: CpuLayout | null = 
     blocked: null,
     gpus: { gpus: [], isKnown: true, lookedMs: null, asked: null },
     layout,
+    setups: new Map(),
   };
 }
+
+/** Of a setup that was made; no key of an attempt. */
+export const SETUP_DONE = 'done';
 
 export function targetOf(run: string, task: string | null): string {
   return task === null ? run : `${run}/${task}`;

@@ -12,6 +12,7 @@ import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import { ScratchFolders } from '../attempt/run-folders.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { CommandIntake } from './command-intake.ts';
 import { answer } from './answers.ts';
@@ -26,7 +27,7 @@ import { waitingOf, type Waiting } from './waiting.ts';
 
 export interface HostOptions {
   /** Without what the host itself answers to. */
-  readonly deps: Omit<AttemptDeps, 'onFreed' | 'onEnded' | 'onGone'>;
+  readonly deps: Omit<AttemptDeps, 'onFreed' | 'onSetUp' | 'onEnded' | 'onGone' | 'scratch'>;
   readonly info: HostInfo;
   readonly slots: number;
   readonly outbox: Outbox;
@@ -56,9 +57,13 @@ export class Host {
     this.#options = options;
     this.#deps = {
       ...options.deps,
+      scratch: new ScratchFolders(options.deps.stateDir),
       onFreed: (key) => {
         this.#actor.post({ kind: 'freed', key });
         this.#gpus.reviewSoon();
+      },
+      onSetUp: (key, failure) => {
+        this.#actor.post({ kind: 'set_up', key, failure });
       },
       onEnded: (key, end) => {
         const { proven, survivors } = end.stopped;
@@ -147,14 +152,14 @@ export class Host {
         return;
       }
       case 'begin': {
-        const { key, slots } = effect;
+        const { key, slots, makesSetup } = effect;
         const resources = resourcesOf(effect, this.#options.info);
-        this.#attempts.get(key)?.post({ kind: 'begin', slots, resources });
+        this.#attempts.get(key)?.post({ kind: 'begin', slots, resources, makesSetup });
         return;
       }
       case 'behind_fence': {
         const { key, reason } = effect;
-        this.#deps.log.warn({ attempt: key, reason }, 'an attempt waits for a fence');
+        this.#deps.log.warn({ attempt: key, reason }, 'an attempt waits');
         this.#attempts.get(key)?.post({ kind: 'wait', reason });
         return;
       }
@@ -176,16 +181,14 @@ export class Host {
         return;
       }
       case 'refuse':
-        this.#attempts
-          .get(effect.key)
-          ?.post({ kind: 'refuse', class: effect.class, reason: effect.reason });
+        this.#attempts.get(effect.key)?.post(effect);
         return;
       case 'cut_off':
         this.#attempts.get(effect.key)?.post({ kind: 'cut_off', reason: effect.reason });
         return;
       case 'stop_attempt': {
-        const { by, reason, graceMs, now } = effect.stop;
-        const stop = { command: effect.command, by, reason, graceMs, now };
+        const { by, reason, graceMs, now, cause } = effect.stop;
+        const stop = { command: effect.command, by, reason, graceMs, now, cause };
         this.#attempts.get(effect.key)?.post({ kind: 'stop', stop });
         return;
       }
@@ -219,6 +222,7 @@ export class Host {
       this.#attempts.delete(key);
     }
     const { outbox } = this.#options;
+    this.#deps.scratch.forget(run);
     await dropRun(run, { deps: this.#deps, outbox, isClosed: () => this.#isClosed });
   }
 

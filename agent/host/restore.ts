@@ -1,8 +1,10 @@
 /** From the ledger to what the host's actor begins with. Pure. */
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt } from '../attempt/attempt-state.ts';
+import { isSettingUp, setupOf } from '../attempt/host-setup-rules.ts';
 import type { AttemptRecord, LedgerFold } from '../state/ledger-entries.ts';
-import type { LiveAttempt, RestoredHost } from './host-state.ts';
+import { SETUP_DONE, type LiveAttempt, type RestoredHost } from './host-state.ts';
+import { wishesOf } from './live-attempt.ts';
 
 export function restoredHost(fold: LedgerFold): RestoredHost {
   const live = [...fold.attempts.values()].flatMap((record) => liveOf(record) ?? []);
@@ -11,7 +13,19 @@ export function restoredHost(fold: LedgerFold): RestoredHost {
     floors: new Map(fold.floors),
     openStops: Array.from(fold.stops.values(), (stop) => ({ ...stop, era: stop.era ?? 0 })),
     isDraining: fold.isDraining,
+    setups: setupsOf(fold),
   };
+}
+
+/** What was made, and what an attempt that runs is making. */
+function setupsOf(fold: LedgerFold): Map<string, string> {
+  const setups = new Map(Array.from(fold.setups, (setup) => [setup, SETUP_DONE]));
+  for (const [key, { spec, state }] of fold.attempts) {
+    const setup = setupOf(spec);
+    if (setup === undefined || state === null || setups.has(setup)) continue;
+    if (isSettingUp({ spec, life: state.life })) setups.set(setup, key);
+  }
+  return setups;
 }
 
 /** Null for one that has ended, has no survivors and only has its log to ship. */
@@ -28,7 +42,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     ref,
     needs: spec.needs,
     priority,
-    ...(spec.onPartition === undefined ? {} : { stopAfterMs: spec.onPartition.stopAfterMs }),
+    ...wishesOf(spec),
     era,
     sequence,
     afterStop,

@@ -113,6 +113,8 @@ export class ScanSupervisor implements Supervisor {
     if (failed.kind === 'failed') return { ...notStarted('EIO', ''), end: failureOf(failed) };
     const limits = limitFlags(spec.limits ?? {}, NO_POWERS);
     if (limits.kind === 'refused') return notStarted('EINVAL', limits.reason);
+    if (limits.flags.length > 0)
+      return notStarted('EINVAL', 'limits cannot be set on the scan rung');
     if (signalNumber(spec.stopSignal) === null) {
       return notStarted('EINVAL', `unknown stop signal: ${spec.stopSignal}`);
     }

@@ -42,6 +42,11 @@ export function limitFlags(limits: StepLimits, powers: LimitPowers): LimitFlags 
       );
     }
   }
+  for (const [name, limit] of Object.entries(limits.each ?? {})) {
+    if (limit !== 'unlimited' && !(Number.isSafeInteger(limit) && limit >= 0))
+      return refused(`${name}: a limit of ${limit} is none`);
+    flags.push(`--rlimit=${name}=${limit}`);
+  }
   return { kind: 'flags', flags };
 }
 

@@ -129,6 +129,13 @@ const SENTENCES: Readonly<Record<string, (path: string) => string>> = {
   'arguments-too-long': (path) => `arguments and environment are too long for ${path}`,
 };
 
+/** What its process is given before its program runs. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  rlimit: 'a limit of the step',
+  'most-processes': 'its limit of processes',
+  cpus: 'its CPUs',
+};
+
 /** One clear line for what kept a program from running. */
 export function failureOf(failed: ExecFailed): StepEnd {
   const errno = errnoName(failed.errno);
@@ -139,6 +146,10 @@ export function failureOf(failed: ExecFailed): StepEnd {
       failed.reason === 'not-directory' ? 'is not a directory' : `cannot be entered (${errno})`;
     const message = `the working directory ${failed.reason === 'not-found' ? 'does not exist' : what}: ${path}`;
     return { kind: 'exec_failed', errno, reason: 'cwd', message };
+  }
+  if (stage === 'setup' && SETTINGS[failed.reason] !== undefined) {
+    const message = `${SETTINGS[failed.reason] ?? ''} cannot be set here (${errno}): ${path}`;
+    return { kind: 'exec_failed', errno, reason: 'supervision', message };
   }
   const sentence = SENTENCES[failed.reason];
   const message = sentence === undefined ? `could not execute ${path}: ${errno}` : sentence(path);

@@ -3,6 +3,8 @@
  * Documented for users of this folder in README.md.
  */
 
+import type { EachLimit } from '#protocol/messages/limits.ts';
+
 /** What supervision stands on, best first. */
 export type Rung = 'cgroup' | 'subreaper' | 'scan';
 
@@ -41,9 +43,11 @@ export interface StepLimits {
    * Processes and threads. Where no cgroup counts them: of the step's user on this host
    * (RLIMIT_NPROC), which does not bind root.
    */
-  readonly pids?: number | null;
+  readonly pids?: number | null | undefined;
   /** Above it, and with nothing to reclaim, the kernel kills: class `oom`. */
-  readonly memoryBytes?: number | null;
+  readonly memoryBytes?: number | null | undefined;
+  /** Of each of its processes alone (setrlimit): bytes, but for `openFiles`. Root is bound by them too. */
+  readonly each?: Partial<Readonly<Record<EachLimit, number | 'unlimited'>>> | undefined;
 }
 
 export type StepEnd =

@@ -15,6 +15,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import { hasSetUp, setupOf } from '../attempt/host-setup-rules.ts';
 import { targetOf, type StopFloor } from '../host/host-state.ts';
 
 export const KNOWN_MOST = 10_000;
@@ -117,6 +118,8 @@ export interface LedgerSummary {
   readonly revokes: readonly (readonly [string, AttemptRef])[];
   readonly releasing: readonly string[];
   readonly answered: readonly (readonly [string, readonly string[]])[];
+  /** What the host was prepared with; absent: nothing, as in ledgers of before. */
+  readonly setups?: readonly string[];
 }
 
 export const EMPTY_SUMMARY: LedgerSummary = {
@@ -148,6 +151,8 @@ export class LedgerFold {
   readonly releasing = new Set<string>();
   /** Commands answered on ack subjects, by run: those subjects go with the run. */
   readonly answered = new Map<string, readonly string[]>();
+  /** What the host was prepared with, until its run goes. */
+  readonly setups = new Set<string>();
 
   apply(entry: LedgerEntry): void {
     if ('id' in entry) {
@@ -245,6 +250,7 @@ export class LedgerFold {
       revokes: [...this.revokes],
       releasing: [...this.releasing],
       answered: [...this.answered],
+      ...(this.setups.size === 0 ? {} : { setups: [...this.setups] }),
     };
   }
 
@@ -271,12 +277,15 @@ export class LedgerFold {
     for (const [command, ref] of ledger.revokes) this.revokes.set(command, ref);
     for (const run of ledger.releasing) this.releasing.add(run);
     for (const [run, commands] of ledger.answered) this.answered.set(run, commands);
+    for (const setup of ledger.setups ?? []) this.setups.add(setup);
   }
 
   #onAttempt({ key, state, isShipped }: Extract<LedgerEntry, { t: 'attempt' }>): void {
     const attempt = this.attempts.get(key);
     if (attempt === undefined) return;
     this.attempts.set(key, { ...attempt, state });
+    const setup = setupOf(attempt.spec);
+    if (setup !== undefined && hasSetUp(state.steps)) this.setups.add(setup);
     if (state.life.kind !== 'exited') return;
     if (isShipped && !isFenced(state)) this.attempts.delete(key);
     if (attempt.state?.life.kind === 'exited') return; // its survivors are gone
@@ -292,6 +301,7 @@ export class LedgerFold {
   #onDropped(run: string): void {
     this.releasing.delete(run);
     this.answered.delete(run);
+    for (const setup of this.setups) if (setup.startsWith(`${run}/`)) this.setups.delete(setup);
     for (const [key, attempt] of this.attempts)
       if (attempt.spec.run === run) this.attempts.delete(key);
     for (const target of [...this.floors.keys()]) {

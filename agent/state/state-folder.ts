@@ -8,6 +8,7 @@
  *   <state>/attempts/<run>/<task>.<n>.step.<step>/  what supervision keeps of a step
  *   <state>/attempts/<run>/<task>.<n>.{report, stop.<step>, checkpoint/}
  *     two folders an attempt, since making one is the dearest call of a short attempt
+ *   <state>/attempts/<run>/{host-setup-<id>, scratch-<slot>}   of the run on this host
  *   <state>/agent.log
  *
  * Only the holder of the lock writes here; it is free again as soon as its holder is dead.
@@ -122,6 +123,16 @@ export interface AttemptPaths {
 
 export function runDir(stateDir: string, run: string): string {
   return join(stateDir, 'attempts', run);
+}
+
+/** Where a host is prepared for the attempts of a run; no attempt's name, those have a dot. */
+export function hostSetupDir(stateDir: string, run: string, id: string): string {
+  return `${stateDir}/attempts/${run}/host-setup-${id}`;
+}
+
+/** Of a slot, for one run; no attempt's name either. */
+export function scratchDir(stateDir: string, run: string, slot: number): string {
+  return `${stateDir}/attempts/${run}/scratch-${slot}`;
 }
 
 export function attemptPaths(stateDir: string, ref: AttemptRef): AttemptPaths {

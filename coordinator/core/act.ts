@@ -33,6 +33,7 @@ import {
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
 import { endPassed, tasksEnded } from './passed.ts';
+import { budgetReason, stopOverBudget } from './run-budget.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
 /** Starts live below 7 days; then they are as if never given. */
@@ -156,20 +157,24 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
 export function endWaiting(context: Context, run: RunEntry, tasks: Iterable<TaskEntry>): void {
   const { state } = context;
   if (!state.acting) return;
-  const reasons = new Map<string, string[]>();
+  const groups = new Map<string, { stop: Announced; ids: string[] }>();
   for (const task of tasks) {
     if (task.phase !== 'pending' || !isStopped(run, task)) continue;
     const stop = announcedStop(stopsOf(state, run.id), task);
     if (stop === null) continue;
     task.phase = 'leaving';
     withdraw(state.scheduler, run.id, task.index);
-    const reason = `stopped by ${stop.by}${stop.reason === null ? '' : `: ${stop.reason}`}`;
-    const ids = reasons.get(reason);
-    if (ids === undefined) reasons.set(reason, [task.id]);
-    else ids.push(task.id);
+    const said = `stopped by ${stop.by}${stop.reason === null ? '' : `: ${stop.reason}`}`;
+    const group = groups.get(said);
+    if (group === undefined) groups.set(said, { stop, ids: [task.id] });
+    else group.ids.push(task.id);
   }
-  for (const [reason, ids] of reasons)
-    tasksEnded(context, { run: run.id, ids, outcome: 'stopped', reason });
+  for (const [said, { stop, ids }] of groups) {
+    const end = { run: run.id, ids };
+    if (stop.cause === 'budget')
+      tasksEnded(context, { ...end, outcome: 'timed_out', reason: stop.reason });
+    else tasksEnded(context, { ...end, outcome: 'stopped', reason: said });
+  }
 }
 
 function announcedStop(stops: RunStops, task: TaskEntry): Announced | null {
@@ -188,9 +193,9 @@ export function announceStop(context: Context, run: RunEntry, stop: StopEntry): 
   }
   stop.announced = 'asked';
   const { command, sequence: stopSequence, data } = stop;
-  const { by, reason, task } = data;
+  const { by, reason, task, cause } = data;
   const subject = subjects.run(run.id);
-  const facts = { command, stopSequence, by, reason };
+  const facts = { command, stopSequence, by, reason, ...(cause && { cause }) };
   if (task === null) publish(context, { subject, name: 'run.stopping', data: facts });
   else publish(context, { subject, name: 'run.task_stopping', data: { ...facts, task } });
 }
@@ -217,7 +222,11 @@ export function finishRun(context: Context, run: RunEntry): void {
   if (!state.acting || hasOpenStop(stops)) return;
   if (run.ended === 'no' && run.endedTasks === run.listed.length) {
     run.ended = 'asked';
-    const data = { outcome: runOutcome(run), counts: { ...run.counts }, reason: null };
+    const data = {
+      outcome: runOutcome(run),
+      counts: { ...run.counts },
+      reason: budgetReason(stops),
+    };
     publish(context, { subject: subjects.run(run.id), name: 'run.ended', data });
   }
   if (run.ended !== 'stored' || run.archived !== 'no') return;
@@ -273,6 +282,7 @@ export function actOnTime(context: Context): void {
       files: storedObjects(run),
     });
   }
+  stopOverBudget(context);
   dropOldCheckpoints(context);
   dropStrayStops(context);
   sweepWhenDue(context);

@@ -36,6 +36,7 @@ import { onCommand, onOwnStart } from './on-command.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
+import { datesOfStarts } from './run-budget.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
 const STANDSTILL_MS = 5_000;
@@ -69,6 +70,7 @@ function onMessage(context: Context, message: CoreMessage): void {
     case 'replayed':
       onTermBegun(state.fleet, state.claimMs - RECENT_MS, now.monotonicMs);
       state.lastTickMs = now.monotonicMs;
+      datesOfStarts(context);
       resume(context);
       markDirty(state, 'all');
       return;

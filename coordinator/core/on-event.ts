@@ -122,6 +122,7 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
       return;
     case 'run.started':
       run.started = 'stored';
+      if (state.acting) run.startedMs = context.now.monotonicMs;
       return;
     case 'run.stopping':
       run.stopSequence = Math.max(run.stopSequence, message.data.stopSequence);

@@ -40,8 +40,8 @@ export function tasksEnded(
   end: {
     readonly run: string;
     readonly ids: readonly string[];
-    readonly outcome: 'passed' | 'stopped';
-    readonly reason?: string;
+    readonly outcome: 'passed' | 'stopped' | 'timed_out';
+    readonly reason?: string | null;
   },
 ): void {
   const { run, ids, outcome, reason = null } = end;

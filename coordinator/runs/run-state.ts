@@ -76,6 +76,10 @@ export interface RunEntry {
   /** Sequence of the newest stop of the whole run; 0 for none. */
   stopSequence: number;
   started: Progress;
+  /** Monotonic time of this leader's host at which its first start was stored; null before. */
+  startedMs: number | null;
+  /** Its time is over, and this leader has asked for its stop. */
+  isBudgetStopAsked: boolean;
   ended: Progress;
   archived: Progress;
   /** Monotonic time after which it is released and purged; null before it is archived. */
@@ -108,6 +112,8 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     endedTasks: 0,
     stopSequence: 0,
     started: 'no',
+    startedMs: null,
+    isBudgetStopAsked: false,
     ended: 'no',
     archived: 'no',
     purgeAtMs: null,

@@ -35,7 +35,7 @@ export interface StopEntry {
 }
 
 /** What an announcement says: enough to end what waits, whatever became of the stop's message. */
-export type Announced = Pick<StopCommand, 'task' | 'by' | 'reason'>;
+export type Announced = Pick<StopCommand, 'task' | 'by' | 'reason' | 'cause'>;
 
 /** Stops of one run. Events may come before the stop they belong to: two streams, two tails. */
 export interface RunStops {

@@ -8,6 +8,7 @@ import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { FileRule } from './stored-file.ts';
 import { HealthSpec } from './health.ts';
 import { RunId, Token } from './ids.ts';
+import { StepLimits } from './limits.ts';
 import { SeriesFigure } from './report.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
@@ -25,6 +26,14 @@ export const STEPS = [
 ] as const;
 export const StepName = z.enum(STEPS);
 export type StepName = z.infer<typeof StepName>;
+
+/** The step that prepares a host; the first in the list where there is one. */
+export const HOST_SETUP_STEP = 'host-setup';
+export const HostSetup = z.object({
+  /** Names its folder on the host; the same for the same key. */
+  id: Token,
+});
+export type HostSetup = z.infer<typeof HostSetup>;
 
 export const StepSpec = z.object({
   step: StepName,
@@ -47,8 +56,12 @@ export const StepSpec = z.object({
   /** Of this step; absent: the attempt's. */
   graceMs: z.number().nonnegative().optional(),
   stopSignal: z.string().optional(),
+  /** Absent: none. */
+  limits: StepLimits.optional(),
   /** For preflight: what the agent itself checks, instead of running a command. */
   check: CheckSpec.optional(),
+  /** Made once on a host for all attempts of the run that have the same id, before the first of them. */
+  hostSetup: HostSetup.optional(),
   /** For service: when it counts as ready, and the time it has for that. */
   service: z.object({ ready: ReadySpec, readyMs: z.number().positive() }).optional(),
 });

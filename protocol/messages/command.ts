@@ -23,6 +23,10 @@ export const RevokeCommand = z.object({
 });
 export type RevokeCommand = z.infer<typeof RevokeCommand>;
 
+/** Why a stop came, where nobody asked for it: the run's time is over. */
+export const StopCause = z.enum(['budget']);
+export type StopCause = z.infer<typeof StopCause>;
+
 export const StopCommand = z.object({
   run: RunId,
   /** One task, or null for the whole run. */
@@ -33,6 +37,8 @@ export const StopCommand = z.object({
   now: z.boolean(),
   by: z.string(),
   reason: z.string().nullable(),
+  /** Absent: somebody asked for it. */
+  cause: StopCause.optional(),
 });
 export type StopCommand = z.infer<typeof StopCommand>;
 

@@ -61,6 +61,11 @@ function letter(byte: number): string {
 
 export type AxisValue = string | number | boolean;
 
+/** Of what names a host setup: its key, or its command. */
+export function hostSetupId(named: readonly unknown[]): string {
+  return hash('sha256', JSON.stringify(named), 'hex').slice(0, 16);
+}
+
 /**
  * A task's id: a hash of its axis values (whatever their order in the file) and its repeat, so it
  * is the same in every run of the suite. 60 bits; expansion checks for collisions.

@@ -5,6 +5,7 @@
  *   task: [retrying ...] -> ended            (everything else of a task is its attempts' events)
  */
 import { z } from 'zod';
+import { StopCause } from './command.ts';
 import { Token } from './ids.ts';
 import { FailureClass, RunOutcome, Stage, TaskOutcome } from './outcome.ts';
 import { SuiteSpec } from './suite-spec.ts';
@@ -34,6 +35,8 @@ export const RunStopping = z.object({
   stopSequence: z.number().int().positive(),
   by: z.string(),
   reason: z.string().nullable(),
+  /** Absent: somebody asked for it. */
+  cause: StopCause.optional(),
 });
 
 /** A stop of one task of the run was read. */

@@ -15,6 +15,7 @@ import {
 } from './attempt-spec.ts';
 import { HealthTemplate } from './health.ts';
 import { CheckTemplate } from './check-spec.ts';
+import { StepLimits } from './limits.ts';
 import { FailureClass } from './outcome.ts';
 import { FileRule } from './stored-file.ts';
 
@@ -33,6 +34,9 @@ export const StepTemplate = z.object({
   timeout: z.string().optional(),
   grace: z.string().optional(),
   stopSignal: z.string().optional(),
+  limits: StepLimits.optional(),
+  /** Of the step that prepares a host. Without a key: the command itself, with its environment. */
+  hostSetup: z.object({ key: z.string().nullable() }).optional(),
   check: CheckTemplate.optional(),
   ready: CheckTemplate.optional(),
 });
@@ -59,6 +63,8 @@ export const SuiteSpec = z.object({
   phases: z.array(z.string()),
   needs: Needs,
   budgetMs: z.number().positive().nullable(),
+  /** Of the whole run, from its first start; absent: none. */
+  runBudgetMs: z.number().positive().optional(),
   graceMs: z.number().nonnegative(),
   stopSignal: z.string(),
   /** How many further attempts, by the class of the failure; a class not named is not retried. */

@@ -9,6 +9,7 @@ import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt-sp
 import type { CheckTemplate } from '../messages/check-spec.ts';
 import type { HealthCheckTemplate, HealthRule, HealthTemplate } from '../messages/health.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import { hostSetupId } from '../messages/ids.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { PlannedTask } from './expand.ts';
 import { compileTemplate, render, type Template } from './template.ts';
@@ -101,7 +102,9 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
   const message = step.message === null ? null : compileTemplate(step.message);
   const { dir } = suite;
   const more = compileMore(dir, step);
-  return (valueOf) => {
+  const setup = step.hostSetup;
+  const key = setup === undefined || setup.key === null ? null : compileTemplate(setup.key);
+  const whole: Make<StepSpec> = (valueOf) => {
     return {
       step: step.step,
       id: step.id,
@@ -114,6 +117,12 @@ function compileStep(suite: SuiteSpec, step: SuiteSpec['steps'][number]): Make<S
       message: message === null ? null : render(message, valueOf),
       ...more(valueOf),
     };
+  };
+  if (setup === undefined) return whole;
+  return (valueOf) => {
+    const made = whole(valueOf);
+    const named = key === null ? [made.argv, made.env, made.cwd] : [render(key, valueOf)];
+    return { ...made, hostSetup: { id: hostSetupId(named) } };
   };
 }
 
@@ -157,7 +166,7 @@ function compileHealthCheck(dir: string | null, of: HealthCheckTemplate): Make<H
   });
 }
 
-type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'check' | 'service';
+type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'limits' | 'check' | 'service';
 
 /** Until when a service must be ready. */
 const DEFAULT_READY_MS = 300_000;
@@ -167,7 +176,7 @@ function compileMore(
   dir: string | null,
   step: StepTemplate,
 ): Make<Pick<Partial<StepSpec>, MoreKeys>> {
-  const { stopSignal } = step;
+  const { stopSignal, limits } = step;
   const timeout = step.timeout === undefined ? null : compileTemplate(step.timeout);
   const grace = step.grace === undefined ? null : compileTemplate(step.grace);
   const check = step.check === undefined ? null : compileCheck(dir, step.check, checkSpecOf);
@@ -178,6 +187,7 @@ function compileMore(
       ...(timeout === null ? {} : { timeoutMs }),
       ...(grace === null ? {} : { graceMs: durationOf(render(grace, valueOf)) }),
       ...(stopSignal === undefined ? {} : { stopSignal }),
+      ...(limits === undefined ? {} : { limits }),
       ...(check === null ? {} : { check: check(valueOf) }),
       ...(ready === null
         ? {}

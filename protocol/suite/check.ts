@@ -9,7 +9,7 @@ import { BUILT_IN, parseTemplate } from './template.ts';
 import { child, items, keys, type Tree } from './tree.ts';
 
 /** Where templates are expanded; elsewhere `{{` is plain text. `cwd` and paths resolve too. */
-const TEMPLATED_LISTS = ['env', 'cwd', 'files', 'checkpoints', 'checkpoint', ...STEPS];
+const TEMPLATED_LISTS = ['env', 'cwd', 'files', 'checkpoints', 'checkpoint', 'hostSetup', ...STEPS];
 const NOT_TEMPLATED = new Set([
   'onFail',
   'stdio',

@@ -11,6 +11,7 @@ import {
   templatedLimit,
   word,
 } from './form-parts.ts';
+import { LimitsForm } from './limits-form.ts';
 
 export const programKeys = {
   exec: argv.optional().meta({ description: 'Program and arguments, given to it as they are' }),
@@ -33,6 +34,9 @@ const commandKeys = {
   stdio: stdio
     .optional()
     .meta({ description: 'pipe, or pty for programs that buffer by the block' }),
+  limits: LimitsForm.optional().meta({
+    description: 'What it may take, over the limits of the suite',
+  }),
 };
 
 export const Command = z
@@ -109,7 +113,7 @@ export const Check = z
     if (check.contains !== undefined && check.http === undefined)
       say('contains', 'belongs to http only; remove it');
     if (!ASKED.some((key) => check[key] !== undefined)) return;
-    for (const key of ['env', 'cwd', 'grace', 'stopSignal', 'stdio'] as const)
+    for (const key of ['env', 'cwd', 'grace', 'stopSignal', 'stdio', 'limits'] as const)
       if (check[key] !== undefined) say(key, 'belongs to exec and shell only; remove it');
   })
   .meta({ id: 'check' });
@@ -147,6 +151,19 @@ export const Service = z
   })
   .superRefine(hasOneOf('exec', 'shell'))
   .meta({ id: 'service' });
+
+const HostSetup = z
+  .strictObject({
+    ...commandKeys,
+    key: filled.optional().meta({
+      description: 'Made once per host and run for each of its values; default: the command itself',
+    }),
+  })
+  .superRefine(hasOneOf('exec', 'shell'))
+  .meta({ id: 'hostSetup' });
+export const hostSetup = z.union([argv, HostSetup], {
+  error: 'must be a command: a list of words, such as [make, all], or {shell: "...", key: "..."}',
+});
 
 const COMMAND = {
   error:

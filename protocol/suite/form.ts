@@ -6,7 +6,15 @@ import { z } from 'zod';
 import { AxisValueSchema } from '../messages/attempt-spec.ts';
 import { FailureClass } from '../messages/outcome.ts';
 import { SeriesFigure } from '../messages/report.ts';
-import { checks, step, services, type Check, type Command, type Service } from './command-form.ts';
+import {
+  checks,
+  hostSetup,
+  step,
+  services,
+  type Check,
+  type Command,
+  type Service,
+} from './command-form.ts';
 import { parseJsonPath } from './extract/json-path.ts';
 import {
   duration,
@@ -19,6 +27,7 @@ import {
   text,
 } from './form-parts.ts';
 import { HealthForm } from './health-form.ts';
+import { LimitsForm } from './limits-form.ts';
 import { parseSize } from './units.ts';
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
@@ -169,6 +178,9 @@ const suiteKeys = {
     .optional()
     .meta({ description: 'Folder of every command; default: the work folder of the attempt' }),
   stdio: stdio.optional().meta({ description: 'pipe (default) or pty, for every command' }),
+  hostSetup: hostSetup
+    .optional()
+    .meta({ description: 'Command that prepares a host, once for all attempts of the run there' }),
   preflight: checks.optional().meta({ description: 'Checks before anything else' }),
   setup: step.optional().meta({ description: 'Commands that prepare' }),
   service: services
@@ -196,10 +208,12 @@ const suiteKeys = {
     .optional()
     .meta({ description: 'What a task takes of a host' }),
   budget: positiveDuration.optional().meta({ description: 'Time limit of a whole attempt' }),
+  runBudget: positiveDuration.optional().meta({ description: 'Time limit of the whole run' }),
   grace: duration.optional().meta({ description: 'From the stop signal to the kill; default 10s' }),
   stopSignal: signal
     .optional()
     .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
+  limits: LimitsForm.optional().meta({ description: 'What each command may take' }),
   retries: z
     .union([retryLimit, z.partialRecord(RetriedClass, retryLimit)])
     .optional()

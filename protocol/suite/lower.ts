@@ -1,6 +1,6 @@
 /** From the file's form to the wire form: defaults filled in, shorthands spelled out, units in ms and bytes. */
 import { DEFAULT_CHECKPOINT_RULES } from '../messages/checkpoint.ts';
-import { type Needs, type StepName, STEPS } from '../messages/attempt-spec.ts';
+import { HOST_SETUP_STEP, type Needs, type StepName, STEPS } from '../messages/attempt-spec.ts';
 import type { AxisValue } from '../messages/ids.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
 import { hasTemplate } from './form-parts.ts';
@@ -8,6 +8,7 @@ import { checkTemplateOf, readyTemplateOf } from './check-values.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
 import { healthOf } from './health-form.ts';
 import type { JsonSchema } from './schema/json-schema.ts';
+import { limitsOf } from './limits-form.ts';
 import { parseDuration, parseSignal, parseSize } from './units.ts';
 
 export interface Given {
@@ -39,10 +40,11 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     seed: form.seed ?? 1,
     priority: form.priority ?? 0,
     env: textValues(form.env),
-    steps: STEPS.flatMap((step) => stepsOf(step, form)),
+    steps: [...hostSetupOf(form), ...STEPS.flatMap((step) => stepsOf(step, form))],
     phases: form.phases ?? [],
     needs: needsOf(form.needs ?? {}),
     budgetMs: durationOf(form.budget),
+    ...(form.runBudget === undefined ? {} : { runBudgetMs: durationOf(form.runBudget) ?? 0 }),
     graceMs: durationOf(form.grace) ?? DEFAULT_GRACE_MS,
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
     retries: retriesOf(form.retries),
@@ -111,6 +113,23 @@ function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {
   return commandsOf(written).map((command, i) => ({
     step,
     id: i === 0 ? step : `${step}-${i + 1}`,
+    ...templateOf(command, form),
+  }));
+}
+
+function hostSetupOf(form: SuiteForm): StepTemplate[] {
+  const { hostSetup: written } = form;
+  if (written === undefined) return [];
+  const isWords = isList(written);
+  const key = isWords ? null : (written.key ?? null);
+  const [command] = commandsOf(written);
+  if (command === undefined) return [];
+  const template = templateOf(command, form);
+  return [{ step: 'setup', id: HOST_SETUP_STEP, ...template, hostSetup: { key } }];
+}
+
+function templateOf(command: CommandForm, form: SuiteForm): Omit<StepTemplate, 'step' | 'id'> {
+  return {
     argv: argvOf(command),
     env: textValues(command.env),
     cwd: command.cwd ?? form.cwd ?? null,
@@ -123,9 +142,15 @@ function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {
       : {}),
     ...(command.grace === undefined ? {} : { grace: command.grace }),
     ...signalOf(command.stopSignal),
+    ...(isAsked(command) ? {} : limitsOf(form.limits, command.limits)),
     ...checkTemplateOf(command),
     ...readyTemplateOf(command),
-  }));
+  };
+}
+
+/** The agent itself makes it: there is nothing to limit. */
+function isAsked(command: CommandForm): boolean {
+  return command.exec === undefined && command.shell === undefined;
 }
 
 function signalOf(text: string | undefined): { stopSignal?: string } {

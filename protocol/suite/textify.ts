@@ -5,7 +5,7 @@
 import { STEPS } from '../messages/attempt-spec.ts';
 import { child, withValue, type Tree } from './tree.ts';
 
-const TEXTS: ReadonlySet<string> = new Set(['env', ...STEPS]);
+const TEXTS: ReadonlySet<string> = new Set(['env', 'hostSetup', ...STEPS]);
 
 /** `texts`: the keys whose values are texts; of a suite by default. */
 export function textify(tree: Tree, texts = TEXTS): Tree {

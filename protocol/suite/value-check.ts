@@ -15,27 +15,32 @@ import { valuesOf } from './warnings.ts';
 const MOST = 10_000;
 
 export function checkValues(suite: SuiteSpec, tree: Tree): Finding[] {
-  const health = (suite.health?.checks ?? []).flatMap((check, i) =>
-    checkStep(suite, check).map(({ path, message }) => {
-      const full = ['health', 'checks', i, ...path];
-      return { at: originOf(tree, full), path: full, message };
-    }),
+  const setup = suite.steps.find(({ hostSetup }) => hostSetup !== undefined);
+  const ofSetup = setup === undefined ? [] : checkStep(suite, setup);
+  const ofHealth = (suite.health?.checks ?? []).flatMap((check, i) =>
+    checkStep(suite, check).map((said) => placed(tree, ['health', 'checks', i], said)),
   );
-  return [...checkSteps(suite, tree), ...health];
+  return [
+    ...ofSetup.map((said) => placed(tree, ['hostSetup'], said)),
+    ...ofSteps(suite, tree),
+    ...ofHealth,
+  ];
 }
 
-function checkSteps(suite: SuiteSpec, tree: Tree): Finding[] {
+function placed(tree: Tree, at: Path, { path, message }: Said): Finding {
+  const full = [...at, ...path];
+  return { at: originOf(tree, full), path: full, message };
+}
+
+function ofSteps(suite: SuiteSpec, tree: Tree): Finding[] {
   return STEPS.flatMap((name) => {
     const isList = child(tree, name)?.kind === 'list';
     return suite.steps
-      .filter(({ step }) => step === name)
+      .filter(({ step, hostSetup }) => step === name && hostSetup === undefined)
       .flatMap((step, i) => {
         // A list of words is one command, and has none of these.
         const at: Path = isList ? [name, i] : [name];
-        return checkStep(suite, step).map(({ path, message }) => {
-          const full = [...at, ...path];
-          return { at: originOf(tree, full), path: full, message };
-        });
+        return checkStep(suite, step).map((said) => placed(tree, at, said));
       });
   });
 }

@@ -60,7 +60,7 @@ const PLAIN_IN_SHELL = /^[\w./:=@%+,-]+$/;
 /** A value with blanks or signs of the shell that is put into the text of a `shell:`. */
 function shellTexts(suite: SuiteSpec, tree: Tree): Finding[] {
   const findings: Finding[] = [];
-  const places: Path[] = [...STEPS.map((step) => [step]), ['health', 'checks']];
+  const places: Path[] = [['hostSetup'], ...STEPS.map((step) => [step]), ['health', 'checks']];
   for (const place of places) {
     const node = place.reduce<Tree | null>(child, tree);
     const commands = node?.kind === 'list' ? node.items : [node];

@@ -15,6 +15,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "text.h"
+
 extern char **environ;
 
 enum { HIGHEST_SIGNAL = 64, CHILD_FAILED = 127 };
@@ -93,6 +95,29 @@ static bool bind_to(const char *cpus) {
   return parse_cpus(cpus, &set) && sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
+/* "openFiles=1024", "lockedMemory=unlimited"; false with errno where it cannot be set: no such name, or above what is allowed. */
+static bool limit_by(const char *text) {
+  static const struct {
+    const char *name;
+    int resource;
+  } known[] = {
+      {"openFiles", RLIMIT_NOFILE},      {"fileSize", RLIMIT_FSIZE},   {"coreSize", RLIMIT_CORE},
+      {"lockedMemory", RLIMIT_MEMLOCK}, {"stackSize", RLIMIT_STACK},
+  };
+  errno = EINVAL;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    size_t n = strlen(known[i].name);
+    int64_t value = 0;
+    if (strncmp(text, known[i].name, n) != 0 || text[n] != '=') continue;
+    bool none = strcmp(text + n + 1, "unlimited") == 0;
+    if (!none && !parse_number(text + n + 1, &value)) return false;
+    rlim_t limit = none ? RLIM_INFINITY : (rlim_t)value;
+    struct rlimit most = {.rlim_cur = limit, .rlim_max = limit};
+    return setrlimit(known[i].resource, &most) == 0;
+  }
+  return false;
+}
+
 static void run_child(int gate, const int outputs[2], const struct options *o, const struct host *h) {
   char go;
   ssize_t n;
@@ -108,6 +133,7 @@ static void run_child(int gate, const int outputs[2], const struct options *o, c
     struct rlimit most = {.rlim_cur = (rlim_t)o->most_processes, .rlim_max = (rlim_t)o->most_processes};
     check(gate, setrlimit(RLIMIT_NPROC, &most) == 0, "setup", "most-processes", "");
   }
+  for (int i = 0; i < o->rlimit_count; i++) check(gate, limit_by(o->rlimits[i]), "setup", "rlimit", o->rlimits[i]);
   if (o->cpus) check(gate, bind_to(o->cpus), "setup", "cpus", o->cpus);
   ok = chdir(o->cwd) == 0;
   check(gate, ok, "cwd", errno == ENOTDIR ? "not-directory" : errno == ENOENT ? "not-found" : "other", o->cwd);

@@ -34,6 +34,7 @@ const char *options_parse(struct options *o, int argc, char **argv) {
     if (strcmp(a, "--pty") == 0) o->pty = true;
     else if (strcmp(a, "--no-children-file") == 0) o->no_children_file = true;
     else if (strcmp(a, "--no-cgroup-kill") == 0) o->no_cgroup_kill = true;
+    else if (value_of(a, "--rlimit") && o->rlimit_count < MOST_RLIMITS) o->rlimits[o->rlimit_count++] = value_of(a, "--rlimit");
     else if (value_of(a, "--limit") && o->limit_count < MOST_LIMITS) o->limits[o->limit_count++] = value_of(a, "--limit");
     else if (!text_flag_of(a, "--step", &o->step) && !text_flag_of(a, "--cookie", &o->cookie) &&
              !text_flag_of(a, "--cwd", &o->cwd) && !text_flag_of(a, "--make", &o->make) && !text_flag_of(a, "--stop-file", &o->stop_file) &&

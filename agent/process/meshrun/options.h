@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MOST_LIMITS = 8 };
+enum { MOST_LIMITS = 8, MOST_RLIMITS = 8 };
 
 struct options {
   const char *step;      /* --step DIR: where record, FIFOs and segments live */
@@ -25,6 +25,8 @@ struct options {
   const char *limits[MOST_LIMITS]; /* --limit FILE=VALUE, written to its cgroup; without one there is no start */
   int limit_count;
   int64_t most_processes; /* --most-processes of the child's user (RLIMIT_NPROC), -1: as inherited */
+  const char *rlimits[MOST_RLIMITS]; /* --rlimit NAME=VALUE, soft and hard, of each of its processes (child.c has the names) */
+  int rlimit_count;
   const char *cpus;       /* --cpus LIST the child may run on, as in cpuset(7); absent: as inherited */
   bool no_cgroup_kill;   /* --no-cgroup-kill: as on a kernel without cgroup.kill */
   char **argv;           /* the child's, after "--" */

@@ -362,3 +362,21 @@ test('a required result that the teardown removes; one that is there', async () 
   });
   expect(endOf(kept)).toMatchObject({ outcome: 'passed', stage: null });
 });
+
+test('limits of a step bind its processes; one that cannot be set refuses the step, class exec', async () => {
+  const limits = { each: { openFiles: 55, fileSize: 1_024 } };
+  const spec = attemptSpec([
+    step('ulimit -n', { step: 'setup', limits }),
+    step('head -c 5000 /dev/zero > big', { limits }),
+  ]);
+  const exited = await run(spec);
+  expect(exited.data).toMatchObject({ outcome: 'failed', stage: 'run' });
+  expect((await mesh.log(spec)).stdout.toString()).toBe('55\n');
+  const each = { openFiles: 99_999_999_999 };
+  const refused = await run(attemptSpec([step('true', { limits: { each } })]));
+  expect(refused.data).toMatchObject({
+    outcome: 'failed',
+    class: 'exec',
+    reason: 'run: a limit of the step cannot be set here (EPERM): openFiles=99999999999',
+  });
+});

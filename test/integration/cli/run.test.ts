@@ -64,6 +64,23 @@ describe('run', () => {
     expect(stdout).toContain(`see: benchmesh logs ${runIdIn(stdout)}/`);
   });
 
+  it('a run over its budget is stopped by the coordinator, verified, and says why', async () => {
+    const text =
+      'name: long\ngrace: 1s\naxes: { n: [1, 2] }\nrunBudget: 500ms\nretries: 3\nrun: [sleep, "600"]\n';
+    const { status, stdout } = await mesh.cli(['run', await mesh.file('long.yaml', text)]);
+    expect(status).toBe(1);
+    const reason = "the run's budget of 0.5 s was used up";
+    expect(stdout).toContain(`stopped by the coordinator: ${reason} (dead)`);
+    const { run } = await mesh.json<{ run: unknown }>('show', 'latest');
+    expect(run).toMatchObject({ outcome: 'stopped', outcomes: { timed_out: 2 }, reason });
+    const { tasks } = await mesh.json<{ tasks: unknown[] }>('tasks', 'latest');
+    expect(tasks).toMatchObject([
+      { outcome: 'timed_out', attempts: 1, class: 'timeout' },
+      { outcome: 'timed_out', message: reason },
+    ]);
+    await mesh.ok('audit', 'latest');
+  });
+
   it('Ctrl-C stops the run and waits for the proof', async () => {
     const run = mesh.start(['run', await mesh.file('slow.yaml', SLOW)]);
     await until(() => run.stderr().includes('running'), 'the run to run');

@@ -207,6 +207,26 @@ describe('meshrun', () => {
     expect(readRecord(dir)).toMatchObject({ exited: { code: 0 } });
   });
 
+  it('binds each process of the step, and says what it cannot set', async () => {
+    const dir = stepDir();
+    const flags = [
+      '--rlimit=openFiles=77',
+      '--rlimit=coreSize=0',
+      '--rlimit=fileSize=4096',
+      '--rlimit=stackSize=1048576',
+    ];
+    const show = '[ "$(ulimit -n) $(ulimit -c) $(ulimit -f) $(ulimit -s)" = "77 0 4 1024" ]';
+    expect(await run(dir, flags, ['bash', '-c', show]).code).toBe(0);
+    expect(readRecord(dir)).toMatchObject({ exited: { code: 0 } });
+    for (const wrong of ['nothing=1', 'openFiles=x', 'openFiles=9999999999']) {
+      const other = stepDir();
+      await run(other, [`--rlimit=${wrong}`], ['true']).code;
+      expect(readRecord(other)).toMatchObject({
+        exec_failed: { stage: 'setup', reason: 'rlimit', path: wrong },
+      });
+    }
+  });
+
   it('heeds commands that come in pieces, ignores what is none, and puts no trust in a long line', async () => {
     const dir = stepDir();
     const { code } = run(

@@ -179,6 +179,7 @@ describe('stops', () => {
         },
       ],
       isDraining: false,
+      setups: new Map<string, string>(),
     };
     expect(short(play([{ kind: 'restore', restored }]).effects)).toEqual([
       'stop_received s',

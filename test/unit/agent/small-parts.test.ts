@@ -1,4 +1,5 @@
 /** The pure parts around the actors: environment, report lines, globs, batches, commands. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { unstarted } from '#agent/attempt/attempt-folder.ts';
 import { childEnv, inheritedEnv } from '#agent/attempt/child-env.ts';
@@ -28,6 +29,35 @@ describe('environment', () => {
     expect(inheritedEnv({})['PATH']).toContain('/usr/bin');
   });
 
+  test('docs/suite.md has every name', () => {
+    const spec = specOf(['run'], {
+      axes: { name: 1 },
+      suiteDir: '/x',
+      needs: { slots: 1, cpus: 1, exclusive: false, gpus: { count: 0 } },
+    });
+    const env = childEnv({
+      inherited: {},
+      spec,
+      step: stepOf('run'),
+      paths: attemptPaths('/s', spec),
+      slot: 0,
+      scratch: '/scratch',
+      hostSetup: '/made',
+      resources: {
+        gpus: [],
+        cpus: [0],
+        host: { os: 'x', kernel: 'x', cpuModel: 'x', governor: null, maxMhz: null },
+      },
+      budgetMs: 1,
+      checkpoint: '/c',
+    });
+    const docs = readFileSync('docs/suite.md', 'utf8');
+    const section = docs.slice(docs.indexOf('## Environment'), docs.indexOf('## Services'));
+    const names = Object.keys(env).filter((name) => name.startsWith('BENCHMESH_'));
+    expect(names.length).toBeGreaterThan(15);
+    expect(names.filter((name) => !section.includes(`\`${name}\``))).toEqual([]);
+  });
+
   test('the suite has the last word', () => {
     const spec = specOf(['run'], { axes: { 'a-b': true } });
     const step = stepOf('run', { env: { PYTHONUNBUFFERED: '', PATH: '/mine' } });
@@ -38,16 +68,22 @@ describe('environment', () => {
       step,
       paths: attemptPaths('/s', ref),
       slot: 3,
+      scratch: '/scratch',
+      hostSetup: null,
     };
     const env = childEnv({ ...base, budgetMs: null, checkpoint: null });
     expect(env).toMatchObject({
       PYTHONUNBUFFERED: '',
       PATH: '/mine',
       BENCHMESH_SLOT: '3',
+      BENCHMESH_SCRATCH: '/scratch',
       BENCHMESH_AXIS_A_B: 'true',
     });
     expect(Object.keys(env)).not.toContain('BENCHMESH_BUDGET_MS');
     expect(Object.keys(env)).not.toContain('BENCHMESH_SUITE_DIR');
+    expect(Object.keys(env)).not.toContain('BENCHMESH_HOST_SETUP');
+    const prepared = childEnv({ ...base, hostSetup: '/made', budgetMs: null, checkpoint: null });
+    expect(prepared['BENCHMESH_HOST_SETUP']).toBe('/made');
     expect(childEnv({ ...base, budgetMs: 5, checkpoint: '/c' })).toMatchObject({
       BENCHMESH_BUDGET_MS: '5',
       BENCHMESH_CHECKPOINT: '/c',

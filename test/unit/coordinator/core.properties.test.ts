@@ -39,6 +39,10 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leader' as const) }) },
   {
     weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('later' as const), ms: fc.nat(400) }),
+  },
+  {
+    weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('stop' as const),
       run: fc.constantFrom(...RUNS),
@@ -56,6 +60,7 @@ const world = fc.record({
   exclusive: fc.boolean(),
   retries: fc.integer({ min: 0, max: 2 }),
   maxParallel: fc.option(fc.integer({ min: 1, max: 2 }), { nil: null }),
+  runBudgetMs: fc.option(fc.integer({ min: 1, max: 1_000 }), { nil: undefined }),
   steps: fc.array(step, { maxLength: 200, size: 'max' }),
 });
 
@@ -69,6 +74,7 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
     needs: needs(input.exclusive),
     retries: { exit: retries },
     maxParallel,
+    ...(input.runBudgetMs === undefined ? {} : { runBudgetMs: input.runBudgetMs }),
   });
   mesh.submit(RUNS[1], {
     axes,
@@ -99,6 +105,9 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
         break;
       case 'leader':
         mesh.lead();
+        break;
+      case 'later':
+        mesh.later(one.ms);
         break;
       case 'stop': {
         const tasks = [...(mesh.core.runs.get(one.run)?.tasks.keys() ?? [])];

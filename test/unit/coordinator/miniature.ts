@@ -110,6 +110,12 @@ export class Miniature {
     for (const effect of effects) this.#perform(effect);
   }
 
+  /** Time passes, and is looked at. */
+  later(ms: number): void {
+    this.#nowMs += ms;
+    this.post({ kind: 'tick' });
+  }
+
   submit(run: string, suite: Partial<SuiteSpec>): void {
     this.#tokens += 1;
     const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
@@ -308,14 +314,15 @@ export class Miniature {
       const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
       this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
     } else if (message.name === 'command.stop') {
-      const { run, task } = message.data;
+      const { run, task, cause } = message.data;
       agent.newest.set(task === null ? run : `${run}/${task}`, sequence);
       const hit = [...agent.live].filter(
         ([, spec]) => spec.run === run && (task === null || spec.task === task),
       );
       const ack = subjects.ack(agent.id, message.id);
       this.#store(ack, 'command.received', { kind: 'stop', attempts: hit.length });
-      for (const [key] of hit) this.#exit(agent, key, 'stopped');
+      const outcome = cause === 'budget' ? 'timed_out' : 'stopped';
+      for (const [key] of hit) this.#exit(agent, key, outcome);
       this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
     }
   }

@@ -124,7 +124,7 @@ const SHAPES: readonly Bad[] = [
     what: 'a key that only a check has',
     text: `${RUN}setup: { shell: x, onFail: skip }\n`,
     problems: [
-      'suite.yaml:2:20: setup.onFail: unknown key "onFail". Known: exec, shell, env, cwd, timeout, grace, stopSignal, stdio.',
+      'suite.yaml:2:20: setup.onFail: unknown key "onFail". Known: exec, shell, env, cwd, timeout, grace, stopSignal, stdio, limits.',
     ],
   },
   {
