@@ -22,6 +22,7 @@ import type { Update } from '#protocol/runtime/actor.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
 import {
+  floorOf,
   targetOf,
   type HostEffect,
   type HostMessage,
@@ -222,7 +223,9 @@ function overtakingStop(
   for (const open of state.openStops.values()) {
     if (isUnder(attempt, open)) return { command: open.command, stop: open.stop };
   }
-  const stop = { run, task: null, graceMs: 0, now: true, by: 'an earlier stop', reason: null };
+  const by = floor.isPause === true ? 'an earlier pause' : 'an earlier stop';
+  const pause = floor.isPause === true ? ({ pause: true } as const) : {};
+  const stop = { run, task: null, graceMs: 0, now: true, by, reason: null, ...pause };
   return { command: `stop-${floor.sequence}`, stop };
 }
 
@@ -263,7 +266,10 @@ function onRevoke(state: HostState, message: Of<'revoke'>): Result {
 function onStop(state: HostState, message: Of<'stop'>): Result {
   const { command, era, sequence, stop } = message;
   // Commands come in stream order: this one is the newest.
-  const floors = new Map(state.floors).set(targetOf(stop.run, stop.task), { era, sequence });
+  const floors = new Map(state.floors).set(
+    targetOf(stop.run, stop.task),
+    floorOf(stop, { era, sequence }),
+  );
   const open = openStop(state, { command, era, sequence, stop, ended: [] });
   const attempts = open.waiting.size + open.ended.length;
   const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts }];

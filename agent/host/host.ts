@@ -15,6 +15,7 @@ import type { Outbox } from '#protocol/nats/outbox.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
+import { orderOf } from '../attempt/stop-rules.ts';
 import { newAttempt } from '../attempt/attempt-state.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
@@ -263,8 +264,7 @@ export class Host {
           ?.post({ kind: 'refuse', class: effect.class, reason: effect.reason });
         return;
       case 'stop_attempt': {
-        const { by, reason, graceMs, now } = effect.stop;
-        const stop = { command: effect.command, by, reason, graceMs, now };
+        const stop = orderOf(effect.command, effect.stop);
         this.#attempts.get(effect.key)?.post({ kind: 'stop', stop });
         return;
       }

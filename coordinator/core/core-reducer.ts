@@ -36,6 +36,7 @@ import { onCommand, onOwnStart } from './on-command.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
+import { onResume } from './pause.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
 const STANDSTILL_MS = 5_000;
@@ -104,6 +105,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       return;
     case 'submit':
       onSubmit(context, message);
+      return;
+    case 'resume':
+      onResume(context, message);
       return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);

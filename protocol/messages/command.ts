@@ -33,6 +33,8 @@ export const StopCommand = z.object({
   now: z.boolean(),
   by: z.string(),
   reason: z.string().nullable(),
+  /** The target is to go on later: what runs of it is ended all the same, and none of it has failed. */
+  pause: z.literal(true).optional(),
 });
 export type StopCommand = z.infer<typeof StopCommand>;
 
