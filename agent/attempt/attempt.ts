@@ -210,22 +210,17 @@ export class Attempt {
       if (isFirst) makeAttemptFolder(this.#paths);
       makeFolder(this.#stepDir(effect.step));
     } catch (error) {
-      this.#log.error({ err: error }, 'the attempt cannot be prepared');
-      queueMicrotask(() => {
-        this.post({
-          kind: 'step_ended',
-          index: effect.index,
-          outcome: unstarted(error),
-          lastLine: null,
-        });
-      });
+      this.#onUnprepared(effect.index, error);
       return;
     }
-    if (isFirst && this.#files.hasToPlace()) {
-      void this.#files.place().then(() => {
+    const hasToPlace = isFirst && this.#files.hasToPlace();
+    const before = hasToPlace ? this.#files.place() : this.#asker.beforeStep(effect.step);
+    if (before === null) this.#spawn(effect);
+    else {
+      void before.then(() => {
         this.#spawn(effect);
       }, this.#deps.onBug);
-    } else this.#spawn(effect);
+    }
   }
 
   #runCheck({ index, step, budgetMs }: Extract<AttemptEffect, { kind: 'run_check' }>): void {
@@ -233,17 +228,21 @@ export class Attempt {
       makeAttemptFolder(this.#paths);
       this.#asker.check(index, step, budgetMs);
     } catch (error) {
-      this.#log.error({ err: error }, 'the attempt cannot be prepared');
-      const outcome = unstarted(error);
-      queueMicrotask(() => {
-        this.post({ kind: 'step_ended', index, outcome, lastLine: null });
-      });
+      this.#onUnprepared(index, error);
     }
+  }
+
+  #onUnprepared(index: number, error: unknown): void {
+    this.#log.error({ err: error }, 'the attempt cannot be prepared');
+    const outcome = unstarted(error);
+    queueMicrotask(() => {
+      this.post({ kind: 'step_ended', index, outcome, lastLine: null });
+    });
   }
 
   #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
     if (this.#isClosed) return;
-    const { spec, stop, resources } = this.state();
+    const { spec, stop, verdict, resources } = this.state();
     const { supervisor, inheritedEnv: inherited } = this.#deps;
     const stepSpec = stepSpecOf({
       inherited,
@@ -267,7 +266,9 @@ export class Attempt {
     this.#asker.watch(index, this.#stepDir(step));
     this.#files.watch();
     this.#report.follow();
-    if (stop !== null && step.step !== 'teardown') handle.stop(stop.now ? { now: true } : {});
+    // Decided while it was prepared: it runs only to be ended, so that its end is proven.
+    const isOver = stop !== null || verdict !== null;
+    if (isOver && step.step !== 'teardown') handle.stop(stop?.now === true ? { now: true } : {});
   }
 
   /** What listens to a step from its start or its adoption on. */
