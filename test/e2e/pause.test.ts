@@ -126,7 +126,7 @@ describe('pause and resume', () => {
     await mesh.ok('resume', `${run}/${held.id}`);
     await until(async () => (await states()).join() === 'running,ended', 'it to run again');
     await mesh.ok('pause', run);
-    const stopped = await mesh.cli(['stop', run]);
+    const stopped = await mesh.cli(['stop', run, '--reason', 'enough']);
     expect(stopped.status, stopped.stdout + stopped.stderr).toBe(0);
     await mesh.archived(run);
     expect(await viewOf(run)).toMatchObject({
@@ -134,6 +134,8 @@ describe('pause and resume', () => {
       outcomes: { passed: 1, stopped: 1 },
       paused: null,
     });
+    const [last] = await tasksOf(run);
+    expect(last?.message).toMatch(/^stopped by \S+: enough$/);
     await mesh.ok('audit', run);
   });
 });
