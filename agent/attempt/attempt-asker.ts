@@ -4,6 +4,7 @@
  */
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { HealthSpec } from '#protocol/messages/health.ts';
+import type { Timer } from '#protocol/runtime/clock.ts';
 import { runCheck } from '../checks/run-check.ts';
 import type { CheckContext } from '../checks/types.ts';
 import { HealthWatch } from '../health/health-watch.ts';
@@ -11,9 +12,13 @@ import type { AttemptPaths } from '../state/state-folder.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import type { AttemptMessage, AttemptState } from './attempt-state.ts';
 import { checkEnv } from './child-env.ts';
+import { isLoaded, vramUsed } from './loaded-vram.ts';
 import { hostSetupOf } from './prepare-step.ts';
 import { ReadyWatch } from './ready-watch.ts';
 import { RunningCheck } from './running-check.ts';
+
+/** A tool that hangs does not keep the measurement waiting for longer. */
+const LOOK_MOST_MS = 5_000;
 
 type Context = Omit<CheckContext, 'timeoutMs' | 'signal'>;
 
@@ -88,6 +93,28 @@ export class AttemptAsker {
       onBug: deps.onBug,
     });
     this.#watches.set(index, watch);
+  }
+
+  /** What is to be asked before the step may run; null for nothing. Never rejects. */
+  beforeStep(step: StepSpec): Promise<void> | null {
+    return isLoaded(this.#options.state(), step) ? this.#measureLoaded() : null;
+  }
+
+  /** Takes a look at the attempt's GPUs, for a while at most, and tells what they hold. */
+  async #measureLoaded(): Promise<void> {
+    const { deps, state, post } = this.#options;
+    const ids = (state().resources?.gpus ?? []).map(({ id }) => id);
+    const look = deps.lookAtGpus().catch(() => null);
+    let timer: Timer | null = null;
+    const late = new Promise<null>((resolve) => {
+      timer = deps.clock.after(LOOK_MOST_MS, () => {
+        resolve(null);
+      });
+    });
+    const seen = await Promise.race([look, late]);
+    (timer as Timer | null)?.cancel();
+    const metric = seen === null ? null : vramUsed(seen, ids);
+    if (metric !== null) post({ kind: 'measured', metric });
   }
 
   onOutput(index: number): void {

@@ -87,6 +87,9 @@ function handle(turn: Turn, message: AttemptMessage): void {
     case 'step_gone':
       onStepGone(turn, message.step);
       return;
+    case 'measured':
+      turn.keep({ measured: [...(turn.state.measured ?? []), message.metric] });
+      return;
     case 'report':
       if (turn.state.life.kind !== 'queued') onReport(turn, message.facts);
       return;
@@ -331,15 +334,16 @@ function announceStop(turn: Turn, { stop }: Of<'stop'>): void {
 
 /** The agent died between its journal entry and the start: nothing ever ran (I8). */
 function onStepNotStarted(turn: Turn, message: Of<'step_not_started'>): void {
-  const { life, stop, spec } = turn.state;
+  const { life, stop, verdict, spec } = turn.state;
   if (isService(turn.state, message.index)) {
     const outcome = notStartedOutcome('ENOENT', 'supervision', 'its record is gone');
     onStepEnded(turn, { kind: 'step_ended', index: message.index, outcome, lastLine: null });
     return;
   }
   if (life.kind !== 'stepping' || life.index !== message.index) return;
-  if (stop !== null && spec.steps[life.index]?.step !== 'teardown') {
-    decideStopped(turn);
+  const isOver = stop !== null || verdict !== null;
+  if (isOver && spec.steps[life.index]?.step !== 'teardown') {
+    if (stop !== null) decideStopped(turn);
     afterSteps(turn);
   } else {
     startStep(turn, life.index);

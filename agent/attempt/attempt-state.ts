@@ -54,6 +54,8 @@ export interface ReachedStop {
   /** It ended the attempt only to give it back: its class is then `drained`. */
   readonly givesBack?: true;
   readonly cause?: StopCause;
+  /** It ended the attempt only for a while: its class is then `paused`. */
+  readonly isPause?: true;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
   readonly by: string;
@@ -130,6 +132,8 @@ export interface StopOrder {
   /** By the agent's own draining: the task is to go on elsewhere. */
   readonly givesBack?: true;
   readonly cause?: StopCause | undefined;
+  /** The task is to go on later. */
+  readonly isPause?: true;
   readonly command: string;
   readonly by: string;
   readonly reason: string | null;
@@ -179,6 +183,8 @@ export type AttemptMessage =
   | { readonly kind: 'service_unready'; readonly index: number; readonly reason: string }
   /** The survivors of an ended step have ended after all. */
   | { readonly kind: 'step_gone'; readonly step: string }
+  /** By the agent itself, between two steps. */
+  | { readonly kind: 'measured'; readonly metric: Metric }
   /** New in the report. */
   | { readonly kind: 'report'; readonly facts: readonly ReportFact[] }
   /** Rules of the suite's health that fail, or hold again. */

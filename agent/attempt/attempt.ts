@@ -198,9 +198,10 @@ export class Attempt {
     const [deps, paths, files, state] = [this.#deps, this.#paths, this.#files, this.state()];
     const fail = this.#cannotStart.bind(this, effect.index);
     const spawn = this.#spawn.bind(this, effect);
+    const ask = this.#asker.beforeStep.bind(this.#asker);
     let preparing: Promise<void> | null;
     try {
-      preparing = prepareStep({ ...effect, deps, paths, files, state });
+      preparing = prepareStep({ ...effect, deps, paths, files, state, ask });
     } catch (error) {
       fail(error);
       return;
@@ -228,7 +229,7 @@ export class Attempt {
 
   #spawn({ index, step, budgetMs, slot }: Extract<AttemptEffect, { kind: 'start_step' }>): void {
     if (this.#isClosed) return;
-    const { spec, stop, resources } = this.state();
+    const { spec, stop, verdict, resources } = this.state();
     const { supervisor, inheritedEnv: inherited } = this.#deps;
     const stepSpec = stepSpecOf({
       inherited,
@@ -254,7 +255,9 @@ export class Attempt {
     this.#asker.watch(index, this.#stepDir(step));
     this.#files.watch();
     this.#report.follow();
-    if (stop !== null && step.step !== 'teardown') handle.stop(stop.now ? { now: true } : {});
+    // Decided while it was prepared: it runs only to be ended, so that its end is proven.
+    const isOver = stop !== null || verdict !== null;
+    if (isOver && step.step !== 'teardown') handle.stop(stop?.now === true ? { now: true } : {});
   }
 
   /** What listens to a step from its start or its adoption on. */

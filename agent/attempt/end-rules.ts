@@ -40,15 +40,16 @@ export function decideFailed(
 }
 
 export function decideStopped(turn: Turn): void {
-  const { reason = null, by = 'unknown', givesBack, cause } = turn.state.stop ?? {};
+  const { reason = null, by = 'unknown', givesBack, isPause, cause } = turn.state.stop ?? {};
   if (cause === 'budget') {
     decide(turn, { outcome: 'timed_out', stage: null, class: 'timeout', reason });
     return;
   }
+  const what = `${isPause === true ? 'paused' : 'stopped'} by ${by}`;
   decide(turn, {
     outcome: 'stopped',
     stage: null,
-    class: givesBack === true ? 'drained' : null,
-    reason: reason === null ? `stopped by ${by}` : `stopped by ${by}: ${reason}`,
+    class: givesBack === true ? 'drained' : isPause === true ? 'paused' : null,
+    reason: reason === null ? what : `${what}: ${reason}`,
   });
 }

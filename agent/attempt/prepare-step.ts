@@ -1,4 +1,7 @@
-/** What a step finds when it begins: its folders, the scratch of its slot, checkpoints, an empty host setup. */
+/**
+ * What a step finds when it begins: its folders, the scratch of its slot, checkpoints, an empty host setup.
+ * And what is asked before it: what the GPUs hold once all is loaded.
+ */
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
 import { hostSetupDir, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import type { AttemptFiles } from '../files/attempt-files.ts';
@@ -14,6 +17,8 @@ export interface Preparation {
   readonly files: Pick<AttemptFiles, 'hasToPlace' | 'place'>;
   readonly step: StepSpec;
   readonly slot: number;
+  /** What is to be asked before the step may run; null for nothing. Never rejects. */
+  readonly ask: (step: StepSpec) => Promise<void> | null;
 }
 
 /** Null where all is there at once, as for most. Throws, and rejects with, system errors. */
@@ -27,7 +32,7 @@ export function prepareStep(what: Preparation): Promise<void> | null {
   if (isFirst) prepareFolder(paths, what.state, step);
   deps.supervisor.makeFolder(stepDir(paths.work, step.id));
   deps.scratch.make(spec.run, slot);
-  const placed = isFirst && files.hasToPlace() ? files.place() : null;
+  const placed = isFirst && files.hasToPlace() ? files.place() : what.ask(step);
   if (step.hostSetup === undefined) return placed;
   const renewed = renewFolder(hostSetupDir(deps.stateDir, spec.run, step.hostSetup.id));
   return Promise.all([placed, renewed]).then(() => undefined);

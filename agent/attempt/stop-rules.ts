@@ -1,5 +1,11 @@
-/** A stop that reaches an attempt which another has reached before: never less than was asked. Pure. */
+/** A stop of an attempt, and one that reaches it after another: never less than was asked. Pure. */
+import type { StopCommand } from '#protocol/messages/command.ts';
 import type { ReachedStop, StopOrder } from './attempt-state.ts';
+
+export function orderOf(command: string, stop: StopCommand): StopOrder {
+  const { by, reason, graceMs, now, cause, pause } = stop;
+  return { command, by, reason, graceMs, now, cause, ...(pause === true ? { isPause: true } : {}) };
+}
 
 export function joined(
   known: ReachedStop | null,
@@ -8,12 +14,15 @@ export function joined(
 ): ReachedStop {
   if (known !== null) {
     const graceMs = Math.min(known.graceMs, fresh.graceMs);
-    return {
-      ...known,
-      commands: [...known.commands, stop.command],
-      graceMs,
-      now: known.now || stop.now,
-    };
+    const both = { ...known, graceMs, now: known.now || stop.now };
+    const { isPause = false, ...rest } = both;
+    // Not for a while any more: it is told as the stop's.
+    if (isPause && stop.isPause !== true && stop.givesBack !== true) {
+      const { command, by, reason, cause } = stop;
+      const why = { by, reason, ...(cause === undefined ? {} : { cause }) };
+      return { ...rest, ...why, commands: [command, ...known.commands] };
+    }
+    return { ...both, commands: [...known.commands, stop.command] };
   }
   return {
     commands: [stop.command],
@@ -22,6 +31,7 @@ export function joined(
     now: stop.now,
     ...(stop.givesBack === true ? { givesBack: true } : {}),
     ...(stop.cause === undefined ? {} : { cause: stop.cause }),
+    ...(stop.isPause === true ? { isPause: true } : {}),
     ...fresh,
     processes: 0,
     signal: null,

@@ -14,6 +14,8 @@ export interface StopFloor {
   readonly sequence: number;
   /** Counts how often the stream began anew: sequences of two eras do not compare. */
   readonly era: number;
+  /** It is a pause: what it keeps from beginning is given back. */
+  readonly isPause?: true;
 }
 
 /** An attempt that was accepted and has not ended, or whose survivors still live. */
@@ -222,4 +224,8 @@ export const SETUP_DONE = 'done';
 
 export function targetOf(run: string, task: string | null): string {
   return task === null ? run : `${run}/${task}`;
+}
+
+export function floorOf({ pause }: StopCommand, place: Omit<StopFloor, 'isPause'>): StopFloor {
+  return pause === true ? { ...place, isPause: true } : place;
 }

@@ -5,6 +5,7 @@
 import type { StopCommand } from '#protocol/messages/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import {
+  floorOf,
   targetOf,
   type HostEffect,
   type HostMessage,
@@ -31,7 +32,9 @@ export function overtakingStop(
   for (const open of state.openStops.values()) {
     if (isUnder(attempt, open)) return { command: open.command, stop: open.stop };
   }
-  const stop = { run, task: null, graceMs: 0, now: true, by: 'an earlier stop', reason: null };
+  const by = floor.isPause === true ? 'an earlier pause' : 'an earlier stop';
+  const pause = floor.isPause === true ? ({ pause: true } as const) : {};
+  const stop = { run, task: null, graceMs: 0, now: true, by, reason: null, ...pause };
   return { command: `stop-${floor.sequence}`, stop };
 }
 
@@ -61,7 +64,10 @@ export function isUnder(attempt: LiveAttempt, open: Omit<OpenStop, 'waiting'>): 
 export function onStop(state: HostState, message: Of<'stop'>): Result {
   const { command, era, sequence, stop } = message;
   // Commands come in stream order: this one is the newest.
-  const floors = new Map(state.floors).set(targetOf(stop.run, stop.task), { era, sequence });
+  const floors = new Map(state.floors).set(
+    targetOf(stop.run, stop.task),
+    floorOf(stop, { era, sequence }),
+  );
   const open = openStop(state, { command, era, sequence, stop, ended: [] });
   const attempts = open.waiting.size + open.ended.length;
   const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts }];

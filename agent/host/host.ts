@@ -13,6 +13,7 @@ import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import { ScratchFolders } from '../attempt/run-folders.ts';
+import { orderOf } from '../attempt/stop-rules.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { CommandIntake } from './command-intake.ts';
 import { answer } from './answers.ts';
@@ -187,8 +188,7 @@ export class Host {
         this.#attempts.get(effect.key)?.post({ kind: 'cut_off', reason: effect.reason });
         return;
       case 'stop_attempt': {
-        const { by, reason, graceMs, now, cause } = effect.stop;
-        const stop = { command: effect.command, by, reason, graceMs, now, cause };
+        const stop = orderOf(effect.command, effect.stop);
         this.#attempts.get(effect.key)?.post({ kind: 'stop', stop });
         return;
       }

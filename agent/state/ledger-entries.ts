@@ -16,7 +16,7 @@ import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import { hasSetUp, setupOf } from '../attempt/host-setup-rules.ts';
-import { targetOf, type StopFloor } from '../host/host-state.ts';
+import { floorOf, targetOf, type StopFloor } from '../host/host-state.ts';
 
 export const KNOWN_MOST = 10_000;
 
@@ -109,8 +109,8 @@ export interface LedgerSummary {
   readonly timeMs?: number | null;
   readonly era?: number;
   readonly isDraining: boolean;
-  /** Target, sequence, era (absent: 0). */
-  readonly floors: readonly (readonly [string, number, number?])[];
+  /** Target, sequence, era (absent: 0), and true for a pause. */
+  readonly floors: readonly (readonly [string, number, number?, true?])[];
   readonly known: readonly string[];
   readonly attempts: readonly AttemptRecord[];
   readonly stops: readonly StopRecord[];
@@ -174,7 +174,7 @@ export class LedgerFold {
       case 'stop': {
         const { id: command, seq: sequence, stop } = entry;
         const { era } = this;
-        this.floors.set(targetOf(stop.run, stop.task), { sequence, era });
+        this.floors.set(targetOf(stop.run, stop.task), floorOf(stop, { sequence, era }));
         this.stops.set(command, { command, sequence, era, stop, ended: [] });
         this.#answer(stop.run, command);
         return;
@@ -243,7 +243,9 @@ export class LedgerFold {
       timeMs: this.timeMs,
       era: this.era,
       isDraining: this.isDraining,
-      floors: Array.from(this.floors, ([target, floor]) => [target, floor.sequence, floor.era]),
+      floors: Array.from(this.floors, ([target, { sequence, era, isPause }]) =>
+        isPause === true ? [target, sequence, era, isPause] : [target, sequence, era],
+      ),
       known: [...this.known],
       attempts: [...this.attempts.values()],
       stops: [...this.stops.values()],
@@ -269,8 +271,8 @@ export class LedgerFold {
     this.timeMs = ledger.timeMs ?? null;
     this.era = ledger.era ?? 0;
     this.isDraining = ledger.isDraining;
-    for (const [target, sequence, era = 0] of ledger.floors)
-      this.floors.set(target, { sequence, era });
+    for (const [target, sequence, era = 0, isPause] of ledger.floors)
+      this.floors.set(target, { sequence, era, ...(isPause === true ? { isPause } : {}) });
     for (const name of ledger.known) this.known.add(name);
     for (const attempt of ledger.attempts) this.attempts.set(attemptKey(attempt.spec), attempt);
     for (const stop of ledger.stops) this.stops.set(stop.command, stop);

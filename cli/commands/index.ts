@@ -41,6 +41,16 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'stop', summary: 'stop a run or a task, and prove it', load: () => import('./stop.ts') },
   {
+    name: 'pause',
+    summary: 'stop a run or a task with its checkpoint, for a while',
+    load: () => import('./pause.ts'),
+  },
+  {
+    name: 'resume',
+    summary: 'go on with what was paused',
+    load: () => import('./resume.ts'),
+  },
+  {
     name: 'audit',
     summary: 'fold the log of a run again and compare',
     load: () => import('./audit.ts'),

@@ -1,6 +1,7 @@
 /** `benchmesh results RUN`: median and spread of every cell. */
 import type { Command } from 'commander';
 import { resultRows } from '#protocol/fold/results-fold.ts';
+import { showsAutomatic } from '#protocol/fold/run-fold.ts';
 import { taskViews } from '#protocol/fold/run-view.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
 import { resultsTable } from '../output/results-table.ts';
@@ -22,9 +23,10 @@ export function build(command: Command): void {
       const fold = await readRun(found);
       const tasks = taskViews(fold);
       const partial = flags.partial === true;
+      const automatic = showsAutomatic(fold);
       const directory = found.kind === 'archived' ? found.directory : null;
       if (flags.json === true) {
-        const results = resultRows(tasks, { partial });
+        const results = resultRows(tasks, { partial, automatic });
         terminal.printJson('results', {
           sequence: fold.sequence,
           run: fold.run,
@@ -34,7 +36,7 @@ export function build(command: Command): void {
         return;
       }
       const { style, width } = terminal;
-      const lines = resultsTable(tasks, { style, width, partial });
+      const lines = resultsTable(tasks, { style, width, partial, automatic });
       terminal.printLines(lines);
       if (lines.length === 0)
         terminal.note(

@@ -6,6 +6,7 @@ import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
 import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { resultRows } from '#protocol/fold/results-fold.ts';
+import { showsAutomatic } from '#protocol/fold/run-fold.ts';
 import { runView, taskViews } from '#protocol/fold/run-view.ts';
 import {
   collect,
@@ -145,7 +146,7 @@ async function toEnd(mesh: OpenMesh, run: string, flags: RunFlags): Promise<void
   const { fold, directory, notice } = end;
   if (flags.json === true) {
     const tasks = taskViews(fold);
-    const results = resultRows(tasks, { partial: false });
+    const results = resultRows(tasks, { partial: false, automatic: showsAutomatic(fold) });
     terminal.printJson('run_end', {
       sequence: fold.sequence,
       run: runView(fold),

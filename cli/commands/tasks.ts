@@ -23,7 +23,7 @@ interface TasksFlags extends MeshFlags, JsonFlag {
   readonly after?: string;
 }
 
-const STATUSES = [...TaskState.options, ...TASK_OUTCOMES, 'unreachable'];
+const STATUSES = [...TaskState.options, ...TASK_OUTCOMES, 'paused', 'unreachable'];
 
 export function build(command: Command): void {
   withMesh(withJson(command.argument('<run>', 'id, a unique part of it, or latest')))
@@ -80,5 +80,6 @@ export function pageOf(
 function hasStatus(task: TaskView, status: string | undefined): boolean {
   if (status === undefined) return true;
   if (status === 'unreachable') return task.unreachable;
+  if (status === 'paused') return task.paused !== null && task.state === 'pending';
   return task.outcome === status || task.state === status;
 }

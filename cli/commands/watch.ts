@@ -1,6 +1,6 @@
 /** `benchmesh watch RUN`: follows a run until it ends. */
 import type { Command } from 'commander';
-import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { runStateOf, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import {
@@ -77,9 +77,10 @@ class JsonDisplay {
     if (record === null) this.#caughtUp = true;
     if (!this.#caughtUp) return;
     const now = performance.now();
-    if (fold.state === this.#state && now - this.#last < LEAST_MS) return;
+    const state = runStateOf(fold);
+    if (state === this.#state && now - this.#last < LEAST_MS) return;
     this.#last = now;
-    this.#state = fold.state;
+    this.#state = state;
     printView(fold);
   }
 

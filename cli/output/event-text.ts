@@ -55,8 +55,11 @@ function detailOf(message: Message): string {
       return `${message.data.suite.name}, ${message.data.tasks} tasks, by ${message.data.by}`;
     case 'run.stopping':
     case 'run.task_stopping':
+    case 'run.paused':
     case 'attempt.stopping':
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
+    case 'run.resumed':
+      return `by ${message.data.by}`;
     case 'attempt.waiting':
       return message.data.reason;
     case 'run.stop_closed':

@@ -2,7 +2,8 @@
  * A run while it runs. On a terminal a few lines that are redrawn; into a pipe one line for each
  * task that ends, so that a log of it reads well.
  */
-import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { pauseOf } from '#protocol/fold/pauses.ts';
+import { runStateOf, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { runView, taskView, type RunView } from '#protocol/fold/run-view.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
@@ -124,9 +125,11 @@ class Lines implements Progress {
 
   onChange(fold: RunFold, record: EventRecord | null): void {
     if (record === null) return;
-    if (fold.state !== this.#state) {
-      this.#state = fold.state;
-      this.#print(`run ${fold.run} ${fold.outcome ?? fold.state}`);
+    const paused = runStateOf(fold) === 'paused' ? pauseOf(fold.pauses, null) : null;
+    const state = paused === null ? (fold.outcome ?? fold.state) : `paused by ${paused.by}`;
+    if (state !== this.#state) {
+      this.#state = state;
+      this.#print(`run ${fold.run} ${state}`);
     }
     for (const id of endedTasks(record)) this.#printEnd(fold, id);
   }

@@ -1,5 +1,5 @@
 /** Measurements per cell: median and spread, with units and which way is better. Pure. */
-import { resultRows, type ResultRow } from '#protocol/fold/results-fold.ts';
+import { resultRows, type ResultOptions, type ResultRow } from '#protocol/fold/results-fold.ts';
 import type { TaskView } from '#protocol/fold/run-view.ts';
 import { dash, quantity } from './format.ts';
 import type { Style } from './style.ts';
@@ -9,9 +9,9 @@ const ARROWS = { higher: '↑', lower: '↓', none: '' } as const;
 
 export function resultsTable(
   tasks: readonly TaskView[],
-  about: { style: Style; width: number | null; partial: boolean },
+  about: ResultOptions & { readonly style: Style; readonly width: number | null },
 ): string[] {
-  const rows = resultRows(tasks, { partial: about.partial });
+  const rows = resultRows(tasks, about);
   if (rows.length === 0) return [];
   return table(rows, columnsOf(rows), { width: about.width, paintHeader: about.style.dim });
 }

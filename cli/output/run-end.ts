@@ -1,5 +1,5 @@
 /** The end of a run as `run` and `watch` tell it: table, failures, directory, exit status. */
-import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { showsAutomatic, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView, taskViews } from '#protocol/fold/run-view.ts';
 import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
 import { duration } from './format.ts';
@@ -23,7 +23,9 @@ export function printEnd(fold: RunFold, directory: string | null): void {
   if (view === null) return;
   const { style, width } = terminal;
   const tasks = taskViews(fold);
-  terminal.printLines(resultsTable(tasks, { style, width, partial: false }));
+  terminal.printLines(
+    resultsTable(tasks, { style, width, partial: false, automatic: showsAutomatic(fold) }),
+  );
   terminal.printLines(failureLines(view.id, tasks, { style, limit: 10 }));
   for (const stop of view.stops.filter((one) => one.task === null)) {
     terminal.print(

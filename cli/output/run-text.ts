@@ -16,8 +16,15 @@ export function countsText(view: Pick<RunView, 'tasks' | 'states' | 'outcomes'>)
   return `${view.states.ended}/${plural(view.tasks, 'task')}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}`;
 }
 
-export function stateText(view: Pick<RunView, 'state' | 'outcome'>): string {
-  return view.outcome ?? view.state;
+export function stateText(view: Pick<RunView, 'state' | 'outcome' | 'paused'>): string {
+  return view.paused === null ? (view.outcome ?? view.state) : `paused by ${view.paused.by}`;
+}
+
+/** Of a task that is paused, whose attempt has ended. */
+export function taskStateText(task: Pick<TaskView, 'state' | 'unreachable' | 'paused'>): string {
+  if (task.unreachable) return 'unreachable';
+  const isWaiting = task.paused !== null && task.state === 'pending';
+  return isWaiting ? `paused by ${task.paused.by}` : task.state;
 }
 
 /** The paragraph `show` begins with. */
@@ -27,16 +34,18 @@ export function runLines(
 ): string[] {
   const { style, directory } = about;
   const state = paintState(style, stateText(view));
+  const why = view.reason ?? view.paused?.reason ?? null;
   const profile = view.profile === null ? '' : `, profile ${view.profile}`;
   const fields: [string, string][] = [
     ['suite', `${view.suite}${view.suiteFile === null ? '' : ` (${view.suiteFile})`}${profile}`],
-    ['state', `${state}${view.reason === null ? '' : `: ${view.reason}`}`],
+    ['state', `${state}${why === null ? '' : `: ${why}`}`],
     ['tasks', countsText(view)],
     ['submitted', `${date(view.submitted)} by ${view.by}`],
     ['started', date(view.started)],
     ['ended', date(view.ended)],
     ['elapsed', sofar(view.elapsedMs, view.state === 'ended')],
     ...view.stops.map((stop): [string, string] => ['stop', stopText(stop)]),
+    ...view.pauses.map((pause): [string, string] => ['pause', pauseText(pause)]),
     ...(directory === null ? [] : [['directory', directory] satisfies [string, string]]),
   ];
   return [
@@ -50,10 +59,15 @@ export function sofar(ms: number, hasEnded: boolean): string {
   return hasEnded ? duration(ms) : `${duration(ms)} at its last event`;
 }
 
-function stopText(stop: RunView['stops'][number]): string {
+function stopText(stop: RunView['stops'][number] | RunView['pauses'][number]): string {
   const what = stop.task === null ? '' : `task ${stop.task} `;
   const why = stop.reason === null ? '' : `: ${stop.reason}`;
   return `${what}by ${stop.by}${why} (${stop.result ?? 'open'})`;
+}
+
+function pauseText(pause: RunView['pauses'][number]): string {
+  const over = pause.resumedBy === null ? '' : `, resumed by ${pause.resumedBy}`;
+  return `${stopText(pause)}${over}`;
 }
 
 /** What runs now. */
@@ -92,7 +106,7 @@ export function taskColumns(style: Style): Column<TaskView>[] {
     },
     {
       header: 'state',
-      value: (task) => (task.unreachable ? 'unreachable' : task.state),
+      value: taskStateText,
       paint: (cell) => paintState(style, cell),
     },
     {

@@ -65,6 +65,6 @@ export function paintState(style: Style, state: string): string {
     case 'running':
       return style.accent(state);
     default:
-      return state;
+      return state.startsWith('paused by ') ? style.warn(state) : state;
   }
 }

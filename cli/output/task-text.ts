@@ -3,7 +3,7 @@ import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
 import type { HostSnapshot } from '#protocol/messages/resources.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { isOfRequests, reportLines } from './report-text.ts';
-import { metricsText, percent, sofar } from './run-text.ts';
+import { metricsText, percent, sofar, taskStateText } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
 import { telemetryLines } from './telemetry-text.ts';
 import { oneLine } from './text.ts';
@@ -14,8 +14,9 @@ export function taskLines(
   style: Style,
 ): string[] {
   const { task, attempts } = of;
-  const state = task.unreachable ? 'unreachable' : (task.outcome ?? task.state);
-  const failure = [task.stage, task.class, task.message].filter((part) => part !== null).join(', ');
+  const state = task.outcome ?? taskStateText(task);
+  const said = task.message ?? task.paused?.reason ?? null;
+  const failure = [task.stage, task.class, said].filter((part) => part !== null).join(', ');
   const fields: [string, string][] = [
     ['axes', `${axesText(task.axes)} #${task.repeat}`],
     ['state', `${paintState(style, state)}${failure === '' ? '' : `: ${failure}`}`],
@@ -36,7 +37,9 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
   const outcome = paintState(style, attempt.outcome ?? attempt.state);
   const phase = attempt.phase === null ? '' : `, ${attempt.phase} ${percent(attempt.progress)}`;
   const why = attempt.reason === null ? '' : `: ${attempt.reason}`;
-  const stop = attempt.stop === null ? '' : `, stopped by ${attempt.stop.by}`;
+  // Its reason says who paused it.
+  const isPaused = attempt.class === 'paused';
+  const stop = attempt.stop === null || isPaused ? '' : `, stopped by ${attempt.stop.by}`;
   const head = `  attempt ${attempt.n} on ${attempt.agent} (${attempt.host}): ${outcome}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
   return [
     head,

@@ -24,6 +24,7 @@ export async function hasCoordinator(connection: MeshConnection): Promise<boolea
 export interface UnreadStop {
   readonly command: string;
   readonly task: string | null;
+  readonly isPause: boolean;
   readonly by: string;
   readonly reason: string | null;
   /** Agents that have acknowledged it as done. */
@@ -41,9 +42,10 @@ export async function unreadStops(
     const decoded = decode(message.data);
     if (decoded.kind !== 'ok' || decoded.message.name !== 'command.stop') return;
     const { id: command, data } = decoded.message;
-    const isKnown = fold.stops.some((stop) => stop.command === command);
+    const isKnown = [...fold.stops, ...fold.pauses.all].some((stop) => stop.command === command);
     if (data.run !== fold.run || isKnown) return;
-    stops.push({ command, task: data.task, by: data.by, reason: data.reason, done: [] });
+    const { task, by, reason, pause = false } = data;
+    stops.push({ command, task, isPause: pause, by, reason, done: [] });
   });
   const named: UnreadStop[] = [];
   for (const stop of stops) {
@@ -64,8 +66,9 @@ async function doneBy(connection: MeshConnection, command: string): Promise<stri
 }
 
 /** `stop by me@here: wrong model; stored, done on local-1, not recorded yet`. Pure. */
-export function unreadStopLine({ task, by, reason, done }: UnreadStop): string {
-  const what = task === null ? 'stop' : `stop of task ${task}`;
+export function unreadStopLine({ task, isPause, by, reason, done }: UnreadStop): string {
+  const verb = isPause ? 'pause' : 'stop';
+  const what = task === null ? verb : `${verb} of task ${task}`;
   const why = reason === null ? '' : `: ${reason}`;
   const answer = done.length === 0 ? 'no agent has answered yet' : `done on ${done.join(', ')}`;
   return `${what} by ${by}${why}; stored, ${answer}, not recorded yet`;

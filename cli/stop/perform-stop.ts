@@ -36,6 +36,8 @@ export interface StopRequest {
   readonly graceMs: number | null;
   readonly now: boolean;
   readonly reason: string | null;
+  /** The target goes on when it is resumed. */
+  readonly pause?: true;
 }
 
 /** Agents beat each 2 s: silent for this long is not reachable now. */

@@ -48,17 +48,21 @@ export function exitOf(verdict: StopVerdict): ExitStatus {
   return verdict === 'dead' ? EXIT.ok : EXIT.stopOpen;
 }
 
-export function verdictLine(view: StopView, target: string): string {
+/** What the operator has asked for. */
+export type StopVerb = 'stop' | 'pause';
+
+export function verdictLine(view: StopView, target: string, verb: StopVerb = 'stop'): string {
+  const done = verb === 'stop' ? 'stopped' : 'paused';
   switch (view.verdict) {
     case 'dead':
-      return `${target} is stopped: zero survivors, proven`;
+      return `${target} is ${done}: zero survivors, proven`;
     case 'unproven':
-      return `${target} is stopped, but its end is unproven: the supervision rung cannot prove that nothing is left`;
+      return `${target} is ${done}, but its end is unproven: the supervision rung cannot prove that nothing is left`;
     case 'unkillable':
       return `${target} is not dead: a process cannot be killed; its slots stay fenced`;
     case 'open': {
       const agents = view.agents.filter((agent) => agent.open).length;
-      return `the stop of ${target} is still open on ${plural(agents, 'agent')}: it stays stored and is obeyed`;
+      return `the ${verb} of ${target} is still open on ${plural(agents, 'agent')}: it stays stored and is obeyed`;
     }
   }
 }

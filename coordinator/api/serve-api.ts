@@ -1,5 +1,6 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `info`, `view`, `drain`. Requests are checked here; what
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`. Requests are checked
+ * here; what
  * they mean is the core's. A caller that gets no answer asks again: `submit` is idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
@@ -7,16 +8,18 @@ import { expandTasks } from '#protocol/suite/expand.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
+  ResumeRequest,
   SubmitRequest,
   ViewRequest,
   type InfoReply,
+  type ResumeReply,
   type SubmitReply,
 } from '#protocol/messages/api.ts';
 import { DrainRequest, type DrainReply } from '#protocol/messages/drain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
-import type { CoreMessage, CoreState, SubmitAnswer } from '../core/core-state.ts';
+import type { ApiAnswer, CoreMessage, CoreState } from '../core/core-state.ts';
 import { liveRuns } from '../core/on-submit.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
 
@@ -34,13 +37,13 @@ export interface ApiEnvironment {
 }
 
 export interface Api {
-  answer(token: number, reply: SubmitAnswer): void;
+  answer(token: number, reply: ApiAnswer): void;
   /** Stops serving; what is not answered yet is answered with `no_coordinator`. */
   stop(): void;
 }
 
 interface Waiting {
-  readonly resolve: (reply: SubmitReply) => void;
+  readonly resolve: (reply: SubmitReply | ResumeReply) => void;
   readonly reject: (error: MeshError) => void;
 }
 
@@ -48,17 +51,29 @@ export function serveApi(env: ApiEnvironment): Api {
   const waiting = new Map<number, Waiting>();
   let tokens = 0;
 
-  const submit = async (body: unknown): Promise<SubmitReply> => {
-    env.onRequest();
-    const request = parseSubmit(body);
-    const tasks = checkSuite(request);
-    const isArchived = await env.isArchived(request.run);
+  /** Asks the core, which answers by the token. */
+  const ask = (message: (token: number) => CoreMessage): Promise<SubmitReply | ResumeReply> => {
     tokens += 1;
     const token = tokens;
     return new Promise((resolve, reject) => {
       waiting.set(token, { resolve, reject });
-      env.post({ kind: 'submit', token, request, tasks, isArchived });
+      env.post(message(token));
     });
+  };
+
+  const submit = async (body: unknown): Promise<SubmitReply | ResumeReply> => {
+    env.onRequest();
+    const request = parseSubmit(body);
+    const tasks = checkSuite(request);
+    const isArchived = await env.isArchived(request.run);
+    return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived }));
+  };
+
+  const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {
+    env.onRequest();
+    const request = ResumeRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'resume: the request names no run or task');
+    return ask((token) => ({ kind: 'resume', token, request: request.data }));
   };
 
   const info = (): InfoReply => {
@@ -95,6 +110,7 @@ export function serveApi(env: ApiEnvironment): Api {
 
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
+    serve(env.connection, 'resume', async (body) => resume(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),

@@ -10,7 +10,13 @@ import { subjects } from '#protocol/messages/subjects.ts';
 import { observe, withoutMailbox, availableAgents } from '../fleet/fleet-reducer.ts';
 import { decide } from '../runs/retry-policy.ts';
 import { resumeOf, storedObjects } from '../runs/run-files.ts';
-import { beginAttempt, isStopped, newestStop, runOutcome } from '../runs/run-reducer.ts';
+import {
+  beginAttempt,
+  isStopped,
+  newestPause,
+  newestStop,
+  runOutcome,
+} from '../runs/run-reducer.ts';
 import { openKey, type RunEntry, type TaskEntry } from '../runs/run-state.ts';
 import {
   neighbours,
@@ -145,6 +151,7 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
     retries: run.suite.retries,
     used: task.used ?? {},
     stopped: isStopped(run, task),
+    wasPaused: newestPause(run, task) > 0,
   });
   const subject = subjects.task(run.id, task.id);
   if (decision.kind === 'retry')
@@ -179,12 +186,12 @@ export function endWaiting(context: Context, run: RunEntry, tasks: Iterable<Task
 
 function announcedStop(stops: RunStops, task: TaskEntry): Announced | null {
   for (const stop of stops.announced.values()) {
-    if (stop.task === null || stop.task === task.id) return stop;
+    if (stop.pause !== true && (stop.task === null || stop.task === task.id)) return stop;
   }
   return null;
 }
 
-/** Announces a stop that was read, unless the run is over. */
+/** Announces a stop or pause that was read, unless the run is over. */
 export function announceStop(context: Context, run: RunEntry, stop: StopEntry): void {
   if (!context.state.acting || stop.announced !== 'no') return;
   if (run.ended === 'stored') {
@@ -193,10 +200,11 @@ export function announceStop(context: Context, run: RunEntry, stop: StopEntry): 
   }
   stop.announced = 'asked';
   const { command, sequence: stopSequence, data } = stop;
-  const { by, reason, task, cause } = data;
+  const { by, reason, task, cause, pause } = data;
   const subject = subjects.run(run.id);
   const facts = { command, stopSequence, by, reason, ...(cause && { cause }) };
-  if (task === null) publish(context, { subject, name: 'run.stopping', data: facts });
+  if (pause === true) publish(context, { subject, name: 'run.paused', data: { ...facts, task } });
+  else if (task === null) publish(context, { subject, name: 'run.stopping', data: facts });
   else publish(context, { subject, name: 'run.task_stopping', data: { ...facts, task } });
 }
 

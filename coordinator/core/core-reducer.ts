@@ -37,6 +37,7 @@ import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
 import { datesOfStarts } from './run-budget.ts';
+import { onResume } from './pause.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
 const STANDSTILL_MS = 5_000;
@@ -113,6 +114,9 @@ function onMessage(context: Context, message: CoreMessage): void {
     }
     case 'submit':
       onSubmit(context, message);
+      return;
+    case 'resume':
+      onResume(context, message);
       return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);

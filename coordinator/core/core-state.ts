@@ -7,10 +7,16 @@
  * messages: the same messages give the same state and effects.
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { SubmitReply, SubmitRequest } from '#protocol/messages/api.ts';
+import type {
+  ResumeReply,
+  ResumeRequest,
+  SubmitReply,
+  SubmitRequest,
+} from '#protocol/messages/api.ts';
 import type { DrainRequest } from '#protocol/messages/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
+import type { ErrorCode } from '#protocol/messages/errors.ts';
 import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
@@ -45,6 +51,7 @@ export type CoreMessage =
   | Submit
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
+  | Resume
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
@@ -63,6 +70,12 @@ export interface Submit {
   readonly tasks: number;
   /** The run's directory exists already. */
   readonly isArchived: boolean;
+}
+
+export interface Resume {
+  readonly kind: 'resume';
+  readonly token: number;
+  readonly request: ResumeRequest;
 }
 
 export type PublishEffect = {
@@ -106,7 +119,7 @@ export type Effect =
       readonly run: string;
       readonly files: PurgeEffect['files'];
     }
-  | { readonly kind: 'reply'; readonly token: number; readonly reply: SubmitAnswer }
+  | { readonly kind: 'reply'; readonly token: number; readonly reply: ApiAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
   | { readonly kind: 'say_passed_soon'; readonly afterMs: number }
   /** The stop with this sequence in BM_COMMANDS is closed. */
@@ -118,9 +131,10 @@ export type Effect =
       readonly text: string;
     };
 
-export type SubmitAnswer =
-  | { readonly kind: 'ok'; readonly reply: SubmitReply }
-  | { readonly kind: 'error'; readonly code: 'busy' | 'suite_too_large'; readonly message: string };
+/** To a request that was answered later. */
+export type ApiAnswer =
+  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply }
+  | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
 export interface StrayStop {
@@ -169,6 +183,8 @@ export interface CoreState {
   readonly fleet: FleetState;
   /** Submissions on their way: tokens to answer, the first of them made the run. */
   readonly submitting: Map<string, number[]>;
+  /** Asked for, and not stored yet. */
+  resuming: Resume[];
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
@@ -193,6 +209,7 @@ export function createCore(
     scheduler: createScheduler(),
     fleet: createFleet(),
     submitting: new Map(),
+    resuming: [],
     strayStops: [],
     late: createLate(),
     passed: createPassed(),

@@ -7,6 +7,7 @@ import { openKey, type RunEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
 import { announceStop, closeStops, hold, stopsOf } from './act.ts';
+import { holdBack } from './pause.ts';
 import type { Context, OwnStart } from './core-state.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
@@ -62,7 +63,7 @@ function onStop(
   else state.strayStops.push({ ...stop, sinceMs: now.monotonicMs });
 }
 
-/** From here on nothing of the target starts. */
+/** From here on nothing of the target starts; of a paused one until it is resumed. */
 export function applyStop(
   context: Context,
   run: RunEntry,
@@ -72,7 +73,9 @@ export function applyStop(
   const entry = readStop(stopsOf(state, run.id), stop, run.open.values());
   if (entry === null) return;
   const task = stop.data.task === null ? null : run.tasks.get(stop.data.task);
-  if (task === null) {
+  if (stop.data.pause === true) {
+    holdBack(context, run, stop.data.task, stop.sequence);
+  } else if (task === null) {
     run.stopSequence = Math.max(run.stopSequence, stop.sequence);
     for (const listed of run.listed) {
       if (listed.phase === 'pending') withdraw(state.scheduler, run.id, listed.index);

@@ -14,7 +14,14 @@ import {
   onObserved,
   onStored,
 } from '../fleet/fleet-reducer.ts';
-import { beginAttempt, endAttempt, endTask, isStopped, retryTask } from '../runs/run-reducer.ts';
+import {
+  beginAttempt,
+  endAttempt,
+  endTask,
+  isPaused,
+  isStopped,
+  retryTask,
+} from '../runs/run-reducer.ts';
 import { createRun, openKey, type RunEntry } from '../runs/run-state.ts';
 import {
   addRun,
@@ -37,6 +44,7 @@ import {
 import { log, markDirty, type Context } from './core-state.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
+import { holdBack, letGo } from './pause.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
 
@@ -140,6 +148,14 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
       closeStops(context, run);
       return;
     }
+    case 'run.paused':
+      holdBack(context, run, message.data.task, message.data.stopSequence);
+      noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
+      closeStops(context, run);
+      return;
+    case 'run.resumed':
+      letGo(context, run, message.data);
+      return;
     case 'run.tasks_ended':
       for (const task of message.data.tasks)
         endOf(context, run, { task, outcome: message.data.outcome });
@@ -184,6 +200,7 @@ function onTaskEvent(
       endWaiting(context, run, [task]);
       return;
     }
+    if (isPaused(run, task)) return;
     enqueue(state.scheduler, run.id, task.index);
     markDirty(state, 'all');
   }

@@ -1,7 +1,7 @@
 /**
  * What follows when the current attempt of a task has ended: another attempt, or the task's end.
  * Pure. A deliberate stop never leads to a retry and is never counted. What a draining agent gave back,
- * begun or not, is tried again however often, and never counted either.
+ * begun or not, and what was paused is tried again however often, and never counted either.
  */
 import type { AttemptExited } from '#protocol/messages/attempt.ts';
 import type { FailureClass } from '#protocol/messages/outcome.ts';
@@ -24,12 +24,20 @@ export interface DecisionInput {
   readonly used: Partial<Record<FailureClass, number>>;
   /** A stop of the task or its run has been read. */
   readonly stopped: boolean;
+  /** A pause of them has been read, whether they were resumed since or not. */
+  readonly wasPaused: boolean;
 }
+
+/**
+ * An agent may know of a pause before the coordinator has read it, and gives back what comes meanwhile:
+ * a moment. A pause that the server has lost is never read: this often, then the task ends.
+ */
+const UNKNOWN_PAUSE_MOST = 1_000;
 
 export function decide(input: DecisionInput): Decision {
   const { n, end, retries, used, stopped } = input;
-  const failure = classOf(end);
-  if (failure === 'drained') return decideGivenBack(input);
+  const failure = classOf(end, input.wasPaused && !stopped);
+  if (failure === 'drained' || failure === 'paused') return decideGivenBack(input, failure);
   if (failure !== null && !stopped && (used[failure] ?? 0) < (retries[failure] ?? 0)) {
     return { kind: 'retry', data: { n, class: failure, reason: end.reason } };
   }
@@ -40,14 +48,21 @@ export function decide(input: DecisionInput): Decision {
 }
 
 /** Nothing of it runs any more, nobody meant it to end: unless a stop has been read since. */
-function decideGivenBack({ n, end, stopped }: DecisionInput): Decision {
+function decideGivenBack(
+  { n, end, used, stopped, wasPaused }: DecisionInput,
+  failure: 'drained' | 'paused',
+): Decision {
   const { reason } = end;
-  if (!stopped) return { kind: 'retry', data: { n, class: 'drained', reason } };
+  const isLost = failure === 'paused' && !wasPaused && (used.paused ?? 0) >= UNKNOWN_PAUSE_MOST;
+  if (!stopped && !isLost) return { kind: 'retry', data: { n, class: failure, reason } };
   return { kind: 'end', data: { outcome: 'stopped', n, stage: null, class: null, reason } };
 }
 
-/** The class a retry is counted under; null for what is no failure. */
-function classOf(end: AttemptEnd): FailureClass | null {
+/**
+ * The class a retry is counted under; null for what is no failure. An agent that knows no pauses calls
+ * what it ended for one stopped.
+ */
+function classOf(end: AttemptEnd, mayBePaused: boolean): FailureClass | null {
   switch (end.outcome) {
     case 'failed':
       return end.class;
@@ -56,8 +71,10 @@ function classOf(end: AttemptEnd): FailureClass | null {
     case 'lost':
       return end.class ?? 'lost';
     case 'skipped':
-    case 'stopped':
       return end.class === 'drained' ? 'drained' : null;
+    case 'stopped':
+      if (end.class === 'drained' || end.class === 'paused') return end.class;
+      return mayBePaused ? 'paused' : null;
     case 'passed':
       return null;
   }

@@ -111,14 +111,24 @@ export function endTask(run: RunEntry, id: string, outcome: TaskOutcome): TaskEn
   return task;
 }
 
-/** Sequence of the newest stop that concerns the task: what its next start carries (I6). */
+/** Sequence of the newest stop or pause that concerns the task: what its next start carries (I6). */
 export function newestStop(run: RunEntry, task: TaskEntry): number {
-  return Math.max(run.stopSequence, task.stopSequence);
+  return Math.max(run.stopSequence, task.stopSequence, newestPause(run, task));
 }
 
 /** Nothing of the task may start any more. */
 export function isStopped(run: RunEntry, task: TaskEntry): boolean {
-  return newestStop(run, task) > 0;
+  return run.stopSequence > 0 || task.stopSequence > 0;
+}
+
+/** 0 where it was never paused. */
+export function newestPause(run: RunEntry, task: TaskEntry): number {
+  return Math.max(run.pauseSequence, task.pauseSequence);
+}
+
+/** Nothing of the task may start before it is resumed. */
+export function isPaused(run: RunEntry, task: TaskEntry): boolean {
+  return newestPause(run, task) > Math.max(run.resumedSequence, task.resumedSequence);
 }
 
 /** The outcome of a run whose tasks have all ended. */

@@ -14,7 +14,8 @@ import type { AttemptEnd } from './retry-policy.ts';
  *      ^___________________/ (a retry: n + 1)
  *
  * `assigned`: a start is stored, or on its way. `deciding`: the current attempt has ended, what
- * follows is not stored yet. `leaving`: pending under a stop, its end is on its way.
+ * follows is not stored yet. `leaving`: pending under a stop, its end is on its way. What is paused is
+ * pending, and not in the scheduler's queue.
  */
 export type TaskPhase = 'pending' | 'assigned' | 'deciding' | 'leaving' | 'ended';
 
@@ -27,6 +28,9 @@ export interface TaskEntry {
   n: number;
   /** Sequence of the newest stop of this task; 0 for none. */
   stopSequence: number;
+  /** As the stop's: of its newest pause, and of the newest pause that a resume knew of. */
+  pauseSequence: number;
+  resumedSequence: number;
   /** Further attempts by class of failure; null for none. */
   used: Partial<Record<FailureClass, number>> | null;
 }
@@ -75,6 +79,9 @@ export interface RunEntry {
   endedTasks: number;
   /** Sequence of the newest stop of the whole run; 0 for none. */
   stopSequence: number;
+  /** As of tasks. */
+  pauseSequence: number;
+  resumedSequence: number;
   started: Progress;
   /** Monotonic time of this leader's host at which its first start was stored; null before. */
   startedMs: number | null;
@@ -95,6 +102,8 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     phase: 'pending',
     n: 1,
     stopSequence: 0,
+    pauseSequence: 0,
+    resumedSequence: 0,
     used: null,
   }));
   return {
@@ -111,6 +120,8 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     replaced: new Map(),
     endedTasks: 0,
     stopSequence: 0,
+    pauseSequence: 0,
+    resumedSequence: 0,
     started: 'no',
     startedMs: null,
     isBudgetStopAsked: false,

@@ -66,6 +66,11 @@ export function putBack(queue: RunQueue, index: number): void {
   queue.waiting[index] = 1;
   queue.count += 1;
   if (index >= queue.cursor) return;
+  // A run that is resumed comes back whole, in its order.
+  if (index > (queue.returned.at(-1) ?? -1)) {
+    queue.returned.push(index);
+    return;
+  }
   const at = queue.returned.findIndex((other) => other >= index);
   if (at === -1) queue.returned.push(index);
   else if (queue.returned[at] !== index) queue.returned.splice(at, 0, index);

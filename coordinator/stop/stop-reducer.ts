@@ -8,6 +8,7 @@
  * 2. A start that this coordinator had sent before it read the stop may be stored after it. The
  *    agent refuses it (I6); the stop is not closed, and its message not deleted, before that.
  * 3. Closed once: what is on its way is not asked for again.
+ * 4. A pause is a stop in all of this: it ends processes, and is proven as one.
  */
 import {
   applyStart,
@@ -35,12 +36,12 @@ export interface StopEntry {
 }
 
 /** What an announcement says: enough to end what waits, whatever became of the stop's message. */
-export type Announced = Pick<StopCommand, 'task' | 'by' | 'reason' | 'cause'>;
+export type Announced = Pick<StopCommand, 'task' | 'by' | 'reason' | 'cause' | 'pause'>;
 
 /** Stops of one run. Events may come before the stop they belong to: two streams, two tails. */
 export interface RunStops {
   readonly stops: Map<string, StopEntry>;
-  /** Stops announced in the event log, by command id. */
+  /** Stops and pauses announced in the event log, by command id. */
   readonly announced: Map<string, Announced>;
   /** Command ids of stops closed in the event log. */
   readonly closed: Set<string>;
@@ -110,7 +111,7 @@ export function noteAck(stops: RunStops, command: string, record: EventRecord): 
   if (stop !== undefined) applyToStop(stop.fold, record);
 }
 
-/** `run.stopping` or `run.task_stopping` was stored. */
+/** `run.stopping`, `run.task_stopping` or `run.paused` was stored. */
 export function noteAnnounced(stops: RunStops, command: string, announced: Announced): void {
   stops.announced.set(command, announced);
   const stop = stops.stops.get(command);

@@ -17,16 +17,22 @@ export interface ResultRow {
   readonly spread: number;
 }
 
+export interface ResultOptions {
+  readonly partial: boolean;
+  readonly automatic: boolean;
+}
+
 /**
  * One row per cell and metric, in the order of the matrix. Only tasks that passed count, unless
- * `partial` asks for the measurements of the others too.
+ * `partial` asks for the measurements of the others too. With `automatic` what was measured without
+ * being asked for stands behind the rest of its task.
  */
-export function resultRows(tasks: readonly TaskView[], options: { partial: boolean }): ResultRow[] {
+export function resultRows(tasks: readonly TaskView[], options: ResultOptions): ResultRow[] {
   const cells = new Map<string, { task: TaskView; metric: Metric; values: number[] }>();
   for (const task of tasks) {
     if (task.outcome !== 'passed' && !options.partial) continue;
     const cell = JSON.stringify(Object.entries(task.axes).sort(([a], [b]) => (a < b ? -1 : 1)));
-    for (const metric of task.metrics) {
+    for (const metric of [...task.metrics, ...(options.automatic ? task.automatic : [])]) {
       const key = `${cell} ${metric.name} ${metric.unit}`;
       const entry = cells.get(key);
       if (entry === undefined) cells.set(key, { task, metric, values: [metric.value] });

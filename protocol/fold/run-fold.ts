@@ -14,6 +14,7 @@ import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/o
 import type { RunSubmitted } from '../messages/run.ts';
 import { expandTasks } from '../suite/expand.ts';
 import { acceptanceIn, applyToAttempt, createAttemptFold } from './attempt-fold.ts';
+import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
 import type { EventRecord } from './record.ts';
 import { advanceTask, createTaskFold, endTask, type TaskEnd, type TaskFold } from './task-fold.ts';
 
@@ -39,10 +40,12 @@ export interface RunFold {
   endedMs: number | null;
   /** Stream time of the run's last record. */
   lastMs: number;
-  state: RunState;
+  /** Forward only; `runStateOf` says whether it is paused. */
+  state: Exclude<RunState, 'paused'>;
   outcome: RunOutcome | null;
   reason: string | null;
   readonly stops: RunStop[];
+  readonly pauses: Pauses;
   readonly tasks: Map<string, TaskFold>;
   readonly states: Record<TaskState, number>;
   readonly outcomes: Partial<Record<TaskOutcome, number>>;
@@ -52,10 +55,9 @@ export interface RunFold {
   archived: string | null;
 }
 
-const RANK: Readonly<Record<RunState, number>> = {
+const RANK: Readonly<Record<RunFold['state'], number>> = {
   submitted: 0,
   running: 1,
-  paused: 1,
   stopping: 2,
   ended: 3,
 };
@@ -73,12 +75,24 @@ export function createRunFold(run: string): RunFold {
     outcome: null,
     reason: null,
     stops: [],
+    pauses: createPauses(),
     tasks: new Map(),
     states: { pending: 0, assigned: 0, running: 0, ended: 0 },
     outcomes: {},
     unreachable: new Set(),
     archived: null,
   };
+}
+
+/** `paused` stands beside `submitted` and `running`. */
+export function runStateOf({ state, pauses }: Pick<RunFold, 'state' | 'pauses'>): RunState {
+  const mayPause = state === 'submitted' || state === 'running';
+  return mayPause && pauseOf(pauses, null) !== null ? 'paused' : state;
+}
+
+/** The suite wants automatic metrics in tables of results. */
+export function showsAutomatic({ submitted }: Pick<RunFold, 'submitted'>): boolean {
+  return submitted?.suite.automatic === true;
 }
 
 /** Applies one record. Records of other runs, repeats and what comes after the end change nothing. */
@@ -150,8 +164,16 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
     case 'run.task_stopping':
       addStop(fold, message.data, message.data.task, timeMs);
       return;
+    case 'run.paused':
+      addPause(fold.pauses, message.data, timeMs);
+      return;
+    case 'run.resumed':
+      addResume(fold.pauses, message.data);
+      return;
     case 'run.stop_closed': {
-      const stop = fold.stops.find((one) => one.command === message.data.command);
+      const stop = [...fold.stops, ...fold.pauses.all].find(
+        (one) => one.command === message.data.command,
+      );
       if (stop !== undefined) stop.result ??= message.data.result;
       return;
     }
@@ -214,7 +236,7 @@ function addStop(
   fold.stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
 }
 
-function forward(fold: RunFold, state: RunState): void {
+function forward(fold: RunFold, state: RunFold['state']): void {
   if (RANK[state] > RANK[fold.state]) fold.state = state;
 }
 

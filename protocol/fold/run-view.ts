@@ -19,7 +19,8 @@ import type { AttemptHealth } from '../messages/health.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
 import type { ReportSummary } from '../messages/report.ts';
 import type { AttemptFold, AttemptState, SaidMessage } from './attempt-fold.ts';
-import type { RunFold, RunStop } from './run-fold.ts';
+import { pauseOf, type RunPause } from './pauses.ts';
+import { runStateOf, type RunFold, type RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
 
 export interface RunView {
@@ -42,6 +43,10 @@ export interface RunView {
   readonly states: Readonly<Record<TaskState, number>>;
   readonly outcomes: Readonly<Partial<Record<TaskOutcome, number>>>;
   readonly stops: readonly StopSummary[];
+  /** What holds the whole run now; null where nothing does. */
+  readonly paused: Paused | null;
+  /** Every pause of it and of its tasks, as read. */
+  readonly pauses: readonly PauseSummary[];
   /** What is assigned or running now, in the order of the matrix. */
   readonly current: readonly CurrentTask[];
 }
@@ -53,6 +58,9 @@ interface StopSummary {
   readonly reason: string | null;
   readonly result: RunStop['result'];
 }
+
+export type Paused = Pick<RunPause, 'by' | 'reason'>;
+type PauseSummary = StopSummary & Pick<RunPause, 'resumedBy'>;
 
 interface CurrentTask {
   readonly id: string;
@@ -145,6 +153,8 @@ export interface TaskView {
   readonly agent: string | null;
   readonly address: string | null;
   readonly unreachable: boolean;
+  /** What holds it: when its attempt has ended it waits, pending, until it is resumed. */
+  readonly paused: Paused | null;
   readonly priority: number;
   readonly created: string;
   readonly started: string | null;
@@ -177,7 +187,7 @@ export function runView(fold: RunFold): RunView | null {
     profile: submitted.suite.profile,
     by: submitted.by,
     priority: submitted.suite.priority,
-    state: fold.state,
+    state: runStateOf(fold),
     outcome: fold.outcome,
     reason: fold.reason,
     submitted: iso(fold.submittedMs),
@@ -193,6 +203,15 @@ export function runView(fold: RunFold): RunView | null {
       by,
       reason,
       result,
+    })),
+    paused: runStateOf(fold) === 'paused' ? pausedOf(fold, null) : null,
+    pauses: fold.pauses.all.map(({ command, task, by, reason, result, resumedBy }) => ({
+      command,
+      task,
+      by,
+      reason,
+      result,
+      resumedBy,
     })),
     current: fold.states.assigned + fold.states.running === 0 ? [] : currentTasks(fold),
   };
@@ -212,6 +231,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     agent: attempt?.agent ?? null,
     address: attempt?.address ?? null,
     unreachable: isUnreachable(fold, task),
+    paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
     priority: fold.submitted?.suite.priority ?? 0,
     created: iso(fold.submittedMs),
     started: isoOrNull(task.startedMs),
@@ -229,6 +249,11 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     waiting: attempt?.waiting ?? null,
     resources: attempt?.resources ?? null,
   };
+}
+
+function pausedOf(fold: RunFold, task: string | null): Paused | null {
+  const pause = pauseOf(fold.pauses, task);
+  return pause === null ? null : { by: pause.by, reason: pause.reason };
 }
 
 /** Each reason once. */

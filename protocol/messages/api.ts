@@ -1,6 +1,6 @@
 /** Request/reply between CLI and leading coordinator on `bm.v1.api.<verb>` (core, not stored). */
 import { z } from 'zod';
-import { RunId } from './ids.ts';
+import { RunId, Token } from './ids.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
 /** `submit`: idempotent by `run`: the submitter makes the id, a repeat is the same run. */
@@ -26,6 +26,18 @@ export const SubmitReply = z.object({
   sequence: z.number().int().nullable(),
 });
 export type SubmitReply = z.infer<typeof SubmitReply>;
+
+/** `resume`: what is paused of a run, or of one task, goes on. */
+export const ResumeRequest = z.object({ run: RunId, task: Token.nullable(), by: z.string() });
+export type ResumeRequest = z.infer<typeof ResumeRequest>;
+
+export const ResumeReply = z.object({
+  run: RunId,
+  task: Token.nullable(),
+  /** How many tasks wait for a host again. */
+  waiting: z.number().int(),
+});
+export type ResumeReply = z.infer<typeof ResumeReply>;
 
 /** `info`: who leads and where results go. */
 export const InfoReply = z.object({

@@ -38,6 +38,8 @@ export const CATALOG = {
   'run.started': { version: 1, schema: run.RunStarted },
   'run.stopping': { version: 1, schema: run.RunStopping },
   'run.task_stopping': { version: 1, schema: run.TaskStopping },
+  'run.paused': { version: 1, schema: run.RunPaused },
+  'run.resumed': { version: 1, schema: run.RunResumed },
   'run.tasks_ended': { version: 1, schema: run.RunTasksEnded },
   'run.stop_closed': { version: 1, schema: run.RunStopClosed },
   'run.ended': { version: 1, schema: run.RunEnded },

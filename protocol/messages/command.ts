@@ -39,6 +39,8 @@ export const StopCommand = z.object({
   reason: z.string().nullable(),
   /** Absent: somebody asked for it. */
   cause: StopCause.optional(),
+  /** The target is to go on later: what runs of it is ended all the same, and none of it has failed. */
+  pause: z.literal(true).optional(),
 });
 export type StopCommand = z.infer<typeof StopCommand>;
 

@@ -146,6 +146,11 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'the run or task has ended already',
   },
+  not_paused: {
+    exit: EXIT.failed,
+    retryable: false,
+    meaning: 'the run or task is not paused',
+  },
   stop_open: {
     exit: EXIT.stopOpen,
     retryable: true,

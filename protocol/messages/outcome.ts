@@ -40,8 +40,8 @@ export const Stage = z.enum(['provision', ...StepName.options]);
 export type Stage = z.infer<typeof Stage>;
 
 /**
- * Why something failed, as retries are counted. `drained` is no failure: the agent gave the attempt
- * back, so another one always follows and none is counted.
+ * Why something failed, as retries are counted. `drained` and `paused` are no failures: the agent gave
+ * the attempt back, or somebody paused it, so another one always follows and none is counted.
  */
 export const FailureClass = z.enum([
   'exit',
@@ -56,6 +56,7 @@ export const FailureClass = z.enum([
   'health',
   'partition',
   'drained',
+  'paused',
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;
 

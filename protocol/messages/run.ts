@@ -1,7 +1,7 @@
 /**
  * Events of runs and tasks. Only writer: the leading coordinator (I1).
  *
- *   run:  submitted -> started -> [stopping] -> ended -> archived
+ *   run:  submitted -> started -> [paused <-> resumed] -> [stopping] -> ended -> archived
  *   task: [retrying ...] -> ended            (everything else of a task is its attempts' events)
  */
 import { z } from 'zod';
@@ -42,6 +42,22 @@ export const RunStopping = z.object({
 /** A stop of one task of the run was read. */
 export const TaskStopping = RunStopping.extend({ task: Token });
 
+/**
+ * A pause was read, of the run or of one task: what runs of it is ended as by a stop and waits with the
+ * rest until it is resumed.
+ */
+export const RunPaused = RunStopping.extend({ task: Token.nullable() });
+export type RunPaused = z.infer<typeof RunPaused>;
+
+/** Every pause up to `throughSequence` is over, of the run and all its tasks or of one task. */
+export const RunResumed = z.object({
+  task: Token.nullable(),
+  /** In BM_COMMANDS, as the `stopSequence` of pauses. */
+  throughSequence: z.number().int().positive(),
+  by: z.string(),
+});
+export type RunResumed = z.infer<typeof RunResumed>;
+
 /** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
 export const RunTasksEnded = z.object({
   outcome: TaskOutcome,
@@ -49,7 +65,7 @@ export const RunTasksEnded = z.object({
   tasks: z.array(Token),
 });
 
-/** A stop is over: everyone who had to has acknowledged, or was given up as stated (I5). */
+/** A stop or a pause is over: everyone who had to has acknowledged, or was given up as stated (I5). */
 export const RunStopClosed = z.object({
   command: z.string(),
   result: z.enum(['dead', 'unproven', 'unkillable']),

@@ -77,6 +77,8 @@ export const SuiteSpec = z.object({
   checkpointRules: CheckpointRules.optional(),
   logLimitBytes: z.number().int().positive(),
   maxParallel: z.number().int().positive().nullable(),
+  /** What the agent measures of every attempt stands in tables of results, too; absent: it does not. */
+  automatic: z.boolean().optional(),
   report: ReportRules.optional(),
   health: HealthTemplate.optional(),
   onPartition: PartitionPolicy.optional(),

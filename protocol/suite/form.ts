@@ -43,8 +43,8 @@ const values = z.record(name, AxisValueSchema);
 const gpus = z.union([count, z.strictObject({ count })], {
   error: 'must be a number of GPUs, such as 2, or { count: 2 }',
 });
-/** What an agent gives back is always tried again: nothing to be set. */
-const RetriedClass = FailureClass.exclude(['drained']);
+/** What an agent gives back and what was paused is always tried again: nothing to be set. */
+const RetriedClass = FailureClass.exclude(['drained', 'paused']);
 
 const phaseNames = z.array(name).min(1, 'must name a phase; leave the key out for all');
 
@@ -234,6 +234,10 @@ const suiteKeys = {
     })
     .optional()
     .meta({ description: 'What happens where a host is cut off; default: attempts go on' }),
+  automatic: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Automatic metrics stand in tables of results; default false' }),
   health: HealthForm.optional().meta({ description: 'What must hold while it runs' }),
   metrics: z.array(Metric).optional().meta({ description: 'What to measure and where it is read' }),
   files: z

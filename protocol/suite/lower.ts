@@ -53,6 +53,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ...checkpointsOf(form),
     logLimitBytes: parseSize(form.logLimit ?? '') ?? DEFAULT_LOG_LIMIT_BYTES,
     maxParallel: form.maxParallel ?? null,
+    ...(form.automatic === undefined ? {} : { automatic: form.automatic }),
     ...(form.report === undefined ? {} : { report: { phases: form.report.phases } }),
     ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
     ...onPartitionOf(form),

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LOADED_VRAM } from '#agent/attempt/loaded-vram.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { FakeTools } from '#test/support/fake-tools.ts';
@@ -121,9 +122,18 @@ describe('an agent gives GPUs', { timeout: 120_000 }, () => {
     expect(resources?.gpus).toMatchObject([{ id: uuidOf(0), index: 0, name: 'NVIDIA L40S' }]);
     expect(resources?.gpus[0]?.driver).toMatch(/^\d+\./);
     expect(resources?.host.kernel).not.toBe('');
+    expect((await mesh.exited(a)).data.automatic?.map(({ name }) => name)).not.toContain(
+      LOADED_VRAM,
+    );
     // Never at rest: after the looks of two starts, only attempts that need a GPU had one taken.
     const looks = tools.calls().filter((call) => call.includes('--query-gpu'));
     expect(looks.length).toBeLessThanOrEqual(6);
+    const loads = { ...wants(1), steps: [step('true', { step: 'load' }), step('true')] };
+    await mesh.startAttempt(loads);
+    const { automatic } = (await mesh.exited(loads)).data;
+    const loaded = automatic?.find(({ name }) => name === LOADED_VRAM);
+    expect(loaded).toMatchObject({ unit: 'MiB', direction: 'none' });
+    expect(loaded?.value).toBeGreaterThanOrEqual(0);
   });
 
   it.each(CAPTURES)('of every capture: %s', async (capture: Capture) => {

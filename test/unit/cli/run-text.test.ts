@@ -218,11 +218,20 @@ describe('its end', () => {
       outcome: 'failed',
       metrics: measured[0]?.metrics ?? [],
     };
-    expect(resultsTable([...measured, failed], { style, width: null, partial: false })).toEqual([
+    expect(
+      resultsTable([...measured, failed], { style, width: null, partial: false, automatic: false }),
+    ).toEqual([
       'size  metric  median  unit    min .. max  spread  n',
       '   4  rate        11  op/s ↑    10 .. 12   18.2%  3',
     ]);
-    expect(resultsTable([], { style, width: null, partial: false })).toEqual([]);
+    expect(resultsTable([], { style, width: null, partial: false, automatic: false })).toEqual([]);
+    const took = { name: 'step.run.duration', value: 2, unit: 's', direction: 'lower' } as const;
+    const all = measured.map((each) => ({ ...each, automatic: [took] }));
+    const about = { style, width: null, partial: false };
+    expect(resultsTable(all, { ...about, automatic: true }).at(-1)).toMatch(
+      /step.run.duration +2 /,
+    );
+    expect(resultsTable(all, { ...about, automatic: false })).toHaveLength(2);
   });
 });
 

@@ -2,11 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import { runView } from '#protocol/fold/run-view.ts';
+import { runView, taskView } from '#protocol/fold/run-view.ts';
+import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { taskEnds } from '#test/support/task-ends.ts';
 import { Miniature } from './miniature.ts';
 
 const RUNS = ['2026-02-13_14-30-45-aaaa', '2026-02-13_14-30-46-bbbb'] as const;
+
+const ANNOUNCED = new Set<string>(['run.stopping', 'run.task_stopping', 'run.paused']);
 
 /** What may happen next: each is one small step of one party. */
 const step = fc.oneof(
@@ -45,6 +48,14 @@ const step = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('stop' as const),
+      run: fc.constantFrom(...RUNS),
+      index: fc.option(fc.nat(5), { nil: null }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('pause' as const, 'resume' as const),
       run: fc.constantFrom(...RUNS),
       index: fc.option(fc.nat(5), { nil: null }),
     }),
@@ -109,9 +120,11 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       case 'later':
         mesh.later(one.ms);
         break;
-      case 'stop': {
+      case 'stop':
+      case 'pause':
+      case 'resume': {
         const tasks = [...(mesh.core.runs.get(one.run)?.tasks.keys() ?? [])];
-        mesh.stop(
+        mesh[one.kind](
           one.run,
           one.index === null ? null : (tasks[one.index % Math.max(1, tasks.length)] ?? null),
         );
@@ -123,11 +136,19 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
   return mesh;
 }
 
+/** What is paused is resumed in the end: else it waits for ever, as it should. */
+function playToEnd(input: Parameters<typeof play>[0]): Miniature {
+  const mesh = play(input);
+  for (const run of RUNS) mesh.resume(run, null);
+  mesh.settle();
+  return mesh;
+}
+
 describe('whatever the order, the lag, the repeats and the deaths of leaders', () => {
   it('every task ends exactly once, every stop is closed, every run is archived (I4, I5)', () => {
     fc.assert(
       fc.property(world, (input) => {
-        const mesh = play(input);
+        const mesh = playToEnd(input);
         for (const run of RUNS) {
           const ends = taskEnds(mesh.events.filter(({ subject }) => subject.includes(run)));
           expect(ends).toHaveLength(input.tasks);
@@ -149,7 +170,7 @@ describe('whatever the order, the lag, the repeats and the deaths of leaders', (
   it('capacity is never exceeded, and nothing starts under a stop that was read (I6)', () => {
     fc.assert(
       fc.property(world, (input) => {
-        expect(play(input).problems).toEqual([]);
+        expect(playToEnd(input).problems).toEqual([]);
       }),
       { numRuns: 500 },
     );
@@ -158,14 +179,16 @@ describe('whatever the order, the lag, the repeats and the deaths of leaders', (
   it('no attempt begins twice, and none after its stop was acknowledged or closed (I5, I6)', () => {
     fc.assert(
       fc.property(world, (input) => {
-        const mesh = play(input);
+        const mesh = playToEnd(input);
         const begun = mesh.agents.flatMap((agent) => agent.begun);
         expect(new Set(begun).size).toBe(begun.length);
         const over = new Set<string>();
         const ofRun = new Map<string, boolean>();
         for (const { message, subject } of mesh.events) {
           const [, , , , agent = '', run = ''] = subject.split('.');
-          if (message.name === 'command.stop_done' && message.data.task === null)
+          // Of an acknowledgement the command's id stands where attempts have their run.
+          const isPause = run.startsWith('pause');
+          if (message.name === 'command.stop_done' && message.data.task === null && !isPause)
             over.add(`${agent}/${message.data.run}`);
           if (message.name === 'run.stopping') ofRun.set(message.data.command, true);
           if (message.name === 'run.stop_closed' && ofRun.has(message.data.command))
@@ -178,10 +201,105 @@ describe('whatever the order, the lag, the repeats and the deaths of leaders', (
     );
   });
 
+  it('what is paused does not end by that and begins no more until it is resumed', () => {
+    fc.assert(
+      fc.property(world, (input) => {
+        const steps = input.steps.filter(({ kind }) => kind !== 'stop');
+        const mesh = play({ ...input, steps });
+        expect(mesh.problems).toEqual([]);
+        for (const run of RUNS) {
+          const entry = mesh.core.runs.get(run);
+          const left = entry?.listed.filter(({ phase }) => phase !== 'ended') ?? [];
+          // At rest: what is left is paused, all of it, and nothing of it runs anywhere.
+          for (const task of left) {
+            expect(task.phase).toBe('pending');
+            expect(entry !== undefined && isPaused(entry, task)).toBe(true);
+          }
+          expect(entry?.counts.stopped ?? 0).toBe(0);
+          const view = entry === undefined ? null : runView(entry.fold);
+          const ofRun = entry !== undefined && entry.pauseSequence > entry.resumedSequence;
+          expect(view?.state === 'paused').toBe(ofRun && left.length > 0);
+          for (const task of entry?.listed ?? []) {
+            const fold = entry?.fold.tasks.get(task.id);
+            if (entry === undefined || fold === undefined) continue;
+            const isHeld = task.phase !== 'ended' && isPaused(entry, task);
+            expect(taskView(entry.fold, fold).paused !== null).toBe(isHeld);
+          }
+        }
+        // The next leader knows it, too, although the pauses are closed and their messages gone.
+        mesh.lead();
+        mesh.settle();
+        expect(mesh.problems).toEqual([]);
+        for (const run of RUNS) mesh.resume(run, null);
+        mesh.settle();
+        for (const run of RUNS) expect(mesh.archived).toContain(run);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('nothing begins between the proof of a pause and its resume (I5)', () => {
+    fc.assert(
+      fc.property(world, (input) => {
+        const mesh = playToEnd(input);
+        const sequences = new Map<string, number>();
+        for (const { message } of mesh.events)
+          if (message.name === 'run.paused')
+            sequences.set(message.data.command, message.data.stopSequence);
+        // By agent and target, and by target: the newest pause that is proven, that was resumed.
+        const [proven, resumed] = [new Map<string, number>(), new Map<string, number>()];
+        const newest = (of: Map<string, number>, ...keys: string[]): number =>
+          Math.max(0, ...keys.map((key) => of.get(key) ?? 0));
+        for (const { message, subject } of mesh.events) {
+          const [, , , , agent = '', run = '', task = ''] = subject.split('.');
+          // Of an acknowledgement the command's id stands where attempts have their run.
+          const sequence = sequences.get(run);
+          if (message.name === 'command.stop_done' && sequence !== undefined) {
+            const key = `${agent}/${message.data.run}/${message.data.task ?? ''}`;
+            proven.set(key, Math.max(sequence, proven.get(key) ?? 0));
+          } else if (message.name === 'run.resumed') {
+            const key = `${agent}/${message.data.task ?? ''}`;
+            resumed.set(key, Math.max(message.data.throughSequence, resumed.get(key) ?? 0));
+          } else if (message.name === 'attempt.accepted') {
+            const held = newest(proven, `${agent}/${run}/`, `${agent}/${run}/${task}`);
+            expect(held).toBeLessThanOrEqual(newest(resumed, `${run}/`, `${run}/${task}`));
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('every resume is answered once, by the leader that was asked', () => {
+    const mesh = new Miniature([{ slots: 2 }]);
+    const axes = { item: [1, 2, 3] };
+    mesh.submit(RUNS[0], { axes, needs: { slots: 1, cpus: 0, exclusive: false } });
+    while (mesh.storeOne(0));
+    while (mesh.readEvent());
+    const early = mesh.resume(RUNS[0], null);
+    mesh.pause(RUNS[0], null);
+    mesh.settle();
+    const [task = ''] = mesh.core.runs.get(RUNS[0])?.tasks.keys() ?? [];
+    const one = mesh.resume(RUNS[0], task);
+    mesh.settle();
+    const rest = mesh.resume(RUNS[0], null);
+    const unknown = mesh.resume(RUNS[1], null);
+    mesh.settle();
+    const late = mesh.resume(RUNS[0], null);
+    const answers = [early, one, rest, unknown, late].map((token) => mesh.replies.get(token));
+    expect(answers).toMatchObject([
+      { kind: 'error', code: 'not_paused' },
+      { kind: 'ok', reply: { task, waiting: 1 } },
+      { kind: 'ok', reply: { task: null, waiting: 2 } },
+      { kind: 'error', code: 'not_found' },
+      { kind: 'error', code: 'already_ended' },
+    ]);
+  });
+
   it('what fails under an announced stop is not retried; a run ends after its stops', () => {
     fc.assert(
       fc.property(world, (input) => {
-        const mesh = play(input);
+        const mesh = playToEnd(input);
         for (const run of RUNS) {
           let open = 0;
           const failedUnderStop = new Set<string>();
@@ -191,7 +309,7 @@ describe('whatever the order, the lag, the repeats and the deaths of leaders', (
           )) {
             const parts = subject.split('.');
             if (message.name === 'run.stopping') isStopping = true;
-            if (message.name === 'run.stopping' || message.name === 'run.task_stopping') open += 1;
+            if (ANNOUNCED.has(message.name)) open += 1;
             if (message.name === 'run.stop_closed') open -= 1;
             if (message.name === 'run.ended') expect(open).toBe(0);
             if (message.name === 'attempt.exited' && isStopping)
@@ -209,7 +327,7 @@ describe('whatever the order, the lag, the repeats and the deaths of leaders', (
     const rank = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
     fc.assert(
       fc.property(world, (input) => {
-        const mesh = play(input);
+        const mesh = playToEnd(input);
         for (const run of RUNS) {
           const fold = createRunFold(run);
           let state = 0;

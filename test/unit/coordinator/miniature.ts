@@ -6,16 +6,19 @@
  */
 import {
   createCore,
+  type ApiAnswer,
   type CoreMessage,
   type CoreState,
   type Effect,
   type PublishEffect,
 } from '#coordinator/core/core-state.ts';
 import { update } from '#coordinator/core/core-reducer.ts';
+import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { AttemptExited } from '#protocol/messages/attempt.ts';
+import { exited } from './exited.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/command.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
@@ -32,27 +35,11 @@ export interface MiniAgent {
   read: number;
   readonly seen: Set<string>;
   readonly stops: StopCommand[];
-  readonly newest: Map<string, number>;
+  readonly newest: Map<string, { readonly sequence: number; readonly isPause: boolean }>;
   /** Accepted and not exited. */
   readonly live: Map<string, AttemptSpec>;
   readonly begun: string[];
 }
-
-export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
-  elapsedMs: 5,
-  outcome,
-  stage: outcome === 'failed' ? 'run' : null,
-  class: outcome === 'failed' ? 'exit' : null,
-  reason: null,
-  stop: null,
-  steps: [],
-  metrics: [],
-  logBytes: 0,
-  logGaps: [],
-  teardownFailure: null,
-  proven: true,
-  survivors: [],
-});
 
 export class Miniature {
   readonly events: EventRecord[] = [];
@@ -63,6 +50,7 @@ export class Miniature {
   core: CoreState = createCore({ epoch: 1, sequence: 1 });
   outgoing: PublishEffect[] = [];
   archived: string[] = [];
+  readonly replies = new Map<number, ApiAnswer>();
   #eventAt = 0;
   #commandAt = 0;
   #epoch = 0;
@@ -145,6 +133,21 @@ export class Miniature {
     this.#operators += 1;
     const data: StopCommand = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
     this.#command(subjects.stop(), 'command.stop', data, `stop${this.#operators}`);
+  }
+
+  pause(run: string, task: string | null): void {
+    this.#operators += 1;
+    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
+    const id = `pause${this.#operators}`;
+    this.#command(subjects.stop(), 'command.stop', { ...data, pause: true }, id);
+  }
+
+  /** Asks for it; `replies` has what is answered. */
+  resume(run: string, task: string | null): number {
+    this.#tokens += 1;
+    const request = { run, task, by: 'u@h' };
+    this.post({ kind: 'resume', token: this.#tokens, request });
+    return this.#tokens;
   }
 
   /** Stores one of what is on its way; the order on a subject holds. */
@@ -242,6 +245,10 @@ export class Miniature {
       case 'make_mailbox':
         this.post({ kind: 'mailbox', agent: effect.agent, made: true });
         return;
+      case 'reply':
+        if (this.replies.has(effect.token)) this.problems.push(`${effect.token} answered twice`);
+        this.replies.set(effect.token, effect.reply);
+        return;
       case 'say_passed_soon':
         this.#isPassedDue = true;
         return;
@@ -289,6 +296,8 @@ export class Miniature {
     const entry = this.core.runs.get(run);
     const stop = Math.max(entry?.stopSequence ?? 0, entry?.tasks.get(task)?.stopSequence ?? 0);
     if (stop > 0) note('starts under a stop');
+    const of = entry?.tasks.get(task);
+    if (entry !== undefined && of !== undefined && isPaused(entry, of)) note('starts while paused');
   }
 
   #handle(agent: MiniAgent, record: EventRecord): void {
@@ -301,37 +310,37 @@ export class Miniature {
     if (message.name === 'command.start') {
       const { spec, afterStop } = message.data;
       const key = `${spec.run}/${spec.task}#${spec.n}`;
-      const newest = Math.max(
-        agent.newest.get(spec.run) ?? 0,
-        agent.newest.get(`${spec.run}/${spec.task}`) ?? 0,
-      );
+      const [newest] = [spec.run, `${spec.run}/${spec.task}`]
+        .flatMap((target) => agent.newest.get(target) ?? [])
+        .sort((a, b) => b.sequence - a.sequence);
       agent.live.set(key, spec);
-      if (afterStop < newest) {
-        this.#exit(agent, key, 'stopped');
+      if (newest !== undefined && afterStop < newest.sequence) {
+        this.#exit(agent, key, 'stopped', newest.isPause);
         return;
       }
       agent.begun.push(key);
       const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
       this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
     } else if (message.name === 'command.stop') {
-      const { run, task, cause } = message.data;
-      agent.newest.set(task === null ? run : `${run}/${task}`, sequence);
+      const { run, task, cause, pause: isPause = false } = message.data;
+      agent.newest.set(task === null ? run : `${run}/${task}`, { sequence, isPause });
       const hit = [...agent.live].filter(
         ([, spec]) => spec.run === run && (task === null || spec.task === task),
       );
       const ack = subjects.ack(agent.id, message.id);
       this.#store(ack, 'command.received', { kind: 'stop', attempts: hit.length });
       const outcome = cause === 'budget' ? 'timed_out' : 'stopped';
-      for (const [key] of hit) this.#exit(agent, key, outcome);
+      for (const [key] of hit) this.#exit(agent, key, outcome, isPause);
       this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
     }
   }
 
-  #exit(agent: MiniAgent, key: string, outcome: AttemptExited['outcome']): void {
+  #exit(agent: MiniAgent, key: string, outcome: AttemptExited['outcome'], isPause = false): void {
     const spec = agent.live.get(key);
     if (spec === undefined) return;
     agent.live.delete(key);
-    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', exited(outcome));
+    const end = { ...exited(outcome), ...(isPause ? { class: 'paused' as const } : {}) };
+    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
   }
 
   #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>): void {

@@ -9,7 +9,7 @@ import {
 } from '#coordinator/runs/run-reducer.ts';
 import { createRun, type RunEntry } from '#coordinator/runs/run-state.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
-import { exited } from './miniature.ts';
+import { exited } from './exited.ts';
 
 const failed = { outcome: 'failed', stage: 'run', class: 'signal', reason: 'killed' } as const;
 
@@ -38,16 +38,15 @@ describe('what follows an attempt', () => {
       }: { stopped?: boolean } & Pick<Parameters<typeof decide>[0], 'end' | 'used'>,
       kind,
     ) => {
-      expect(decide({ n: 1, retries: { signal: 1, timeout: 1 }, stopped, ...input }).kind).toBe(
-        kind,
-      );
+      const retries = { signal: 1, timeout: 1 };
+      expect(decide({ n: 1, retries, stopped, wasPaused: false, ...input }).kind).toBe(kind);
     },
   );
 });
 
 describe('what a draining agent gives back', () => {
   const end = { outcome: 'skipped', stage: 'provision', class: 'drained', reason: 'why' } as const;
-  const input = { n: 3, retries: {}, used: { drained: 2 } };
+  const input = { n: 3, retries: {}, used: { drained: 2 }, wasPaused: false };
 
   it.each(['skipped', 'stopped'] as const)(
     '%s: goes on elsewhere, and is never counted',
@@ -64,6 +63,44 @@ describe('what a draining agent gives back', () => {
     expect(decide({ ...input, end, stopped: true })).toMatchObject({
       kind: 'end',
       data: { outcome: 'stopped', n: 3, class: null },
+    });
+  });
+});
+
+describe('what was paused', () => {
+  const end = {
+    outcome: 'stopped',
+    stage: null,
+    class: 'paused',
+    reason: 'paused by u@h',
+  } as const;
+  const input = { n: 2, end, retries: {}, used: {}, stopped: false, wasPaused: true };
+  const again = { kind: 'retry', data: { n: 2, class: 'paused', reason: 'paused by u@h' } };
+
+  it('is tried again, however often, and also before the pause itself was read', () => {
+    expect(decide(input)).toEqual(again);
+    expect(decide({ ...input, used: { paused: 5_000 } })).toEqual(again);
+    expect(decide({ ...input, wasPaused: false, used: { paused: 3 } })).toEqual(again);
+  });
+
+  it('is tried again where an agent knows no pauses', () => {
+    expect(decide({ ...input, end: { ...end, class: null } })).toEqual(again);
+    const stopped = { ...input, end: { ...end, class: null }, wasPaused: false };
+    expect(decide(stopped)).toMatchObject({ kind: 'end', data: { outcome: 'stopped' } });
+  });
+
+  it('ends where it was stopped meanwhile, or where nobody ever hears of the pause', () => {
+    const ended = { kind: 'end', data: { outcome: 'stopped', n: 2, class: null } };
+    expect(decide({ ...input, stopped: true })).toMatchObject(ended);
+    expect(decide({ ...input, wasPaused: false, used: { paused: 1_000 } })).toMatchObject(ended);
+  });
+
+  it('failed by itself under the pause: as ever', () => {
+    const failure = { ...failed, class: 'exit' as const };
+    expect(decide({ ...input, end: failure })).toMatchObject({ kind: 'end' });
+    expect(decide({ ...input, end: failure, retries: { exit: 1 } })).toMatchObject({
+      kind: 'retry',
+      data: { class: 'exit' },
     });
   });
 });

@@ -1,0 +1,18 @@
+/** The end of an attempt, as its agent tells it. */
+import type { AttemptExited } from '#protocol/messages/attempt.ts';
+
+export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
+  elapsedMs: 5,
+  outcome,
+  stage: outcome === 'failed' ? 'run' : null,
+  class: outcome === 'failed' ? 'exit' : null,
+  reason: null,
+  stop: null,
+  steps: [],
+  metrics: [],
+  logBytes: 0,
+  logGaps: [],
+  teardownFailure: null,
+  proven: true,
+  survivors: [],
+});
