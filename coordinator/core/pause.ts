@@ -8,11 +8,12 @@ import { subjects } from '#protocol/messages/subjects.ts';
 import { isPaused, isStopped, newestPause } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { enqueue, withdraw } from '../scheduler/scheduler-reducer.ts';
+import { datePause } from './run-budget.ts';
 import { markDirty, publish, type Context, type Resume } from './core-state.ts';
 
 /** A pause of this place among the commands is known: nothing of the target starts. */
 export function holdBack(
-  { state }: Context,
+  context: Context,
   run: RunEntry,
   id: string | null,
   sequence: number,
@@ -20,9 +21,10 @@ export function holdBack(
   const target = id === null ? run : run.tasks.get(id);
   if (target === undefined) return;
   target.pauseSequence = Math.max(target.pauseSequence, sequence);
+  datePause(context, run);
   for (const task of targetsOf(run, id))
     if (task.phase === 'pending' && isPaused(run, task))
-      withdraw(state.scheduler, run.id, task.index);
+      withdraw(context.state.scheduler, run.id, task.index);
 }
 
 /** `run.resumed` was stored: what waited for it waits for a host again. */
@@ -31,6 +33,7 @@ export function letGo(context: Context, run: RunEntry, data: RunResumed): void {
   const target = data.task === null ? run : run.tasks.get(data.task);
   if (target === undefined) return;
   target.resumedSequence = Math.max(target.resumedSequence, data.throughSequence);
+  datePause(context, run);
   let waiting = 0;
   for (const task of targetsOf(run, data.task)) {
     if (task.phase !== 'pending' || isStopped(run, task) || isPaused(run, task)) continue;

@@ -2,7 +2,7 @@
  * The budget of a whole run: over it, the leader stops the run as an operator would, proven and all, and
  * what has not ended by itself is `timed_out` (I5).
  *
- * It counts from the first start of the run. A leader that comes later takes that from the stream's own
+ * It counts from the first start of the run, and not while all of it is paused. A leader that comes later takes that from the stream's own
  * clock, between the start and its claim, and goes on with its monotonic one: no two hosts' clocks are
  * compared. The stop's id is the run's, so that leaders who both give it give one (I4).
  */
@@ -19,9 +19,22 @@ export function budgetStopId(run: string): string {
 /** After the replay: when the runs have started, in this leader's monotonic time. */
 export function datesOfStarts({ state, now }: Context): void {
   for (const run of state.runs.values()) {
-    const { startedMs } = run.fold;
+    const { startedMs, pauses } = run.fold;
     if (startedMs === null) continue;
-    run.startedMs = now.monotonicMs - Math.max(0, state.claimMs - startedMs);
+    const dateOf = (atMs: number): number => now.monotonicMs - Math.max(0, state.claimMs - atMs);
+    run.startedMs = dateOf(startedMs) + pauses.pastMs;
+    run.pausedMs = pauses.sinceMs === null ? null : Math.max(dateOf(pauses.sinceMs), run.startedMs);
+  }
+}
+
+/** After a pause or a resume was read: time that passes while the whole run is paused does not count. */
+export function datePause({ state, now }: Context, run: RunEntry): void {
+  if (!state.acting || run.startedMs === null) return;
+  const isPaused = run.pauseSequence > run.resumedSequence;
+  if (isPaused) run.pausedMs ??= now.monotonicMs;
+  else if (run.pausedMs !== null) {
+    run.startedMs += now.monotonicMs - run.pausedMs;
+    run.pausedMs = null;
   }
 }
 
@@ -32,7 +45,7 @@ export function stopOverBudget(context: Context): void {
     const { runBudgetMs } = run.suite;
     if (runBudgetMs === undefined || run.startedMs === null || run.ended !== 'no') continue;
     if (run.stopSequence > 0 || run.isBudgetStopAsked) continue;
-    if (now.monotonicMs - run.startedMs < runBudgetMs) continue;
+    if ((run.pausedMs ?? now.monotonicMs) - run.startedMs < runBudgetMs) continue;
     run.isBudgetStopAsked = true;
     publishStop(context, run, runBudgetMs);
   }

@@ -85,6 +85,8 @@ export interface RunEntry {
   started: Progress;
   /** Monotonic time of this leader's host at which its first start was stored; null before. */
   startedMs: number | null;
+  /** As `startedMs`: when it was paused as a whole, while it is. */
+  pausedMs: number | null;
   /** Its time is over, and this leader has asked for its stop. */
   isBudgetStopAsked: boolean;
   ended: Progress;
@@ -124,6 +126,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     resumedSequence: 0,
     started: 'no',
     startedMs: null,
+    pausedMs: null,
     isBudgetStopAsked: false,
     ended: 'no',
     archived: 'no',

@@ -23,10 +23,14 @@ export interface Pauses {
   readonly all: RunPause[];
   /** The newest pause that a resume knew of, by task; '' for the whole run. */
   readonly resumed: Map<string, number>;
+  /** Since when the run as a whole is paused, by the stream's clock; null while it is not. */
+  sinceMs: number | null;
+  /** How long it was paused as a whole before that. */
+  pastMs: number;
 }
 
 export function createPauses(): Pauses {
-  return { all: [], resumed: new Map() };
+  return { all: [], resumed: new Map(), sinceMs: null, pastMs: 0 };
 }
 
 export function addPause(pauses: Pauses, data: RunPaused, readMs: number): void {
@@ -34,15 +38,20 @@ export function addPause(pauses: Pauses, data: RunPaused, readMs: number): void 
   const { command, stopSequence: sequence, task, by, reason } = data;
   const pause = { command, sequence, task, by, reason, readMs, result: null, resumedBy: null };
   pauses.all.push(pause);
+  if (pauseOf(pauses, null) !== null) pauses.sinceMs ??= readMs;
 }
 
-export function addResume(pauses: Pauses, { task, throughSequence, by }: RunResumed): void {
+export function addResume(pauses: Pauses, data: RunResumed, timeMs: number): void {
+  const { task, throughSequence, by } = data;
   const before = pauses.resumed.get(task ?? '') ?? 0;
   pauses.resumed.set(task ?? '', Math.max(before, throughSequence));
   for (const pause of pauses.all) {
     const isOver = task === null || pause.task === task;
     if (isOver && pause.sequence <= throughSequence) pause.resumedBy ??= by;
   }
+  if (pauses.sinceMs === null || pauseOf(pauses, null) !== null) return;
+  pauses.pastMs += Math.max(0, timeMs - pauses.sinceMs);
+  pauses.sinceMs = null;
 }
 
 /** The newest pause that holds the task; null for none. `task` null: the run as a whole. */

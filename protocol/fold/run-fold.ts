@@ -168,7 +168,7 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       addPause(fold.pauses, message.data, timeMs);
       return;
     case 'run.resumed':
-      addResume(fold.pauses, message.data);
+      addResume(fold.pauses, message.data, timeMs);
       return;
     case 'run.stop_closed': {
       const stop = [...fold.stops, ...fold.pauses.all].find(

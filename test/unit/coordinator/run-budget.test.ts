@@ -83,6 +83,34 @@ describe('the budget of a run', () => {
     expect(stops(other)).toEqual([]);
   });
 
+  it('does not count while the whole run is paused, whoever leads', () => {
+    const mesh = begun();
+    mesh.later(3_000);
+    mesh.pause(RUN, null);
+    mesh.settle();
+    mesh.later(60_000);
+    mesh.lead();
+    mesh.later(60_000);
+    mesh.resume(RUN, null);
+    mesh.settle();
+    expect(stops(mesh)).toEqual([]);
+    expect(ofRun(mesh, 'run.ended')).toMatchObject([{ outcome: 'passed', counts: { passed: 8 } }]);
+  });
+
+  it('counts on when a paused run is resumed', () => {
+    const mesh = begun();
+    mesh.later(3_000);
+    mesh.pause(RUN, null);
+    while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+    mesh.later(60_000);
+    mesh.resume(RUN, null);
+    while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+    mesh.later(1_900);
+    expect(stops(mesh)).toHaveLength(1);
+    mesh.later(200);
+    expect(stops(mesh)).toHaveLength(2);
+  });
+
   it('begins with the first start: waiting for a host costs none of it', () => {
     const mesh = new Miniature([]);
     mesh.submit(RUN, SUITE);

@@ -16,7 +16,7 @@ function folded(steps: readonly Step[]): Pauses {
       const by = `by${stopSequence}`;
       const command = `${by}-${task ?? ''}`;
       addPause(pauses, { command, stopSequence, by, reason: null, task }, 0);
-    } else addResume(pauses, { task, throughSequence: step.resume, by: 'r' });
+    } else addResume(pauses, { task, throughSequence: step.resume, by: 'r' }, 0);
   }
   return pauses;
 }
