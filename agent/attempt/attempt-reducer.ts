@@ -13,16 +13,16 @@ import { HOST_SETUP_STEP } from '#protocol/messages/attempt-spec.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import { hasResultRules } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
-import { notStartedOutcome } from '../process/step-outcome.ts';
+import { notStartedOutcome } from '../process/record/step-outcome.ts';
 import type { AttemptEffect, AttemptMessage, AttemptState } from './attempt-state.ts';
-import { checkResultOf, checkVerdictOf } from './check-rules.ts';
-import { decide, decideFailed, decideStopped, settle } from './end-rules.ts';
-import { onStepGone } from './fence-rules.ts';
-import { exit, finish } from './exit-rules.ts';
-import { onHealth } from './health-rules.ts';
-import { firstStep, tellHost } from './host-setup-rules.ts';
-import { onCutOff } from './partition-rules.ts';
-import { onReport } from './report-rules.ts';
+import { checkResultOf, checkVerdictOf } from './rules/check-rules.ts';
+import { decide, decideFailed, decideStopped, settle } from './rules/end-rules.ts';
+import { onStepGone } from './rules/fence-rules.ts';
+import { exit, finish } from './rules/exit-rules.ts';
+import { onHealth } from './rules/health-rules.ts';
+import { firstStep, tellHost } from './rules/host-setup-rules.ts';
+import { onCutOff } from './rules/partition-rules.ts';
+import { onReport } from './rules/report-rules.ts';
 import {
   closeServices,
   graceOf,
@@ -32,11 +32,11 @@ import {
   onServiceUnready,
   runningIn,
   stopAll,
-} from './service-rules.ts';
-import { budgetOf, serviceVerdictOf, teardownFailureOf, verdictOf } from './step-rules.ts';
-import { announce, onResume, onStepAdopted } from './resume-rules.ts';
-import { joined } from './stop-rules.ts';
-import { Turn } from './turn.ts';
+} from './rules/service-rules.ts';
+import { budgetOf, serviceVerdictOf, teardownFailureOf, verdictOf } from './rules/step-rules.ts';
+import { announce, onResume, onStepAdopted } from './rules/resume-rules.ts';
+import { joined } from './rules/stop-rules.ts';
+import { Turn } from './rules/turn.ts';
 
 type Of<K extends AttemptMessage['kind']> = Extract<AttemptMessage, { kind: K }>;
 

@@ -11,7 +11,7 @@ import {
   type Extracted,
   type Extractor,
 } from '#protocol/suite/extract/create-extractor.ts';
-import { LogSegments } from '../process/log-segments.ts';
+import { LogSegments } from '../process/spool/log-segments.ts';
 
 const READ_BYTES = 1024 * 1024;
 const JSON_FILE_MOST = 64 * 1024 * 1024;

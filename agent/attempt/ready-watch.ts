@@ -8,7 +8,7 @@ import type { CheckSpec } from '#protocol/messages/check-spec.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import { runCheck } from '../checks/run-check.ts';
 import type { CheckContext } from '../checks/types.ts';
-import { LogSegments } from '../process/log-segments.ts';
+import { LogSegments } from '../process/spool/log-segments.ts';
 
 const ASK_EVERY_MS = 200;
 /** A server that takes a connection and says nothing is asked again. */

@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { removeTree } from '../state/remove-tree.ts';
 import { scratchDir } from '../state/state-folder.ts';
-import { makeFolder } from '../process/step-folders.ts';
+import { makeFolder } from '../process/record/step-folders.ts';
 
 /** Of scratch: made when a run first has the slot, since each call counts in a short attempt. */
 export class ScratchFolders {

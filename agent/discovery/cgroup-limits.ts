@@ -7,8 +7,13 @@
  * (hybrid), each controller is read where it is.
  */
 
-import { dirsUp, parseMounts, parseOwnCgroups, type Mount } from '../process/cgroup-mounts.ts';
-import type { ReadText } from '../process/cgroup-mounts.ts';
+import {
+  dirsUp,
+  parseMounts,
+  parseOwnCgroups,
+  type Mount,
+} from '../process/cgroup/cgroup-mounts.ts';
+import type { ReadText } from '../process/cgroup/cgroup-mounts.ts';
 
 export type { ReadText };
 

@@ -1,5 +1,5 @@
 /** Runs vendors' tools within limits, and never a second one beside one that cannot be killed. */
-import { runHelper, type HelperLimits } from '../process/run-helper.ts';
+import { runHelper, type HelperLimits } from '../process/helpers/run-helper.ts';
 import type { RunTool } from './vendor-tool.ts';
 
 /** `-q` of a machine with 16 GPUs is about 200 KiB. */

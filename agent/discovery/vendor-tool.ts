@@ -1,5 +1,5 @@
 /** The interface of a vendor's tool, and what became of running it, in words. */
-import type { HelperEnd, HelperResult } from '../process/run-helper.ts';
+import type { HelperEnd, HelperResult } from '../process/helpers/run-helper.ts';
 import type { VendorGpus } from './gpu-facts.ts';
 
 /** Runs `argv` with the limits of discovery. Never rejects. */

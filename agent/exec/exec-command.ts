@@ -4,8 +4,8 @@
  * hides; only what the policy permits is run at all.
  */
 import type { ExecEnd } from '#protocol/messages/exec.ts';
-import { runHelper, type HelperEnd } from '../process/run-helper.ts';
-import { killProcesses } from '../process/scan-sweep.ts';
+import { runHelper, type HelperEnd } from '../process/helpers/run-helper.ts';
+import { killProcesses } from '../process/scan/scan-sweep.ts';
 import { realProc } from '../telemetry/proc-reader.ts';
 import { parseUptime, TICKS_PER_SECOND } from '../telemetry/proc-text.ts';
 

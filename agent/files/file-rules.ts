@@ -1,7 +1,7 @@
 /** What an attempt remembers and tells of its files. Pure; part of attempt-reducer.ts. */
 import { DEFAULT_CHECKPOINT_RULES } from '#protocol/messages/checkpoint.ts';
 import type { AttemptMessage } from '../attempt/attempt-state.ts';
-import type { Turn } from '../attempt/turn.ts';
+import type { Turn } from '../attempt/rules/turn.ts';
 
 export type FileMessage = Extract<
   AttemptMessage,

@@ -13,7 +13,7 @@ import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import { ScratchFolders } from '../attempt/run-folders.ts';
-import { orderOf } from '../attempt/stop-rules.ts';
+import { orderOf } from '../attempt/rules/stop-rules.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { CommandIntake } from './command-intake.ts';
 import { answer } from './answers.ts';

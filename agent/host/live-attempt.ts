@@ -1,6 +1,6 @@
 /** What a suite says of its attempts that matters to the host, beside what they need. Pure. */
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import { setupOf } from '../attempt/host-setup-rules.ts';
+import { setupOf } from '../attempt/rules/host-setup-rules.ts';
 import type { LiveAttempt } from './host-state.ts';
 
 /** Few attempts have any of it: nothing of it is in those that have none. */

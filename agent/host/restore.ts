@@ -1,7 +1,7 @@
 /** From the ledger to what the host's actor begins with. Pure. */
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt } from '../attempt/attempt-state.ts';
-import { isSettingUp, setupOf } from '../attempt/host-setup-rules.ts';
+import { isSettingUp, setupOf } from '../attempt/rules/host-setup-rules.ts';
 import type { AttemptRecord, LedgerFold } from '../state/ledger-entries.ts';
 import { SETUP_DONE, type LiveAttempt, type RestoredHost } from './host-state.ts';
 import { wishesOf } from './live-attempt.ts';

@@ -6,7 +6,7 @@
 import type { InspectedGpu, InspectedStep, InspectReply } from '#protocol/messages/agent-api.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { AttemptState } from '../attempt/attempt-state.ts';
-import { LogSegments } from '../process/log-segments.ts';
+import { LogSegments } from '../process/spool/log-segments.ts';
 import { attemptPaths, stepDir } from '../state/state-folder.ts';
 import type { ProcFiles } from '../telemetry/proc-reader.ts';
 import type { GpuView } from '../telemetry/telemetry.ts';

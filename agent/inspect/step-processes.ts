@@ -3,9 +3,9 @@
  * /proc, but on the scan rung, where only a scan shows a daemon; it is made when somebody asks, and
  * not more often.
  */
-import { pidsOf } from '../process/cgroup-tree.ts';
-import { findProcesses, targetOf } from '../process/scan-sweep.ts';
-import { readRecord, type Started } from '../process/step-record.ts';
+import { pidsOf } from '../process/cgroup/cgroup-tree.ts';
+import { findProcesses, targetOf } from '../process/scan/scan-sweep.ts';
+import { readRecord, type Started } from '../process/record/step-record.ts';
 import type { Rung } from '../process/types.ts';
 import { locateRoot } from '../telemetry/measured-step.ts';
 import type { ProcFiles } from '../telemetry/proc-reader.ts';

@@ -3,7 +3,7 @@
  * in the order of their offsets (I7). Pure.
  */
 import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/log.ts';
-import type { LogRead } from '../process/log-segments.ts';
+import type { LogRead } from '../process/spool/log-segments.ts';
 
 /** Chunk descriptions travel in a header: few enough to keep it small. */
 const CHUNKS_MOST = 1_000;

@@ -15,7 +15,7 @@
 import type { Log } from '#protocol/runtime/log.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import { backoffMs } from '#protocol/runtime/backoff.ts';
-import { LogSegments } from '../process/log-segments.ts';
+import { LogSegments } from '../process/spool/log-segments.ts';
 import type { Gap } from '../attempt/attempt-state.ts';
 import { firstBatch, type LogBatch } from './log-batch.ts';
 import type { LogStore } from './log-store.ts';

@@ -4,14 +4,14 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findHome, type CgroupHome } from './cgroup-home.ts';
-import { CgroupRoot, readCgroupTexts } from './cgroup-root.ts';
+import { findHome, type CgroupHome } from './cgroup/cgroup-home.ts';
+import { CgroupRoot, readCgroupTexts } from './cgroup/cgroup-root.ts';
 import { silent, type Log } from './log.ts';
-import { findMeshrun } from './meshrun-binary.ts';
-import { MeshrunAdopter } from './meshrun-adopter.ts';
-import { MeshrunSupervisor } from './meshrun-supervisor.ts';
-import { SCAN_PLAN, ScanSupervisor } from './scan-supervisor.ts';
-import { Spawner } from './spawner.ts';
+import { findMeshrun } from './meshrun-client/meshrun-binary.ts';
+import { MeshrunAdopter } from './meshrun-client/meshrun-adopter.ts';
+import { MeshrunSupervisor } from './meshrun-client/meshrun-supervisor.ts';
+import { SCAN_PLAN, ScanSupervisor } from './scan/scan-supervisor.ts';
+import { Spawner } from './meshrun-client/spawner.ts';
 import { CONTROLLERS } from './step-limits.ts';
 import type { Adopter, Rung, Supervisor } from './types.ts';
 

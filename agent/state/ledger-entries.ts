@@ -15,7 +15,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
-import { hasSetUp, setupOf } from '../attempt/host-setup-rules.ts';
+import { hasSetUp, setupOf } from '../attempt/rules/host-setup-rules.ts';
 import { floorOf, targetOf, type StopFloor } from '../host/host-state.ts';
 
 export const KNOWN_MOST = 10_000;

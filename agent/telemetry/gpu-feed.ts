@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import type { GpuProcess } from '#protocol/messages/hardware.ts';
 import { PROCESS_FIELDS, readProcesses, refusedField } from '../discovery/nvidia-gpus.ts';
 import { failureOf, type RunTool } from '../discovery/vendor-tool.ts';
-import { LineHelper, type LineHelperEvents } from '../process/line-helper.ts';
+import { LineHelper, type LineHelperEvents } from '../process/helpers/line-helper.ts';
 import {
   joinReadings,
   SAMPLE_CORE,

@@ -1,5 +1,5 @@
 /** One step's processes between two ticks: what they used since the last one. */
-import { readRecord } from '../process/step-record.ts';
+import { readRecord } from '../process/record/step-record.ts';
 import { TICKS_PER_SECOND } from './proc-text.ts';
 import type { ProcFiles } from './proc-reader.ts';
 import { readTree, rootAt, type TreeRoot, type TreeUse } from './process-tree.ts';

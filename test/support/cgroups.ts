@@ -1,7 +1,7 @@
 /** A cgroup v2 subtree of a test's own, and what the kernel says of it: never what benchmesh says. */
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CgroupHome } from '#agent/process/cgroup-home.ts';
+import type { CgroupHome } from '#agent/process/cgroup/cgroup-home.ts';
 import { until } from './until.ts';
 
 /** Where cgroup v2 is mounted whole; null where it is not, or nothing may be made there. */

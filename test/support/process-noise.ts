@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { expect } from 'vitest';
-import { LogSegments } from '#agent/process/log-segments.ts';
+import { LogSegments } from '#agent/process/spool/log-segments.ts';
 import type { RunningStep } from '#test/support/process-step.ts';
 
 /** Perl: writes ARGV[0] random bytes to both streams in turns, and copies to ARGV[1].0 and .1. */

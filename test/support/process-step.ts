@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LogSegments, type LogChunk, type LogGap } from '#agent/process/log-segments.ts';
+import { LogSegments, type LogChunk, type LogGap } from '#agent/process/spool/log-segments.ts';
 import type {
   Adoption,
   KnownStart,

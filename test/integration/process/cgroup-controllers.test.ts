@@ -10,7 +10,7 @@ import { CGROUP_MOUNT, CgroupSubtree, cgroupOf, NO_CGROUPS } from '#test/support
 import { ProcessAgent } from '#test/support/process-agent-client.ts';
 import { StepBench } from '#test/support/process-step.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
-import { readRecord } from '#agent/process/step-record.ts';
+import { readRecord } from '#agent/process/record/step-record.ts';
 import { until } from '#test/support/until.ts';
 
 const CONTROLLER = 'hugetlb';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSupervisor, type Supervisor } from '#agent/process/supervisor.ts';
-import { readRecord } from '#agent/process/step-record.ts';
+import { readRecord } from '#agent/process/record/step-record.ts';
 import {
   CGROUP_MOUNT,
   CgroupSubtree,

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { readProcess } from '#agent/process/proc-table.ts';
+import { readProcess } from '#agent/process/scan/proc-table.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 import { NO_CGROUPS } from '#test/support/cgroups.ts';
 import { ProcessAgent } from '#test/support/process-agent-client.ts';

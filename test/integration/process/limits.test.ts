@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findMeshrun } from '#agent/process/meshrun-binary.ts';
+import { findMeshrun } from '#agent/process/meshrun-client/meshrun-binary.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 import type { StepOutcome } from '#agent/process/types.ts';
 import { outputOf, PATH, StepBench } from '#test/support/process-step.ts';

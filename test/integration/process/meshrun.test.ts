@@ -15,8 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findMeshrun } from '#agent/process/meshrun-binary.ts';
-import { readRecord } from '#agent/process/step-record.ts';
+import { findMeshrun } from '#agent/process/meshrun-client/meshrun-binary.ts';
+import { readRecord } from '#agent/process/record/step-record.ts';
 import { CGROUP_MOUNT, CgroupSubtree, NO_CGROUPS } from '#test/support/cgroups.ts';
 import { PATH } from '#test/support/process-step.ts';
 import { processesMarked } from '#test/support/processes.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LogSegments } from '#agent/process/log-segments.ts';
+import { LogSegments } from '#agent/process/spool/log-segments.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 import type { Rung } from '#agent/process/types.ts';
 import { NOISE, shipped } from '#test/support/process-noise.ts';

@@ -19,8 +19,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { StepFolders } from '#agent/process/step-folders.ts';
-import { readRecord } from '#agent/process/step-record.ts';
+import { StepFolders } from '#agent/process/record/step-folders.ts';
+import { readRecord } from '#agent/process/record/step-record.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 import { spawnSync } from 'node:child_process';
 import { StepBench } from '#test/support/process-step.ts';

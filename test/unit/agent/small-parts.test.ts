@@ -6,7 +6,7 @@ import { childEnv, inheritedEnv } from '#agent/attempt/child-env.ts';
 import { globToRegExp } from '#agent/attempt/globs.ts';
 import { parseReportLine } from '#agent/report/report-lines.ts';
 import { readCommand } from '#agent/host/command-reader.ts';
-import { notStartedOutcome } from '#agent/process/step-outcome.ts';
+import { notStartedOutcome } from '#agent/process/record/step-outcome.ts';
 import { firstBatch } from '#agent/logs/log-batch.ts';
 import { attemptPaths } from '#agent/state/state-folder.ts';
 import { encode } from '#protocol/messages/envelope.ts';

@@ -1,6 +1,6 @@
 /** Class `oom`: what the kernel killed for want of memory, and only that. */
 import { describe, expect, it } from 'vitest';
-import { verdictOf } from '#agent/attempt/step-rules.ts';
+import { verdictOf } from '#agent/attempt/rules/step-rules.ts';
 import type { StepOutcome } from '#agent/process/types.ts';
 import { EXITED, outcomeOf, stepOf } from './attempt-cases.ts';
 

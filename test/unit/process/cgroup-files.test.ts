@@ -6,12 +6,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { takeControllers } from '#agent/process/cgroup-controllers.ts';
-import { isStepCgroup } from '#agent/process/cgroup-home.ts';
-import { endCgroup, oomKillsOf, stateOf } from '#agent/process/cgroup-tree.ts';
-import { closeLostStep, NO_END } from '#agent/process/lost-step.ts';
-import { bootId } from '#agent/process/proc-table.ts';
-import { parseRecord } from '#agent/process/step-record.ts';
+import { takeControllers } from '#agent/process/cgroup/cgroup-controllers.ts';
+import { isStepCgroup } from '#agent/process/cgroup/cgroup-home.ts';
+import { endCgroup, oomKillsOf, stateOf } from '#agent/process/cgroup/cgroup-tree.ts';
+import { closeLostStep, NO_END } from '#agent/process/meshrun-client/lost-step.ts';
+import { bootId } from '#agent/process/scan/proc-table.ts';
+import { parseRecord } from '#agent/process/record/step-record.ts';
 
 const EVENTS = 'low 0\nhigh 0\nmax 31\noom 2\noom_kill 1\noom_group_kill 0\nsock_throttled 0\n';
 

@@ -5,7 +5,7 @@ import {
   findHome,
   parseOwner,
   type Ownership,
-} from '#agent/process/cgroup-home.ts';
+} from '#agent/process/cgroup/cgroup-home.ts';
 
 const V2 = '30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n';
 const HYBRID =

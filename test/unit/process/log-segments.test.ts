@@ -18,8 +18,8 @@ import {
   KIND_STDERR,
   KIND_STDOUT,
   segmentName,
-} from '#agent/process/log-format.ts';
-import { LogSegments } from '#agent/process/log-segments.ts';
+} from '#agent/process/spool/log-format.ts';
+import { LogSegments } from '#agent/process/spool/log-segments.ts';
 import { outputOf } from '#test/support/process-step.ts';
 
 let dir = '';

@@ -1,6 +1,6 @@
 /** What is said of a step whose meshrun was killed, from what its cgroup and a scan showed (I5). */
 import { expect, it } from 'vitest';
-import { together } from '#agent/process/lost-step.ts';
+import { together } from '#agent/process/meshrun-client/lost-step.ts';
 
 const cgroup = { isEmpty: true, processes: 3, waves: 1, survivors: [], oomKills: 0 };
 const scan = { processes: 0, waves: 0, survivors: [] };

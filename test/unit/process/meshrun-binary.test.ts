@@ -3,7 +3,7 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { findMeshrun } from '#agent/process/meshrun-binary.ts';
+import { findMeshrun } from '#agent/process/meshrun-client/meshrun-binary.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'bm-binary-'));

@@ -8,8 +8,8 @@ import {
   notStartedOutcome,
   outcomeOf,
   signalName,
-} from '#agent/process/step-outcome.ts';
-import { parseRecord, readRecord } from '#agent/process/step-record.ts';
+} from '#agent/process/record/step-outcome.ts';
+import { parseRecord, readRecord } from '#agent/process/record/step-record.ts';
 
 const STARTED = '{"type":"started","pid":7,"startTime":1,"bootId":"b","cookie":"c"}\n';
 const EXITED =

@@ -1,6 +1,6 @@
 /** What is sent to the spawner, and what is refused before. */
 import { describe, expect, it } from 'vitest';
-import { COOKIE_VARIABLE, startFrame } from '#agent/process/start-frame.ts';
+import { COOKIE_VARIABLE, startFrame } from '#agent/process/meshrun-client/start-frame.ts';
 import type { StepSpec } from '#agent/process/types.ts';
 
 const SPEC: StepSpec = {

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { clockReasonsOf } from '#agent/telemetry/clock-reasons.ts';
 import { GpuFeed } from '#agent/telemetry/gpu-feed.ts';
 import { joinReadings, SAMPLE_FIELDS, SmiLines } from '#agent/telemetry/smi-lines.ts';
-import type { LineHelper, LineHelperEvents } from '#agent/process/line-helper.ts';
-import type { HelperResult } from '#agent/process/run-helper.ts';
+import type { LineHelper, LineHelperEvents } from '#agent/process/helpers/line-helper.ts';
+import type { HelperResult } from '#agent/process/helpers/run-helper.ts';
 import { section } from '#test/support/smi-captures.ts';
 import { smiRow, smiTable } from '#test/support/smi-loop.ts';
 

@@ -1,0 +1,40 @@
+/** A stop of an attempt, and one that reaches it after another: never less than was asked. Pure. */
+import type { StopCommand } from '#protocol/messages/command.ts';
+import type { ReachedStop, StopOrder } from '../attempt-state.ts';
+
+export function orderOf(command: string, stop: StopCommand): StopOrder {
+  const { by, reason, graceMs, now, cause, pause } = stop;
+  return { command, by, reason, graceMs, now, cause, ...(pause === true ? { isPause: true } : {}) };
+}
+
+export function joined(
+  known: ReachedStop | null,
+  stop: StopOrder,
+  fresh: { readonly graceMs: number; readonly arrivedMs: number },
+): ReachedStop {
+  if (known !== null) {
+    const graceMs = Math.min(known.graceMs, fresh.graceMs);
+    const both = { ...known, graceMs, now: known.now || stop.now };
+    const { isPause = false, ...rest } = both;
+    // Not for a while any more: it is told as the stop's.
+    if (isPause && stop.isPause !== true && stop.givesBack !== true) {
+      const { command, by, reason, cause } = stop;
+      const why = { by, reason, ...(cause === undefined ? {} : { cause }) };
+      return { ...rest, ...why, commands: [command, ...known.commands] };
+    }
+    return { ...both, commands: [...known.commands, stop.command] };
+  }
+  return {
+    commands: [stop.command],
+    by: stop.by,
+    reason: stop.reason,
+    now: stop.now,
+    ...(stop.givesBack === true ? { givesBack: true } : {}),
+    ...(stop.cause === undefined ? {} : { cause: stop.cause }),
+    ...(stop.isPause === true ? { isPause: true } : {}),
+    ...fresh,
+    processes: 0,
+    signal: null,
+    goneMs: 0,
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * The cgroup and the subreaper rung: every step under a meshrun of its own, made by one spawner, and
+ * on the cgroup rung in a cgroup of its own, which meshrun makes and removes.
+ *
+ * A start is permitted by a token, the file record.COOKIE, which meshrun renames to `record`
+ * before anything runs. Whoever adopts a step removes tokens first, so after `not_started`
+ * no earlier start can come, and the same folder may be started again (I8).
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CgroupRoot } from '../cgroup/cgroup-root.ts';
+import { errnoName } from '../record/errno.ts';
+import { FIFOS } from './exit-fifo.ts';
+import type { Log } from '../log.ts';
+import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
+import type { MeshrunStep } from './meshrun-step.ts';
+import type { Spawner } from './spawner.ts';
+import { type StartAnswer } from './spawner.ts';
+import { startFrame } from './start-frame.ts';
+import type { LimitPowers } from '../step-limits.ts';
+import { StepFolders } from '../record/step-folders.ts';
+import { readRecord } from '../record/step-record.ts';
+import type {
+  Adoption,
+  KnownStart,
+  StepEvents,
+  StepHandle,
+  StepSpec,
+  Supervisor,
+} from '../types.ts';
+
+const TRIES = 2;
+
+interface Start {
+  readonly stepDir: string;
+  readonly spec: StepSpec;
+  readonly step: MeshrunStep;
+  readonly triesLeft: number;
+}
+
+export class MeshrunSupervisor implements Supervisor {
+  readonly rung: 'cgroup' | 'subreaper';
+  readonly degraded: string | null;
+  readonly #root: CgroupRoot | null;
+  readonly #powers: LimitPowers;
+  readonly #log: Log;
+  readonly #spawner: Spawner;
+  readonly #adopter: MeshrunAdopter;
+  readonly #folders = new StepFolders();
+  #lastId = 0;
+
+  /** `place`: where its steps get their cgroups, or why they get none. */
+  constructor(spawner: Spawner, place: CgroupRoot | string, log: Log) {
+    const root = typeof place === 'string' ? null : place;
+    this.rung = root === null ? 'subreaper' : 'cgroup';
+    this.degraded = typeof place === 'string' ? place : null;
+    this.#root = root;
+    this.#powers = {
+      controllers: root?.controllers.given ?? [],
+      missing: root === null ? this.degraded : root.controllers.missing,
+      uid: process.getuid?.() ?? 0,
+    };
+    this.#log = log;
+    this.#spawner = spawner;
+    this.#adopter = new MeshrunAdopter(log);
+  }
+
+  makeFolder(stepDir: string): void {
+    this.#folders.make(stepDir);
+  }
+
+  releaseFolder(stepDir: string): void {
+    this.#folders.give(stepDir);
+  }
+
+  start(stepDir: string, spec: StepSpec, events: StepEvents): StepHandle {
+    const step = this.#adopter.follow(stepDir, events);
+    this.#begin({ stepDir, spec, step, triesLeft: TRIES - 1 });
+    return step;
+  }
+
+  async adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption> {
+    return this.#adopter.adopt(stepDir, events, known);
+  }
+
+  close(): void {
+    this.#adopter.close();
+    this.#spawner.close(() => this.#root?.close());
+  }
+
+  #begin(start: Start): void {
+    const { stepDir, spec, step } = start;
+    const id = (this.#lastId += 1);
+    const cookie = randomBytes(12).toString('hex');
+    const cgroup = this.#root?.base ?? null;
+    const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers: this.#powers });
+    const refused = frame.kind === 'refused' ? frame : this.#layToken(stepDir, cookie);
+    if (refused !== null) {
+      setImmediate(() => {
+        step.onFailed(refused.errno, refused.message);
+      });
+    } else if (frame.kind === 'frame') {
+      this.#spawner.request(id, frame.bytes, (answer) => {
+        this.#onAnswer(start, { answer, cookie });
+      });
+    }
+  }
+
+  #onAnswer(start: Start, heard: { answer: StartAnswer; cookie: string }): void {
+    const { stepDir, step } = start;
+    const { answer, cookie } = heard;
+    switch (answer.kind) {
+      case 'ready':
+        if (this.#root !== null && !answer.isInCgroup) {
+          this.#log('warn', 'a step could get no cgroup and is on the subreaper rung', { stepDir });
+        }
+        step.onReady({ pid: answer.pid, cookie });
+        return;
+      case 'failed':
+        removeTokens(stepDir);
+        step.onFailed(errnoName(answer.errno), startFailure(answer));
+        return;
+      case 'undecided': {
+        removeTokens(stepDir);
+        const started = readRecord(stepDir)?.started;
+        if (started !== undefined) step.onReady({ pid: started.pid, cookie });
+        else if (start.triesLeft > 0) {
+          removeFiles(stepDir, ['record', ...FIFOS]);
+          this.#begin({ ...start, triesLeft: start.triesLeft - 1 });
+        } else step.onFailed('EIO', 'the meshrun spawner ended before the step began');
+      }
+    }
+  }
+
+  #layToken(stepDir: string, cookie: string): Refusal | null {
+    try {
+      if (existsSync(join(stepDir, 'record'))) {
+        return { errno: 'EEXIST', message: `the step in ${stepDir} was started before` };
+      }
+      this.#folders.layFile(stepDir, `record.${cookie}`);
+      return null;
+    } catch (error) {
+      const { code = 'EIO', message } = error as NodeJS.ErrnoException;
+      return { errno: code, message: `cannot write to the step's folder: ${message}` };
+    }
+  }
+}
+
+interface Refusal {
+  readonly errno: string;
+  readonly message: string;
+}
+
+function startFailure({ errno, what }: Extract<StartAnswer, { kind: 'failed' }>): string {
+  const name = errnoName(errno);
+  const isFull = name === 'ENOSPC' || name === 'EDQUOT';
+  const why = isFull ? `${name}: the disk of the agent's state folder is full` : name;
+  return `meshrun could not start the step: ${what}: ${why}`;
+}
