@@ -313,10 +313,13 @@ test('a message that cannot be read is answered, and the next one is handled', a
 });
 
 test('release drops the folders of the run, twice is the same', async () => {
-  const dir = join(mesh.state, 'attempts', RUN);
+  // A run of its own: none is given work after its release.
+  const released = '2026-01-02_03-04-05-gone';
+  await run(attemptSpec([step('true')], { run: released }));
+  const dir = join(mesh.state, 'attempts', released);
   expect(existsSync(dir)).toBe(true);
-  const release = () =>
-    mesh.command(subjects.command(AGENT, 'release', RUN), 'command.release', { run: RUN });
+  const subject = subjects.command(AGENT, 'release', released);
+  const release = () => mesh.command(subject, 'command.release', { run: released });
   await release();
   await until(() => !existsSync(dir), 'the folder to be gone');
   await release();
