@@ -254,7 +254,6 @@ export class Attempt {
     this.#handles.set(index, handle);
     this.#asker.watch(index, this.#stepDir(step));
     this.#files.watch();
-    this.#report.follow();
     // Decided while it was prepared: it runs only to be ended, so that its end is proven.
     const isOver = stop !== null || verdict !== null;
     if (isOver && step.step !== 'teardown') handle.stop(stop?.now === true ? { now: true } : {});
@@ -266,6 +265,8 @@ export class Attempt {
       onStarted: (pid) => {
         if (step.step === 'run') this.#asker.health.begin();
         this.post({ kind: 'step_started', index, pid });
+        // What it reports is told after its start.
+        this.#report.follow();
       },
       onOutput: () => {
         this.#asker.onOutput(index);

@@ -42,9 +42,9 @@ export class ReportLink {
 
   /** The writers are gone. */
   endStep(): void {
-    if (this.#report === null) return;
-    this.#finish(this.#report);
-    this.#options.deps.reports.remove(this.#report);
+    const report = this.#open();
+    this.#finish(report);
+    this.#options.deps.reports.remove(report);
   }
 
   /** No step comes any more. */

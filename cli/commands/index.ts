@@ -25,6 +25,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./results.ts'),
   },
   {
+    name: 'explain',
+    summary: 'say why a task waits, or why an agent has room',
+    load: () => import('./explain.ts'),
+  },
+  {
     name: 'metrics',
     summary: 'print what an attempt and its host used',
     load: () => import('./metrics.ts'),

@@ -1,7 +1,7 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`. Requests are checked
- * here; what
- * they mean is the core's. A caller that gets no answer asks again: `submit` is idempotent.
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`, `explain`. Requests
+ * are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
+ * idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
@@ -16,10 +16,12 @@ import {
   type SubmitReply,
 } from '#protocol/messages/api.ts';
 import { DrainRequest, type DrainReply } from '#protocol/messages/drain.ts';
+import { ExplainRequest, type ExplainReply } from '#protocol/messages/explain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
 import type { ApiAnswer, CoreMessage, CoreState } from '../core/core-state.ts';
+import { explain } from '../core/explain.ts';
 import { liveRuns } from '../core/on-submit.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
 
@@ -108,11 +110,20 @@ export function serveApi(env: ApiEnvironment): Api {
     return { unreachable: agent.unreachable };
   };
 
+  const why = (body: unknown): ExplainReply => {
+    env.onRequest();
+    const request = ExplainRequest.safeParse(body);
+    if (!request.success)
+      throw new MeshError('usage', 'explain: the request names no task and no agent');
+    return explain(env.state(), request.data);
+  };
+
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'resume', async (body) => resume(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
+    serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
   ];
 

@@ -23,7 +23,7 @@ import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
 import type { RunEntry } from '../runs/run-state.ts';
-import { createScheduler, type SchedulerState } from '../scheduler/scheduler-reducer.ts';
+import { createScheduler, type SchedulerState } from '../scheduler/scheduler-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
 import { createPassed, type PassedState } from './passed-state.ts';
 import { createLate, type LateState, type SweepEffect } from './late-state.ts';

@@ -12,7 +12,7 @@
  */
 import { countGpus } from '#protocol/messages/gpu-counts.ts';
 import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
-import type { AgentCapacity } from '../scheduler/scheduler-reducer.ts';
+import type { AgentCapacity } from '../scheduler/scheduler-state.ts';
 
 export const AGENT_LEASE_MS = 10_000;
 

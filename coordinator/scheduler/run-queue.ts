@@ -80,3 +80,10 @@ export function putBack(queue: RunQueue, index: number): void {
 export function isEligible(queue: RunQueue): boolean {
   return queue.count > 0 && queue.inFlight < queue.maxParallel;
 }
+
+/** How many of its tasks are served before that one. */
+export function waitingBefore({ waiting }: RunQueue, index: number): number {
+  let before = 0;
+  for (let at = 0; at < index; at += 1) before += waiting[at] ?? 0;
+  return before;
+}

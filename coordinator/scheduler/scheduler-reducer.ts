@@ -16,71 +16,23 @@
  *    attempt that needs them, after all others: it waits there, and its agent says what for.
  */
 import { gpuCountOf, type Needs } from '#protocol/messages/attempt-spec.ts';
-import type { GpuCounts } from '#protocol/messages/gpu-counts.ts';
-import { aheadFactor, paceAfter } from './ahead-policy.ts';
+import { paceAfter } from './ahead-policy.ts';
+import { lackOf, misfit } from './fit-policy.ts';
+import { createRunQueue, isEligible, putBack, takeFirst, takeOut } from './run-queue.ts';
 import {
-  createRunQueue,
-  isEligible,
-  putBack,
-  takeFirst,
-  takeOut,
-  type RunQueue,
-} from './run-queue.ts';
-
-export interface AgentCapacity {
-  readonly id: string;
-  readonly hostId: string;
-  readonly slots: number;
-  readonly cpus: number;
-  readonly gpus: GpuCounts;
-}
+  usageOf,
+  type AgentCapacity,
+  type NeedClass,
+  type ScheduledRun,
+  type SchedulerState,
+  type Usage,
+} from './scheduler-state.ts';
 
 export interface Placement {
   readonly run: string;
   /** Position of the task in the expanded matrix. */
   readonly index: number;
   readonly agent: string;
-}
-
-interface Usage {
-  slots: number;
-  cpus: number;
-  gpus: number;
-  attempts: number;
-  exclusive: number;
-  /** How long its attempts hold their slots of late; null before the first has ended. */
-  paceMs: number | null;
-}
-
-interface NeedClass {
-  readonly priority: number;
-  readonly needs: Needs;
-  /** Runs that could use a place now, earliest first. */
-  readonly eligible: RunQueue[];
-}
-
-interface ScheduledRun {
-  readonly queue: RunQueue;
-  readonly of: NeedClass;
-}
-
-export interface SchedulerState {
-  readonly runs: Map<string, ScheduledRun>;
-  readonly classes: Map<string, NeedClass>;
-  readonly usage: Map<string, Usage>;
-  /** Host id of each agent that was ever offered, and the agents of each host id. */
-  readonly hostOf: Map<string, string>;
-  readonly agentsOn: Map<string, Set<string>>;
-}
-
-export function createScheduler(): SchedulerState {
-  return {
-    runs: new Map(),
-    classes: new Map(),
-    usage: new Map(),
-    hostOf: new Map(),
-    agentsOn: new Map(),
-  };
 }
 
 export function addRun(
@@ -201,68 +153,30 @@ function hasWork(state: SchedulerState): boolean {
   return false;
 }
 
-function pick(state: SchedulerState, agent: AgentCapacity, queued: boolean): ScheduledRun | null {
+/** Who goes first on an agent, of those that it could ever run (1); null where nobody waits for it. */
+export function firstFor(state: SchedulerState, agent: AgentCapacity): NeedClass | null {
   let best: NeedClass | null = null;
   for (const of of state.classes.values()) {
     if (
-      fitsEver(agent, of.needs) &&
+      misfit(agent, of.needs) === null &&
       of.eligible.length > 0 &&
       (best === null || isBefore(of, best))
     )
       best = of;
   }
-  if (best === null || !hasRoom(state, { agent, needs: best.needs, queued })) return null;
-  const head = best.eligible[0];
-  return head === undefined ? null : { queue: head, of: best };
+  return best;
 }
 
-/** A GPU that failed or is fenced may come back, so it counts here. */
-function fitsEver(agent: AgentCapacity, needs: Needs): boolean {
-  return (
-    needs.slots <= agent.slots && needs.cpus <= agent.cpus && gpuCountOf(needs) <= agent.gpus.most
-  );
+function pick(state: SchedulerState, agent: AgentCapacity, queued: boolean): ScheduledRun | null {
+  const best = firstFor(state, agent);
+  if (best === null || lackOf(state, { agent, needs: best.needs, queued }) !== null) return null;
+  const head = best.eligible[0];
+  return head === undefined ? null : { queue: head, of: best };
 }
 
 function isBefore(a: NeedClass, b: NeedClass): boolean {
   if (a.priority !== b.priority) return a.priority > b.priority;
   return (a.eligible[0]?.order ?? Infinity) < (b.eligible[0]?.order ?? Infinity);
-}
-
-function hasRoom(
-  state: SchedulerState,
-  input: { agent: AgentCapacity; needs: Needs; queued: boolean },
-): boolean {
-  const { agent, needs, queued } = input;
-  const mine = usageOf(state, agent.id);
-  let gpusHeld = mine.gpus;
-  for (const other of state.agentsOn.get(agent.hostId) ?? []) {
-    if (other === agent.id) continue;
-    const usage = state.usage.get(other);
-    if (usage === undefined || usage.attempts === 0) continue;
-    if (needs.exclusive || usage.exclusive > 0) return false;
-    gpusHeld += usage.gpus;
-  }
-  const factor = queued ? aheadFactor(mine.paceMs) : 1;
-  if (!hasGpus(gpuCountOf(needs), { gpusHeld, usable: agent.gpus.usable * factor, queued }))
-    return false;
-  if (needs.exclusive) return mine.attempts === mine.exclusive && mine.exclusive < factor;
-  if (mine.exclusive > 0) return false;
-  return (
-    mine.slots + needs.slots <= agent.slots * factor &&
-    mine.cpus + needs.cpus <= agent.cpus * factor
-  );
-}
-
-/**
- * Agents of one host share its GPUs. Where GPUs are fenced, one attempt goes there to wait for them and
- * to say so (4).
- */
-function hasGpus(
-  count: number,
-  room: { readonly gpusHeld: number; readonly usable: number; readonly queued: boolean },
-): boolean {
-  if (count === 0 || room.gpusHeld + count <= room.usable) return true;
-  return room.queued && room.gpusHeld === 0;
 }
 
 /** The agent lives on this host: call it at each registration, before the agent is offered. */
@@ -289,14 +203,6 @@ function review(scheduled: ScheduledRun): void {
 
 function loadOf(state: SchedulerState, agent: AgentCapacity): number {
   return (state.usage.get(agent.id)?.slots ?? 0) / agent.slots;
-}
-
-function usageOf(state: SchedulerState, agent: string): Usage {
-  const known = state.usage.get(agent);
-  if (known !== undefined) return known;
-  const fresh: Usage = { slots: 0, cpus: 0, gpus: 0, attempts: 0, exclusive: 0, paceMs: null };
-  state.usage.set(agent, fresh);
-  return fresh;
 }
 
 function add(usage: Usage, needs: Needs, sign: 1 | -1): void {

@@ -92,8 +92,19 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
     const plan = await mesh.cli(['plan', suite]);
     expect(plan.stdout + plan.stderr).toContain('no task can ever be placed');
     const run = await mesh.submit(suite);
-    expect((await taskOf(run)).state).toBe('pending');
+    const task = await taskOf(run);
+    expect(task.state).toBe('pending');
+    const never = /local-1: never: 4000 slots needed, it has \d+/;
+    expect(await mesh.ok('explain', `${run}/${task.id}`)).toMatch(never);
+    expect(await mesh.json('explain', 'local-1')).toMatchObject({
+      agent: 'local-1',
+      runs: [{ run, waiting: 1, reason: { kind: 'never', of: 'slots', needs: 4000 } }],
+    });
     await mesh.ok('stop', run);
+    await mesh.archived(run);
+    expect(await mesh.ok('explain', `${run}/${task.id}`)).toContain('it has ended: stopped');
+    const none = await mesh.cli(['explain', 'nobody']);
+    expect([none.status, none.stderr]).toEqual([5, expect.stringContaining('no agent nobody')]);
   },
   '`unreachable` beside a task': () =>
     withMesh([], async (own) => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
   addRun,
-  createScheduler,
   enqueue,
   occupy,
   place,
@@ -9,9 +8,12 @@ import {
   vacate,
   waitingTasks,
   withdraw,
+} from '#coordinator/scheduler/scheduler-reducer.ts';
+import {
+  createScheduler,
   type AgentCapacity,
   type SchedulerState,
-} from '#coordinator/scheduler/scheduler-reducer.ts';
+} from '#coordinator/scheduler/scheduler-state.ts';
 
 const NO_GPUS = { usable: 0, all: 0, most: 0 };
 

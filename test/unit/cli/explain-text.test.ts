@@ -1,0 +1,101 @@
+/** Each reason that the scheduler can give has its words. */
+import { describe, expect, it } from 'vitest';
+import {
+  agentExplanationLines,
+  agentReasonText,
+  taskExplanationLines,
+  taskReasonText,
+} from '#cli/output/explain-text.ts';
+import { AgentReason, TaskReason } from '#protocol/messages/explain.ts';
+
+const RUN = '2026-02-13_14-30-45-aaaa';
+
+const TASK_REASONS: [TaskReason, string][] = [
+  [{ kind: 'ended', outcome: 'failed', reason: 'exit status 1' }, 'failed, exit status 1'],
+  [{ kind: 'ended', outcome: 'passed', reason: null }, 'it has ended: passed'],
+  [{ kind: 'running', agent: 'a', n: 2 }, 'runs on a, attempt 2'],
+  [{ kind: 'handed_out', agent: 'a', n: 1, waiting: null }, 'waits there for its turn'],
+  [
+    { kind: 'handed_out', agent: 'a', n: 1, waiting: 'GPU 0 is fenced: python' },
+    'waits there for this: GPU 0 is fenced: python',
+  ],
+  [{ kind: 'unknown', agent: 'a', n: 1 }, 'a, which is not heard'],
+  [{ kind: 'deciding', n: 1 }, 'attempt 1 has ended'],
+  [{ kind: 'stopping' }, 'never begins again'],
+  [{ kind: 'paused', by: 'ann@box' }, 'paused by ann@box'],
+  [{ kind: 'max_parallel', limit: 3 }, 'has 3 tasks under way'],
+  [{ kind: 'no_agent' }, 'no agent has joined'],
+  [{ kind: 'waiting' }, 'waits for a host'],
+];
+
+const AGENT_REASONS: [AgentReason, string][] = [
+  [{ kind: 'unreachable' }, 'not heard'],
+  [{ kind: 'draining' }, 'takes nothing new'],
+  [{ kind: 'not_heard' }, 'since the coordinator began'],
+  [{ kind: 'never', of: 'gpus', needs: 2, has: 1 }, '2 GPUs needed, it has 1 of one kind'],
+  [{ kind: 'never', of: 'slots', needs: 2, has: 1 }, '2 slots needed, it has 1'],
+  [{ kind: 'behind', run: RUN, priority: 5 }, `run ${RUN} (priority 5) is served first`],
+  [{ kind: 'alone' }, 'needed alone'],
+  [{ kind: 'taken' }, 'the host to itself'],
+  [{ kind: 'full', of: 'cpus', needs: 1, held: 4, has: 4 }, '1 CPU needed, 4 of 4 handed out'],
+  [
+    { kind: 'fenced', needs: 1, usable: 0, fences: ['GPU 0: python', 'GPU 1: python'] },
+    'fenced: GPU 0: python; GPU 1: python',
+  ],
+  [{ kind: 'listed_before', count: 1 }, '1 task of its run is listed before it'],
+  [{ kind: 'next' }, 'handed out next'],
+];
+
+const kindsOf = (union: typeof TaskReason | typeof AgentReason): string[] =>
+  union.options.map(({ shape }) => shape.kind.value).sort();
+
+describe('reasons', () => {
+  it.each(TASK_REASONS)('of a task: %j', (reason, text) => {
+    expect(taskReasonText(TaskReason.parse(reason))).toContain(text);
+  });
+
+  it.each(AGENT_REASONS)('of an agent: %j', (reason, text) => {
+    expect(agentReasonText(AgentReason.parse(reason))).toContain(text);
+  });
+
+  it('are all here', () => {
+    const here = (rows: readonly [{ kind: string }, string][]): string[] =>
+      [...new Set(rows.map(([{ kind }]) => kind))].sort();
+    expect(here(TASK_REASONS)).toEqual(kindsOf(TaskReason));
+    expect(here(AGENT_REASONS)).toEqual(kindsOf(AgentReason));
+  });
+});
+
+describe('lines', () => {
+  const agents = ['a', 'b', 'c', 'd', 'e'].map((agent) => ({
+    agent,
+    reason: { kind: agent === 'b' ? 'draining' : 'unreachable' } as const,
+  }));
+
+  it('say a reason once, whoever has it, and fit the terminal', () => {
+    const of = { run: RUN, task: 'd2xq', reason: { kind: 'waiting' }, agents } as const;
+    expect(taskExplanationLines(of, null)).toEqual([
+      `task ${RUN}/d2xq: it waits for a host`,
+      '  a, c, d and 1 more: it is not heard',
+      '  b: it drains: it takes nothing new',
+    ]);
+    for (const line of taskExplanationLines(of, 20)) expect(line.length).toBeLessThanOrEqual(20);
+  });
+
+  it('of an agent name the runs that wait, or say that none does', () => {
+    const of = { agent: 'a', slots: 2, handedOut: 1, runs: [], heldBack: [], closed: null };
+    expect(agentExplanationLines(of, null)).toEqual([
+      'agent a: 1 attempt handed to its 2 slots',
+      '  no task waits for a host',
+    ]);
+    const runs = [{ run: RUN, priority: 0, waiting: 3, reason: { kind: 'taken' } as const }];
+    const heldBack = [{ run: RUN, limit: 2, waiting: 1 }];
+    expect(
+      agentExplanationLines({ ...of, runs, heldBack, closed: { kind: 'draining' } }, null),
+    ).toEqual([
+      'agent a: 1 attempt handed to its 2 slots; it drains: it takes nothing new',
+      `  run ${RUN}, 3 tasks waiting: something there has the host to itself`,
+      `  run ${RUN}, 1 task waiting: its maxParallel allows 2 at once`,
+    ]);
+  });
+});

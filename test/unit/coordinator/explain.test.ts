@@ -1,0 +1,215 @@
+/** `explain` says what the scheduler would: for each reason there is, a mesh in which it holds. */
+import { describe, expect, it } from 'vitest';
+import { explain } from '#coordinator/core/explain.ts';
+import { enqueue, vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
+import type { Gpu, GpuFence } from '#protocol/messages/hardware.ts';
+import { goldenMessages } from '#test/support/golden-messages.ts';
+import { Miniature } from './miniature.ts';
+
+const RUN = '2026-02-13_14-30-45-aaaa';
+const OTHER = '2026-02-13_14-30-46-bbbb';
+const NEEDS = { slots: 1, cpus: 0, exclusive: false };
+
+type Suite = Parameters<Miniature['submit']>[1];
+
+/** What is stored is read; the agents do nothing yet. */
+function flow(mesh: Miniature): void {
+  while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+}
+
+function meshOf(agents: ConstructorParameters<typeof Miniature>[0], suite: Suite = {}): Miniature {
+  const mesh = new Miniature(agents);
+  submit(mesh, RUN, suite);
+  return mesh;
+}
+
+function submit(mesh: Miniature, run: string, suite: Suite): void {
+  mesh.submit(run, { axes: { item: [1, 2, 3, 4, 5, 6, 7, 8] }, needs: NEEDS, ...suite });
+  flow(mesh);
+}
+
+const taskId = (mesh: Miniature, index: number, run = RUN): string =>
+  mesh.core.runs.get(run)?.listed[index]?.id ?? 'none';
+
+const ofTask = (mesh: Miniature, index: number, run = RUN): Record<string, unknown> => {
+  const { reason, agents } = explain(mesh.core, { run, task: taskId(mesh, index, run) }) as {
+    reason: { kind: string };
+    agents: { reason: unknown }[];
+  };
+  return reason.kind === 'waiting' ? { agents: agents.map((one) => one.reason) } : { ...reason };
+};
+
+describe('a task', () => {
+  it('that is somewhere: with its agent, running, not known, deciding, ended', () => {
+    const mesh = meshOf([{ slots: 1 }]);
+    expect(ofTask(mesh, 0)).toEqual({ kind: 'handed_out', agent: 'a0', n: 1, waiting: null });
+    while (mesh.agentReads(0, false));
+    flow(mesh);
+    const { fold } = mesh.core.runs.get(RUN) ?? {};
+    const task = fold?.tasks.get(taskId(mesh, 0));
+    if (task === undefined) throw new Error('no task');
+    task.state = 'running';
+    expect(ofTask(mesh, 0)).toEqual({ kind: 'running', agent: 'a0', n: 1 });
+    const agent = mesh.core.fleet.agents.get('a0');
+    if (agent === undefined) throw new Error('no agent');
+    agent.unreachable = true;
+    expect(ofTask(mesh, 0)).toEqual({ kind: 'unknown', agent: 'a0', n: 1 });
+    agent.unreachable = false;
+    const entry = mesh.core.runs.get(RUN)?.listed[0];
+    if (entry === undefined) throw new Error('no entry');
+    entry.phase = 'deciding';
+    expect(ofTask(mesh, 0)).toEqual({ kind: 'deciding', n: 1 });
+    entry.phase = 'assigned';
+    mesh.settle();
+    expect(ofTask(mesh, 0)).toEqual({ kind: 'ended', outcome: 'passed', reason: null });
+  });
+
+  it('that is held: paused, stopping, by its own maxParallel', () => {
+    const mesh = meshOf([{ slots: 1 }], { maxParallel: 1 });
+    expect(ofTask(mesh, 7)).toEqual({ kind: 'max_parallel', limit: 1 });
+    mesh.pause(RUN, null);
+    flow(mesh);
+    expect(ofTask(mesh, 7)).toEqual({ kind: 'paused', by: 'u@h' });
+    mesh.stop(RUN, null);
+    mesh.readCommand();
+    expect(ofTask(mesh, 7)).toEqual({ kind: 'stopping' });
+  });
+
+  it('that no agent can have yet, or ever', () => {
+    expect(ofTask(meshOf([]), 0)).toEqual({ kind: 'no_agent' });
+    expect(ofTask(meshOf([{ slots: 2 }], { needs: { ...NEEDS, slots: 3 } }), 0)).toEqual({
+      agents: [{ kind: 'never', of: 'slots', needs: 3, has: 2 }],
+    });
+    expect(ofTask(meshOf([{ slots: 2 }], { needs: { ...NEEDS, cpus: 999 } }), 0)).toMatchObject({
+      agents: [{ kind: 'never', of: 'cpus', needs: 999 }],
+    });
+    const gpus = { ...NEEDS, gpus: { count: 2 } };
+    expect(ofTask(meshOf([{ slots: 2 }], { needs: gpus }), 0)).toEqual({
+      agents: [{ kind: 'never', of: 'gpus', needs: 2, has: 0 }],
+    });
+  });
+
+  it('whose turn it is not: full, behind another run, listed later, or next', () => {
+    const mesh = meshOf([{ slots: 2 }]);
+    expect(ofTask(mesh, 7)).toEqual({
+      agents: [{ kind: 'full', of: 'slots', needs: 1, held: 4, has: 2 }],
+    });
+    submit(mesh, OTHER, {});
+    expect(ofTask(mesh, 0, OTHER)).toEqual({
+      agents: [{ kind: 'behind', run: RUN, priority: 0 }],
+    });
+    const { scheduler } = mesh.core;
+    vacate(scheduler, RUN, { agent: 'a0', heldMs: null });
+    expect(ofTask(mesh, 7)).toEqual({ agents: [{ kind: 'listed_before', count: 3 }] });
+    expect(ofTask(mesh, 4)).toEqual({ agents: [{ kind: 'next' }] });
+    enqueue(scheduler, RUN, 0);
+    expect(ofTask(mesh, 4)).toEqual({ agents: [{ kind: 'listed_before', count: 1 }] });
+  });
+
+  it('that needs its host alone, or finds it taken', () => {
+    const alone = { needs: { ...NEEDS, exclusive: true }, axes: { item: [1, 2] } };
+    const taken = meshOf([{ slots: 2 }], alone);
+    submit(taken, OTHER, {});
+    expect(ofTask(taken, 0, OTHER)).toEqual({ agents: [{ kind: 'taken' }] });
+    const mesh = meshOf([{ slots: 2 }], { axes: { item: [1] } });
+    submit(mesh, OTHER, alone);
+    expect(ofTask(mesh, 0, OTHER)).toEqual({ agents: [{ kind: 'alone' }] });
+    const shared = meshOf([
+      { slots: 1, hostId: 'h' },
+      { slots: 1, hostId: 'h' },
+    ]);
+    submit(shared, OTHER, { ...alone, priority: 9 });
+    expect(ofTask(shared, 0, OTHER)).toEqual({ agents: [{ kind: 'alone' }, { kind: 'alone' }] });
+  });
+
+  it('whose agents take nothing: not heard, draining, not heard yet', () => {
+    const mesh = meshOf([{ slots: 1 }, { slots: 1 }, { slots: 1 }]);
+    const [a, b, c] = [...mesh.core.fleet.agents.values()];
+    if (a === undefined || b === undefined || c === undefined) throw new Error('no agents');
+    a.unreachable = true;
+    b.stopping = true;
+    c.heardMs = null;
+    expect(ofTask(mesh, 7)).toEqual({
+      agents: [{ kind: 'unreachable' }, { kind: 'draining' }, { kind: 'not_heard' }],
+    });
+  });
+
+  it('whose GPUs are fenced, or held', () => {
+    const gpus = { needs: { ...NEEDS, gpus: { count: 1 } } };
+    const mesh = withGpus([fenced('a process has it open: 4711 (python)'), null]);
+    submit(mesh, RUN, gpus);
+    expect(ofTask(mesh, 7)).toEqual({
+      agents: [{ kind: 'full', of: 'gpus', needs: 1, held: 2, has: 1 }],
+    });
+    const none = withGpus([fenced('a process has it open: 4711 (python)')]);
+    submit(none, RUN, gpus);
+    expect(ofTask(none, 7)).toEqual({
+      agents: [
+        {
+          kind: 'fenced',
+          needs: 1,
+          usable: 0,
+          fences: ['GPU 0: a process has it open: 4711 (python)'],
+        },
+      ],
+    });
+  });
+
+  it('that is not there is not found', () => {
+    const mesh = meshOf([]);
+    expect(() => explain(mesh.core, { run: RUN, task: 'none' })).toThrow('there is no task');
+    expect(() => explain(mesh.core, { run: OTHER, task: 'none' })).toThrow('is not live');
+    expect(() => explain(mesh.core, { agent: 'none' })).toThrow('no agent none has joined');
+  });
+});
+
+describe('an agent', () => {
+  it('says for each run that waits why nothing of it comes, and which hold back themselves', () => {
+    const mesh = meshOf([{ slots: 1 }], { maxParallel: 1 });
+    submit(mesh, OTHER, { needs: { ...NEEDS, slots: 5 }, priority: 3 });
+    expect(explain(mesh.core, { agent: 'a0' })).toEqual({
+      agent: 'a0',
+      slots: 1,
+      handedOut: 1,
+      runs: [
+        {
+          run: OTHER,
+          priority: 3,
+          waiting: 8,
+          reason: { kind: 'never', of: 'slots', needs: 5, has: 1 },
+        },
+      ],
+      heldBack: [{ run: RUN, limit: 1, waiting: 7 }],
+      closed: null,
+    });
+  });
+
+  it('says that it is closed, and changes nothing by being asked', () => {
+    const mesh = meshOf([{ slots: 1 }]);
+    const agent = mesh.core.fleet.agents.get('a0');
+    if (agent === undefined) throw new Error('no agent');
+    agent.stopping = true;
+    const before = structuredClone(mesh.core.scheduler);
+    expect(explain(mesh.core, { agent: 'a0' })).toMatchObject({ closed: { kind: 'draining' } });
+    expect(mesh.core.scheduler).toEqual(before);
+  });
+});
+
+const fenced = (reason: string): GpuFence => ({ kind: 'used', reason, since: '' });
+
+/** One agent, which has a GPU for each of these. */
+function withGpus(fences: readonly (GpuFence | null)[]): Miniature {
+  const mesh = new Miniature([{ slots: 8 }]);
+  const agent = mesh.core.fleet.agents.get('a0');
+  const { registration } = agent ?? {};
+  const [gpu] = goldenMessages['agent.changed'].registration.hardware?.gpus ?? [];
+  if (registration === undefined || registration === null || gpu === undefined)
+    throw new Error('no agent, or no GPU to show');
+  const gpus = fences.map((fence, index): Gpu => {
+    const { fence: _none, ...free } = { ...gpu, id: `gpu-${index}`, index };
+    return { ...free, state: 'ready', ...(fence === null ? {} : { fence }) };
+  });
+  const hardware = { ...registration.hardware, gpus } as typeof registration.hardware;
+  mesh.post({ kind: 'registered', registration: { ...registration, hardware } });
+  return mesh;
+}
