@@ -274,6 +274,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     files: realProc,
     gpus: () => telemetry.gpus(),
     look: (ref) => host.look(ref),
+    collections: host.collections,
   });
   const exec = serveExec({
     connection,

@@ -40,9 +40,15 @@ function makeRunFolder({ work }: AttemptPaths): void {
   if (!existsSync(runDir)) mkdirSync(runDir, { recursive: true });
 }
 
-/** Folders of steps in which nothing is left to look for, once the attempt's log is stored. */
-export function spareFolders({ verdict, steps }: AttemptState, paths: AttemptPaths): string[] {
-  if (verdict?.outcome !== 'passed') return [];
+/**
+ * Folders of steps in which nothing is left to look for, once the attempt's log is stored. Of an attempt
+ * that has ended: its verdict is the final one then.
+ */
+export function spareFolders(
+  { verdict, steps, teardownFailure }: AttemptState,
+  paths: AttemptPaths,
+): string[] {
+  if (verdict?.outcome !== 'passed' || teardownFailure !== null) return [];
   const ran = steps.filter(({ check, proven }) => check === undefined && proven);
   return ran.map(({ id }) => stepDir(paths.work, id));
 }

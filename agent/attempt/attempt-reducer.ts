@@ -40,12 +40,15 @@ import { Turn } from './rules/turn.ts';
 
 type Of<K extends AttemptMessage['kind']> = Extract<AttemptMessage, { kind: K }>;
 
+/** What an attempt that has ended still hears. */
+const ENDED_TOO: ReadonlySet<AttemptMessage['kind']> = new Set(['step_gone', 'collected']);
+
 export const updateAttempt: Update<AttemptState, AttemptMessage, AttemptEffect> = (
   state,
   message,
   now,
 ) => {
-  if (state.life.kind === 'exited' && message.kind !== 'step_gone') return [state, []];
+  if (state.life.kind === 'exited' && !ENDED_TOO.has(message.kind)) return [state, []];
   const turn = new Turn(state, now);
   handle(turn, message);
   return turn.result();
@@ -109,6 +112,7 @@ function handle(turn: Turn, message: AttemptMessage): void {
       onExtracted(turn, message);
       return;
     case 'file_stored':
+    case 'collected':
     case 'checkpointed':
     case 'checkpoint_refused':
     case 'resumed':

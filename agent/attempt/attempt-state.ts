@@ -25,6 +25,7 @@ import type {
 import type { AttemptResources } from '#protocol/messages/resources.ts';
 import type { MetricProblem } from '#protocol/suite/extract/create-extractor.ts';
 import type { CheckResult } from '../checks/types.ts';
+import type { CollectedPart } from '../files/collected-parts.ts';
 import type { StepOutcome } from '../process/types.ts';
 import type { HealthChange } from '../health/health-policy.ts';
 import type { Reported } from '../report/attempt-report.ts';
@@ -202,6 +203,8 @@ export type AttemptMessage =
       readonly missing?: readonly LostFile[];
     }
   | { readonly kind: 'file_stored'; readonly file: StoredFile }
+  /** Taken once more, because somebody asked for it; after its end too. */
+  | { readonly kind: 'collected'; readonly parts: readonly CollectedPart[] }
   /** Oldest change first; every object of it is stored. */
   | { readonly kind: 'checkpointed'; readonly files: readonly StoredFile[] }
   | { readonly kind: 'checkpoint_refused'; readonly reason: string }

@@ -1,11 +1,12 @@
-/** Result files of one attempt: stored when its processes are gone. */
-import { lstat } from 'node:fs/promises';
+/** Result files of one attempt: stored when its processes are gone, and whenever somebody asks for it. */
+import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { LostFile } from '#protocol/messages/attempt.ts';
 import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import { copyNow } from '../files/copy-now.ts';
 import { tooLarge } from '../files/result-rules.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
 import { storedFile, storeFile, type StoreRequest } from './file-store.ts';
@@ -15,8 +16,10 @@ import { matchFiles } from './globs.ts';
 const LOST_MOST = 100;
 
 export interface KeeperOptions {
-  readonly spec: AttemptSpec;
-  readonly paths: AttemptPaths;
+  readonly spec: Pick<AttemptSpec, 'run' | 'files' | 'fileRules'>;
+  readonly paths: Pick<AttemptPaths, 'work'>;
+  /** Its processes may live: what is stored is copied into this folder first, and removed from it. */
+  readonly copies?: string;
   readonly store: Omit<StoreRequest, 'run' | 'path'>;
   readonly log: Log;
   readonly onStored: (file: StoredFile) => void;
@@ -30,7 +33,7 @@ export class FileKeeper {
   }
 
   /**
-   * The attempt's processes are gone: stores what is there. Resolves with the result files that could
+   * Stores what is there. Resolves with the result files that could
    * not be stored; one of them does not keep the others from it. Never rejects.
    */
   async finish(): Promise<LostFile[]> {
@@ -54,13 +57,27 @@ export class FileKeeper {
   }
 
   async #keep(path: string): Promise<string | null> {
-    const { spec, paths } = this.#options;
+    const { spec, paths, copies } = this.#options;
     const file = join(paths.work, path);
     try {
       const reason = tooLarge(spec, path, (await lstat(file)).size);
-      return reason ?? (await this.#store(path, file));
+      if (reason !== null) return reason;
+      return copies === undefined
+        ? await this.#store(path, file)
+        : await this.#storeCopy(path, copies);
     } catch (error) {
       return toError(error).message;
+    }
+  }
+
+  async #storeCopy(path: string, dir: string): Promise<string | null> {
+    const { spec, paths } = this.#options;
+    const copy = await copyNow(dir, paths.work, path);
+    if (copy.kind === 'refused') return copy.reason;
+    try {
+      return tooLarge(spec, path, copy.bytes) ?? (await this.#store(path, copy.file));
+    } finally {
+      await rm(copy.file, { force: true });
     }
   }
 
@@ -80,7 +97,8 @@ export class FileKeeper {
   }
 }
 
-function bounded(lost: LostFile[]): LostFile[] {
+/** The first of them, and how many there are more. */
+export function bounded(lost: LostFile[]): LostFile[] {
   const more = lost.length - LOST_MOST;
   if (more <= 0) return lost;
   return [...lost.slice(0, LOST_MOST), { path: '**', reason: `${more} more could not be stored` }];

@@ -17,6 +17,15 @@ export function withoutSchemas({ fileRules = [] }: Rules): Rules {
   };
 }
 
+/** The other half: nothing is required, and what is there must fit. */
+export function onlySchemas({ fileRules = [] }: Rules): Rules {
+  return {
+    fileRules: fileRules.flatMap((rule) =>
+      rule.schema === undefined ? [] : [{ ...rule, required: false }],
+    ),
+  };
+}
+
 /** Why a file of this size is not kept; null if it may be. */
 export function tooLarge({ fileRules = [] }: Rules, path: string, bytes: number): string | null {
   const limits = fileRules

@@ -1,5 +1,5 @@
 /** What the host's actor knows, is told and asks for. The rules are in host-reducer.ts. */
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCause, StopCommand } from '#protocol/messages/command.ts';
 import type { AttemptSpec, Needs } from '#protocol/messages/attempt-spec.ts';
 import type { Gpu } from '#protocol/messages/hardware.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
@@ -16,6 +16,8 @@ export interface StopFloor {
   readonly era: number;
   /** It is a pause: what it keeps from beginning is given back. */
   readonly isPause?: true;
+  /** What it keeps from beginning ends by this, as what it ended did. */
+  readonly cause?: StopCause;
 }
 
 /** An attempt that was accepted and has not ended, or whose survivors still live. */
@@ -226,6 +228,13 @@ export function targetOf(run: string, task: string | null): string {
   return task === null ? run : `${run}/${task}`;
 }
 
-export function floorOf({ pause }: StopCommand, place: Omit<StopFloor, 'isPause'>): StopFloor {
-  return pause === true ? { ...place, isPause: true } : place;
+export function floorOf(
+  { pause, cause }: Pick<StopCommand, 'pause' | 'cause'>,
+  place: Pick<StopFloor, 'sequence' | 'era'>,
+): StopFloor {
+  return {
+    ...place,
+    ...(pause === true ? { isPause: true } : {}),
+    ...(cause === undefined ? {} : { cause }),
+  };
 }

@@ -32,10 +32,21 @@ export function overtakingStop(
   for (const open of state.openStops.values()) {
     if (isUnder(attempt, open)) return { command: open.command, stop: open.stop };
   }
-  const by = floor.isPause === true ? 'an earlier pause' : 'an earlier stop';
-  const pause = floor.isPause === true ? ({ pause: true } as const) : {};
-  const stop = { run, task: null, graceMs: 0, now: true, by, reason: null, ...pause };
-  return { command: `stop-${floor.sequence}`, stop };
+  return { command: `stop-${floor.sequence}`, stop: rememberedStop(run, floor) };
+}
+
+/** What is still known of a stop that is over. */
+function rememberedStop(run: string, { isPause, cause }: StopFloor): StopCommand {
+  return {
+    run,
+    task: null,
+    graceMs: 0,
+    now: true,
+    by: isPause === true ? 'an earlier pause' : 'an earlier stop',
+    reason: cause === 'budget' ? "the run's budget was used up" : null,
+    ...(isPause === true ? { pause: true } : {}),
+    ...(cause === undefined ? {} : { cause }),
+  };
 }
 
 function newest(a: StopFloor | undefined, b: StopFloor | undefined): StopFloor | undefined {

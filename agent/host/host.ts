@@ -13,6 +13,7 @@ import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';
 import { newAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import { ScratchFolders } from '../attempt/run-folders.ts';
+import { Collections } from '../files/collections.ts';
 import { orderOf } from '../attempt/rules/stop-rules.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 import { CommandIntake } from './command-intake.ts';
@@ -49,6 +50,8 @@ export class Host {
   readonly #actor: Actor<HostState, HostMessage>;
   readonly #gpus: HostGpus;
   readonly #intake: CommandIntake;
+  /** Of files that somebody asked for. */
+  readonly collections: Collections;
   #isClosed = false;
   #onMoved: (() => void) | null = null;
   /** Ended in the drain with survivors, or without a proof that there are none (I5, I12). */
@@ -93,6 +96,11 @@ export class Host {
     });
     this.#intake = new CommandIntake(options.deps, (message) => {
       this.#actor.post(message);
+    });
+    this.collections = new Collections({
+      deps: options.deps,
+      attempt: (key) => this.#attempts.get(key),
+      flush: () => options.outbox.flush(),
     });
     this.#gpus = new HostGpus({
       live: () => this.#actor.state().live,
@@ -216,6 +224,7 @@ export class Host {
   }
 
   async #dropRun(run: string): Promise<void> {
+    if (this.collections.isCollecting(run)) await this.collections.drop(run);
     for (const [key, attempt] of this.#attempts) {
       if (attempt.state().spec.run !== run) continue;
       attempt.close();
@@ -304,6 +313,7 @@ export class Host {
   close(): void {
     this.#isClosed = true;
     this.#actor.close();
+    this.collections.close();
     for (const attempt of this.#attempts.values()) attempt.close();
   }
 }

@@ -9,7 +9,7 @@
  * end is gone) and gives their numbers again. Each such time begins an era: within one, sequences
  * compare; what is of a later era is later.
  */
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCause, StopCommand } from '#protocol/messages/command.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/host.ts';
@@ -109,8 +109,8 @@ export interface LedgerSummary {
   readonly timeMs?: number | null;
   readonly era?: number;
   readonly isDraining: boolean;
-  /** Target, sequence, era (absent: 0), and true for a pause. */
-  readonly floors: readonly (readonly [string, number, number?, true?])[];
+  /** Target, sequence, era (absent: 0), true for a pause, and what caused it. */
+  readonly floors: readonly (readonly [string, number, number?, (true | null)?, StopCause?])[];
   readonly known: readonly string[];
   readonly attempts: readonly AttemptRecord[];
   readonly stops: readonly StopRecord[];
@@ -243,9 +243,10 @@ export class LedgerFold {
       timeMs: this.timeMs,
       era: this.era,
       isDraining: this.isDraining,
-      floors: Array.from(this.floors, ([target, { sequence, era, isPause }]) =>
-        isPause === true ? [target, sequence, era, isPause] : [target, sequence, era],
-      ),
+      floors: Array.from(this.floors, ([target, { sequence, era, isPause = null, cause }]) => {
+        if (cause !== undefined) return [target, sequence, era, isPause, cause];
+        return isPause === true ? [target, sequence, era, isPause] : [target, sequence, era];
+      }),
       known: [...this.known],
       attempts: [...this.attempts.values()],
       stops: [...this.stops.values()],
@@ -271,8 +272,10 @@ export class LedgerFold {
     this.timeMs = ledger.timeMs ?? null;
     this.era = ledger.era ?? 0;
     this.isDraining = ledger.isDraining;
-    for (const [target, sequence, era = 0, isPause] of ledger.floors)
-      this.floors.set(target, { sequence, era, ...(isPause === true ? { isPause } : {}) });
+    for (const [target, sequence, era = 0, isPause, cause] of ledger.floors) {
+      const pause = isPause === true ? isPause : undefined;
+      this.floors.set(target, floorOf({ pause, cause }, { sequence, era }));
+    }
     for (const name of ledger.known) this.known.add(name);
     for (const attempt of ledger.attempts) this.attempts.set(attemptKey(attempt.spec), attempt);
     for (const stop of ledger.stops) this.stops.set(stop.command, stop);

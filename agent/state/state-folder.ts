@@ -6,7 +6,7 @@
  *   <state>/journal/        ledger.<n> (this agent's), outbox (protocol/nats)
  *   <state>/attempts/<run>/<task>.<n>/              where the attempt works
  *   <state>/attempts/<run>/<task>.<n>.step.<step>/  what supervision keeps of a step
- *   <state>/attempts/<run>/<task>.<n>.{report, stop.<step>, checkpoint/}
+ *   <state>/attempts/<run>/<task>.<n>.{report, stop.<step>, checkpoint/, collect/}
  *     two folders an attempt, since making one is the dearest call of a short attempt
  *   <state>/attempts/<run>/{host-setup-<id>, scratch-<slot>}   of the run on this host
  *   <state>/agent.log

@@ -44,6 +44,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'print a file of an attempt, while it runs too',
     load: () => import('./get.ts'),
   },
+  {
+    name: 'collect',
+    summary: 'take the result files of an attempt once more',
+    load: () => import('./collect.ts'),
+  },
   { name: 'stop', summary: 'stop a run or a task, and prove it', load: () => import('./stop.ts') },
   {
     name: 'pause',

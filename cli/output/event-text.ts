@@ -82,6 +82,8 @@ function detailOf(message: Message): string {
       return `${Math.floor(message.data.progress * 100)}%`;
     case 'attempt.file_stored':
       return message.data.file.path;
+    case 'attempt.collected':
+      return `by ${message.data.by}: ${message.data.files.map(({ path }) => path).join(', ')}`;
     case 'attempt.checkpointed':
       return `${message.data.number}: ${message.data.files.map(({ path }) => path).join(', ')}`;
     case 'attempt.resumed': {

@@ -55,6 +55,9 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
     ...stderrLines(attempt),
     ...automaticLines(attempt),
     ...attempt.files.map((file) => `    ${file.kind} ${file.path} (${bytes(file.bytes)})`),
+    ...(attempt.collected === null
+      ? []
+      : [`    files taken once more by ${oneLine(attempt.collected.by)}`]),
     ...checkpointLines(attempt).map((line) => `    ${oneLine(line)}`),
     ...reportLines(attempt).map((line) => `    ${line}`),
     ...telemetryLines(attempt.telemetry).map((line) => `    ${line}`),

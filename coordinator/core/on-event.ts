@@ -46,7 +46,7 @@ import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
 import { holdBack, letGo } from './pause.ts';
 import { answerSubmit } from './on-submit.ts';
-import { noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
+import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
 
 export function onEvent(context: Context, record: EventRecord): void {
   const subject = parseSubject(record.subject);
@@ -67,6 +67,7 @@ export function onEvent(context: Context, record: EventRecord): void {
       onStored(context.state.fleet, subject.agent, record.timeMs);
       const run = context.state.runs.get(subject.ref.run);
       if (run === undefined || run.purging) noteLateAttempt(context, subject, record);
+      if (run?.fold.state === 'ended') noteAfterEnd(run, subject.agent, record);
       if (run !== undefined) onAttemptEvent(context, run, { subject, record });
       return;
     }

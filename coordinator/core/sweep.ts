@@ -14,6 +14,8 @@ import type { StoredFile } from '#protocol/messages/stored-file.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { takeSuperseded } from '../fleet/fleet-reducer.ts';
+import { keyOf } from '../runs/run-files.ts';
+import type { RunEntry } from '../runs/run-state.ts';
 import type { Context, CoreState } from './core-state.ts';
 import type { LateRun, SweepEffect } from './late-state.ts';
 
@@ -39,9 +41,17 @@ export function noteLateAttempt(
   sweepSoon(context);
 }
 
+/** What it tells of after the run's end is no part of its view, and is purged with the run all the same. */
+export function noteAfterEnd(run: RunEntry, agent: string, { message }: EventRecord): void {
+  for (const { sha256 } of filesSaidIn(message)) {
+    const object = { agent, sha256 };
+    run.replaced.set(keyOf(object), { ...object, sinceMs: Number.POSITIVE_INFINITY });
+  }
+}
+
 function filesSaidIn({ name, data }: EventRecord['message']): readonly StoredFile[] {
   if (name === 'attempt.file_stored') return [data.file];
-  return name === 'attempt.checkpointed' ? data.files : [];
+  return name === 'attempt.checkpointed' || name === 'attempt.collected' ? data.files : [];
 }
 
 /** An acknowledgement that names a run which is not live. */

@@ -256,7 +256,7 @@ function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
 /** What the agents themselves could not store. */
 function* lostFilesIn(fold: RunFold): Generator<MissingFile> {
   for (const { task, attempt } of attemptsIn(fold)) {
-    for (const { path, reason } of attempt.exited?.filesLost ?? [])
+    for (const { path, reason } of attempt.filesLost)
       yield { task: task.id, n: attempt.n, path, reason };
   }
 }

@@ -74,7 +74,10 @@ export interface RunEntry {
   /** Agents that had an attempt: they get `release`. */
   readonly agents: Set<string>;
   readonly counts: Partial<Record<TaskOutcome, number>>;
-  /** Objects of checkpoints that newer ones have replaced, by `agent/sha256`, until they are removed. */
+  /**
+   * Objects of checkpoints that newer ones have replaced, by `agent/sha256`, until they are removed; and
+   * those told of after its end.
+   */
   readonly replaced: Map<string, ReplacedObject>;
   endedTasks: number;
   /** Sequence of the newest stop of the whole run; 0 for none. */

@@ -3,7 +3,7 @@
  * state, the phase, the progress or the elapsed time back changes nothing.
  */
 import { STEPS, type StepName } from '../messages/attempt-spec.ts';
-import type { Acceptance, AttemptExited } from '../messages/attempt.ts';
+import type { Acceptance, AttemptCollected, AttemptExited, LostFile } from '../messages/attempt.ts';
 import type { StoredFile } from '../messages/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '../messages/checkpoint.ts';
 import type { AttemptResources } from '../messages/resources.ts';
@@ -44,7 +44,17 @@ export interface AttemptFold {
   readonly messages: SaidMessage[];
   /** The last change of each rule of the suite's health. */
   readonly health: AttemptHealth[];
+  /** In the order they were stored: of a path the last one counts, all of them stay stored with the run. */
   readonly files: StoredFile[];
+  /** What was not kept, as of its end and of every collection after it. */
+  filesLost: readonly LostFile[];
+  /** The last collection that somebody asked for. */
+  collected: {
+    readonly id: string;
+    readonly by: string;
+    readonly files: number;
+    readonly isDone: boolean;
+  } | null;
   /** Those that stay stored, oldest first. */
   readonly checkpoints: Checkpoint[];
   /** Why the last that was not stored was not. */
@@ -94,6 +104,8 @@ export function createAttemptFold(
     messages: [],
     health: [],
     files: [],
+    filesLost: [],
+    collected: null,
     checkpoints: [],
     checkpointRefused: null,
     resumed: null,
@@ -105,7 +117,8 @@ export function createAttemptFold(
 
 /** Applies an attempt event; false when it changed nothing because it came late or twice. */
 export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: number): boolean {
-  if (fold.state === 'exited') return false;
+  if (message.name === 'attempt.collected') applyCollected(fold, message.data);
+  else if (fold.state === 'exited') return false;
   switch (message.name) {
     case 'attempt.step_started':
       if (rank(message.data.step) < rank(fold.state)) return false;
@@ -139,14 +152,9 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       };
       break;
     case 'attempt.file_stored':
-      if (
-        fold.files.some(
-          (file) =>
-            file.path === message.data.file.path && file.sha256 === message.data.file.sha256,
-        )
-      )
-        return false;
-      fold.files.push(message.data.file);
+      if (!keepFile(fold.files, message.data.file)) return false;
+      break;
+    case 'attempt.collected':
       break;
     case 'attempt.checkpointed': {
       const { number, files, keep } = message.data;
@@ -180,6 +188,7 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       fold.state = 'exited';
       fold.exitedMs = timeMs;
       fold.exited = message.data;
+      fold.filesLost = message.data.filesLost ?? [];
       fold.waiting = null;
       fold.resources ??= message.data.resources ?? null;
       break;
@@ -188,4 +197,34 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
   }
   fold.elapsedMs = Math.max(fold.elapsedMs, message.data.elapsedMs);
   return true;
+}
+
+/** What is missing is so only once the attempt has ended: until then it may still come. */
+function applyCollected(fold: AttemptFold, { id, by, files, lost }: AttemptCollected): void {
+  const before = fold.collected?.id === id ? fold.collected.files : 0;
+  keepFiles(fold.files, files);
+  fold.collected = { id, by, files: before + files.length, isDone: lost !== undefined };
+  if (lost !== undefined && fold.state === 'exited') fold.filesLost = lost;
+}
+
+/** As the last of its path; false where it is that already. */
+function keepFile(files: StoredFile[], file: StoredFile): boolean {
+  const last = files.findLast(({ path, kind }) => path === file.path && kind === file.kind);
+  if (last?.sha256 === file.sha256) return false;
+  keepFiles(files, [file]);
+  return true;
+}
+
+function keepFiles(files: StoredFile[], added: readonly StoredFile[]): void {
+  const keyOf = ({ kind, path, sha256 }: StoredFile): string => `${kind} ${sha256} ${path}`;
+  const last = new Map(added.map((file) => [keyOf(file), file]));
+  const others = files.filter((file) => !last.has(keyOf(file)));
+  files.length = 0;
+  for (const file of [...others, ...last.values()]) files.push(file);
+}
+
+/** Of each path the last, by path. */
+export function lastFiles(files: readonly StoredFile[]): StoredFile[] {
+  const last = new Map(files.map((file) => [`${file.path} ${file.kind}`, file]));
+  return [...last].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
 }

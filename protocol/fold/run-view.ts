@@ -18,7 +18,12 @@ import type { AttemptResources } from '../messages/resources.ts';
 import type { AttemptHealth } from '../messages/health.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
 import type { ReportSummary } from '../messages/report.ts';
-import type { AttemptFold, AttemptState, SaidMessage } from './attempt-fold.ts';
+import {
+  lastFiles,
+  type AttemptFold,
+  type AttemptState,
+  type SaidMessage,
+} from './attempt-fold.ts';
 import { pauseOf, type RunPause } from './pauses.ts';
 import { runStateOf, type RunFold, type RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
@@ -101,6 +106,8 @@ export interface AttemptView {
   } | null;
   readonly steps: readonly StepResult[];
   readonly files: readonly StoredFile[];
+  /** The last time that somebody had them taken once more, if any. */
+  readonly collected: AttemptFold['collected'];
   /** The newest that is stored. */
   readonly checkpoint: {
     readonly number: number;
@@ -289,12 +296,13 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     adoptions: attempt.adoptions,
     stop: exited?.stop ?? attempt.stopping,
     steps: exited?.steps ?? [],
-    files: attempt.files,
+    files: lastFiles(attempt.files),
+    collected: attempt.collected,
     checkpoint: attempt.checkpoints.at(-1) ?? null,
     checkpointRefused: attempt.checkpointRefused,
     resumed: attempt.resumed,
     partial: exited !== null && exited.outcome !== 'passed',
-    missingFiles: exited?.filesLost ?? [],
+    missingFiles: attempt.filesLost,
     logBytes: exited?.logBytes ?? null,
     logGaps: exited?.logGaps ?? [],
     malformedReport: attempt.malformedReport,

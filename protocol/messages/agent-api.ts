@@ -1,8 +1,10 @@
 /** Request/reply with one agent, on `bm.v1.api.<agent>.<verb>` (core, not stored). */
 import { z } from 'zod';
+import { LostFile } from './attempt.ts';
 import { EXEC_MOST_MS, ExecEnd } from './exec.ts';
 import { RunId, Token } from './ids.ts';
 import { Proof } from './outcome.ts';
+import { FileRule } from './stored-file.ts';
 import { GpuSample } from './telemetry.ts';
 
 /** `read`: a piece of a file of an attempt's work folder. */
@@ -126,6 +128,36 @@ export const InspectReply = z.object({
   resumedWith: z.string().nullable(),
 });
 export type InspectReply = z.infer<typeof InspectReply>;
+
+/** `collect`: the result files of an attempt are taken once more. Asked again, by its id, until it is done. */
+export const CollectRequest = z.object({
+  run: RunId,
+  task: Token,
+  n: z.number().int().positive(),
+  /** Of this collection, made by who asks. */
+  id: Token,
+  /** `user@host` of who asks, as they say it. */
+  by: z.string().max(256),
+  /** As in the attempt's spec: its agent forgets an attempt that has ended, and has its folder still. */
+  files: z.array(z.string()).min(1).max(1_000),
+  fileRules: z.array(FileRule).max(1_000).optional(),
+});
+export type CollectRequest = z.infer<typeof CollectRequest>;
+
+export const CollectReply = z.discriminatedUnion('state', [
+  /** So many files are stored. */
+  z.object({ state: z.literal('running'), files: count }),
+  z.object({
+    state: z.literal('done'),
+    files: count,
+    bytes: count,
+    /** Not there though required, too large, or not stored. */
+    lost: z.array(LostFile),
+    /** Stored, and not as their schema wants them. */
+    unfit: z.array(LostFile),
+  }),
+]);
+export type CollectReply = z.infer<typeof CollectReply>;
 
 const ARGV_CHARS_MOST = 4_096;
 

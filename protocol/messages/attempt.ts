@@ -103,6 +103,23 @@ export const LostFile = z.object({
 });
 export type LostFile = z.infer<typeof LostFile>;
 
+/**
+ * Its result files were taken once more, because somebody asked for it: while it runs, or after its
+ * `exited`, whose outcome and metrics stand. One collection of many files says so in several events.
+ */
+export const AttemptCollected = z.object({
+  /** 0 where its agent has forgotten it: it has ended. */
+  elapsedMs,
+  /** Of the collection. */
+  id: z.string(),
+  by: z.string(),
+  /** Of a path that was stored before, what it holds now. */
+  files: z.array(StoredFile),
+  /** All that is missing now, of the last event of the collection; absent: there is more to come. */
+  lost: z.array(LostFile).optional(),
+});
+export type AttemptCollected = z.infer<typeof AttemptCollected>;
+
 export const AttemptExited = z.object({
   elapsedMs,
   outcome: AttemptOutcome,

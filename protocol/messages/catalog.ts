@@ -28,6 +28,7 @@ export const CATALOG = {
   'attempt.checkpointed': { version: 1, schema: checkpoint.AttemptCheckpointed },
   'attempt.checkpoint_refused': { version: 1, schema: checkpoint.AttemptCheckpointRefused },
   'attempt.resumed': { version: 1, schema: checkpoint.AttemptResumed },
+  'attempt.collected': { version: 1, schema: attempt.AttemptCollected },
   'attempt.report_malformed': { version: 1, schema: attempt.AttemptReportMalformed },
   'attempt.message': { version: 1, schema: attempt.AttemptMessage },
   'attempt.health': { version: 1, schema: health.AttemptHealth },

@@ -235,6 +235,13 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
     elapsedMs: 50,
     file: { kind: 'result', path: 'out.json', sha256: 'a'.repeat(64), bytes: 12, chunks: 1 },
   },
+  'attempt.collected': {
+    elapsedMs: 0,
+    id: 'c7p2',
+    by: 'ann@desk',
+    files: [{ kind: 'result', path: 'out.json', sha256: 'b'.repeat(64), bytes: 14, chunks: 1 }],
+    lost: [{ path: 'report.html', reason: 'no file matches' }],
+  },
   'attempt.report_malformed': { elapsedMs: 60, line: 'progress x', reason: 'not a number' },
   'attempt.health': {
     elapsedMs: 95_000,

@@ -50,7 +50,7 @@ export function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
     ...(filesLost.length === 0 ? {} : { filesLost: [...filesLost] }),
     ...(state.reported === null ? {} : { report: state.reported.summary }),
   });
-  turn.set({ life: { kind: 'exited' } });
+  turn.set({ life: { kind: 'exited' }, verdict, originMs: null });
   const end = { commands: stop?.commands ?? [], stopped: stoppedAttempt(turn.state) };
   turn.effect({ kind: 'end', end });
 }

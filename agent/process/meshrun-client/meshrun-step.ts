@@ -23,7 +23,7 @@ import { closeLostStep, endProcesses, NO_END, withoutRecord } from './lost-step.
 import { readProcess } from '../scan/proc-table.ts';
 import { targetOf } from '../scan/scan-sweep.ts';
 import { COOKIE_VARIABLE } from './start-frame.ts';
-import { notStartedOutcome, outcomeOf } from '../record/step-outcome.ts';
+import { outcomeOf } from '../record/step-outcome.ts';
 import { openRecord, parseRecord, readOpenRecord, type StepRecord } from '../record/step-record.ts';
 import type { StepEvents, StepHandle, StepOutcome } from '../types.ts';
 
@@ -89,9 +89,8 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
   }
 
   /** It could not be started, and never will be. */
-  onFailed(errno: string, message: string): void {
-    if (this.#phase.kind !== 'starting') return;
-    this.#end(notStartedOutcome(errno, 'supervision', message));
+  onFailed(outcome: StepOutcome): void {
+    if (this.#phase.kind === 'starting') this.#end(outcome);
   }
 
   /** It was started by an agent before us; false if its meshrun is gone. */

@@ -20,12 +20,14 @@ import { type StartAnswer } from './spawner.ts';
 import { startFrame } from './start-frame.ts';
 import type { LimitPowers } from '../step-limits.ts';
 import { StepFolders } from '../record/step-folders.ts';
+import { notStartedOutcome, startedBeforeOutcome } from '../record/step-outcome.ts';
 import { readRecord } from '../record/step-record.ts';
 import type {
   Adoption,
   KnownStart,
   StepEvents,
   StepHandle,
+  StepOutcome,
   StepSpec,
   Supervisor,
 } from '../types.ts';
@@ -95,10 +97,14 @@ export class MeshrunSupervisor implements Supervisor {
     const cookie = randomBytes(12).toString('hex');
     const cgroup = this.#root?.base ?? null;
     const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers: this.#powers });
-    const refused = frame.kind === 'refused' ? frame : this.#layToken(stepDir, cookie);
+    const refused =
+      frame.kind === 'refused'
+        ? failed(frame.errno, frame.message)
+        : this.#layToken(stepDir, cookie);
     if (refused !== null) {
+      this.#folders.forget(stepDir);
       setImmediate(() => {
-        step.onFailed(refused.errno, refused.message);
+        step.onFailed(refused);
       });
     } else if (frame.kind === 'frame') {
       this.#spawner.request(id, frame.bytes, (answer) => {
@@ -119,7 +125,7 @@ export class MeshrunSupervisor implements Supervisor {
         return;
       case 'failed':
         removeTokens(stepDir);
-        step.onFailed(errnoName(answer.errno), startFailure(answer));
+        step.onFailed(failed(errnoName(answer.errno), startFailure(answer)));
         return;
       case 'undecided': {
         removeTokens(stepDir);
@@ -128,28 +134,27 @@ export class MeshrunSupervisor implements Supervisor {
         else if (start.triesLeft > 0) {
           removeFiles(stepDir, ['record', ...FIFOS]);
           this.#begin({ ...start, triesLeft: start.triesLeft - 1 });
-        } else step.onFailed('EIO', 'the meshrun spawner ended before the step began');
+        } else step.onFailed(failed('EIO', 'the meshrun spawner ended before the step began'));
       }
     }
   }
 
-  #layToken(stepDir: string, cookie: string): Refusal | null {
+  /** Null where it lies there. */
+  #layToken(stepDir: string, cookie: string): StepOutcome | null {
     try {
-      if (existsSync(join(stepDir, 'record'))) {
-        return { errno: 'EEXIST', message: `the step in ${stepDir} was started before` };
-      }
+      if (existsSync(join(stepDir, 'record')))
+        return startedBeforeOutcome(`the step in ${stepDir} was started before`);
       this.#folders.layFile(stepDir, `record.${cookie}`);
       return null;
     } catch (error) {
       const { code = 'EIO', message } = error as NodeJS.ErrnoException;
-      return { errno: code, message: `cannot write to the step's folder: ${message}` };
+      return failed(code, `cannot write to the step's folder: ${message}`);
     }
   }
 }
 
-interface Refusal {
-  readonly errno: string;
-  readonly message: string;
+function failed(errno: string, message: string): StepOutcome {
+  return notStartedOutcome(errno, 'supervision', message);
 }
 
 function startFailure({ errno, what }: Extract<StartAnswer, { kind: 'failed' }>): string {

@@ -37,7 +37,7 @@ const BLANK = Buffer.alloc(4096, '\n');
 
 export class StepFolders {
   readonly #spare: string[] = [];
-  /** Folders that have a spent record. */
+  /** Folders that have a spent record, until a step is started there. */
   readonly #spent = new Set<string>();
 
   /** The step in it is over, and what was in it is kept elsewhere. What is too many is left alone. */
@@ -69,6 +69,11 @@ export class StepFolders {
       }
     }
     closeSync(openSync(path, 'wx', 0o644));
+  }
+
+  /** Nothing will be started in it. */
+  forget(stepDir: string): void {
+    this.#spent.delete(stepDir);
   }
 
   /** A spare folder that nobody holds any more, its record spent. */

@@ -80,6 +80,15 @@ export function notStartedOutcome(
   };
 }
 
+/**
+ * For a folder that has the record of a start already: this one ran nothing, and of what may still run
+ * there nothing is known.
+ */
+export function startedBeforeOutcome(message: string): StepOutcome {
+  const none = notStartedOutcome('EEXIST', 'supervision', message);
+  return { ...none, gone: { ...none.gone, proof: 'scan', empty: false } };
+}
+
 type Ending = Omit<StepOutcome, 'gone' | 'oomKills' | 'logBytes' | 'droppedBytes'>;
 
 function common(record: StepRecord): Ending {

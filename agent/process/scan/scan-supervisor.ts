@@ -19,7 +19,12 @@ import { makeFolder } from '../record/step-folders.ts';
 import { PIPE, isDraining, ScanStep, type ScanPlan } from './scan-step.ts';
 import { COOKIE_VARIABLE, signalNumber } from '../meshrun-client/start-frame.ts';
 import { limitFlags } from '../step-limits.ts';
-import { failureOf, notStartedOutcome, outcomeOf } from '../record/step-outcome.ts';
+import {
+  failureOf,
+  notStartedOutcome,
+  outcomeOf,
+  startedBeforeOutcome,
+} from '../record/step-outcome.ts';
 import { readRecord, type Started } from '../record/step-record.ts';
 import type {
   Adoption,
@@ -119,7 +124,7 @@ export class ScanSupervisor implements Supervisor {
       return notStarted('EINVAL', `unknown stop signal: ${spec.stopSignal}`);
     }
     if (readRecord(stepDir) !== null) {
-      return notStarted('EEXIST', `the step in ${stepDir} was started before`);
+      return startedBeforeOutcome(`the step in ${stepDir} was started before`);
     }
     return null;
   }

@@ -15,6 +15,7 @@ import { openBench, sharedSuite, type CoordinatorBench, type RunningCoordinator 
 import { FakeAgent } from './fake-agent.ts';
 
 const SHA = 'a'.repeat(64);
+const AGAIN = 'e'.repeat(64);
 
 describe('the sweep', { timeout: 60_000 }, () => {
   let bench: CoordinatorBench;
@@ -70,15 +71,22 @@ describe('the sweep', { timeout: 60_000 }, () => {
       await store(subjects.log('a1', ref), 'late');
       await store(subjects.file('a1', { run: each, sha256: SHA }, 0), 'x');
       await say(subjects.attemptEvents('a1', ref), 'attempt.file_stored', { elapsedMs: 1, file });
+      const again = { ...file, sha256: AGAIN };
+      await store(subjects.file('a1', { run: each, sha256: AGAIN }, 0), 'y');
+      await say(subjects.attemptEvents('a1', ref), 'attempt.collected', {
+        ...{ elapsedMs: 0, id: 'c', by: 'ann' },
+        files: [again],
+      });
     }
     await gone('BM_EVENTS', filters.attemptEventsOf(run));
     await gone('BM_LOGS', filters.logsOf(run));
-    await gone('BM_FILES', filters.chunksOf('a1', { run, sha256: SHA }));
+    for (const sha256 of [SHA, AGAIN])
+      await gone('BM_FILES', filters.chunksOf('a1', { run, sha256 }));
     await until(
       async () => (await bench.commands([filters.releases()])).length === 0,
       'a round more',
     );
-    expect(await stored('BM_EVENTS', filters.attemptEventsOf(live))).toBe(1);
+    expect(await stored('BM_EVENTS', filters.attemptEventsOf(live))).toBe(2);
     expect(await stored('BM_LOGS', filters.logsOf(live))).toBe(1);
     expect(await stored('BM_FILES', filters.chunksOf('a1', { run: live, sha256: SHA }))).toBe(1);
   });

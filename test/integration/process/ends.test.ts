@@ -133,8 +133,11 @@ describe.each(RUNGS)('a step on the %s rung', (rung) => {
       errno: 'EEXIST',
       reason: 'supervision',
     });
+    // What was started there before may run: nobody has looked.
+    expect(again.gone).toMatchObject({ proof: 'scan', empty: false });
     const signal = await bench.run(['true'], { stopSignal: 'SIGNOPE' });
     expect(signal.end).toMatchObject({ errno: 'EINVAL', reason: 'supervision' });
+    expect(signal.gone).toMatchObject({ empty: true });
     const nowhere = await bench.start(['true'], {}, join(bench.root, 'gone')).ended;
     expect(nowhere.end).toMatchObject({ errno: 'ENOENT', reason: 'supervision' });
   });

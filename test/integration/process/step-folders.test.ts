@@ -158,6 +158,24 @@ describe('the folder of a step', () => {
   });
 });
 
+describe('a start that is refused', () => {
+  it('takes nothing from its folder, and nothing is remembered of it', async () => {
+    const supervisor = await createSupervisor({ rung: 'subreaper' });
+    const bench = new StepBench(supervisor);
+    const first = bench.start(['true']);
+    await first.ended;
+    supervisor.releaseFolder(first.dir);
+    const dir = bench.dir();
+    const refused = await bench.start(['true'], { stopSignal: 'SIGNOPE' }, dir).ended;
+    expect(refused.end).toMatchObject({ errno: 'EINVAL' });
+    expect(readdirSync(dir).sort()).toEqual(TAKEN);
+    const { end } = await bench.start(['true'], {}, dir).ended;
+    expect(end).toEqual({ kind: 'exited', code: 0 });
+    expect(readdirSync(dir)).toContain('spent');
+    bench.dispose();
+  });
+});
+
 describe('steps one after the other', () => {
   it.each(['sleep 0.01', 'sleep 0.01; echo done'])(
     'share what lies in their folders, and a stop that came too late does not reach the next: %s',

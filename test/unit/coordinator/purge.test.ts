@@ -72,6 +72,23 @@ describe('the purge of a run', () => {
   });
 });
 
+it('takes what an agent has told of after the end, which is no part of the run', () => {
+  const { state } = dueRun();
+  const run = state.runs.get(OLD);
+  if (run === undefined) throw new Error('no run');
+  run.fold.state = 'ended';
+  const late = { ...file, sha256: 'b'.repeat(64) };
+  const data = { elapsedMs: 0, id: 'c', by: 'ann', files: [late], lost: [] };
+  const subject = subjects.attemptEvents('a1', { run: OLD, task: 't', n: 1 });
+  const message = { name: 'attempt.collected', data, id: 's' };
+  const record = { subject, sequence: 9, timeMs: 0, message } as never;
+  update(state, { kind: 'event', record }, { wallMs: 0, monotonicMs: 5 });
+  const [, effects] = update(state, { kind: 'tick' }, { wallMs: 0, monotonicMs: 20 });
+  const purge = effects.find((effect) => effect.kind === 'purge');
+  const hashes = purge?.files.map(({ sha256 }) => sha256).sort();
+  expect(hashes).toEqual([file.sha256, late.sha256]);
+});
+
 describe('a stop of a run that was archived', () => {
   const at = (monotonicMs: number): Now => ({ wallMs: 0, monotonicMs });
   const { purgeAfterMs, strayAfterMs } = CORE_TIMING;
