@@ -3,7 +3,7 @@
  * over. Until then their segments are kept, unless they fill half the spool: then what is about to
  * be given back is fed first (I12).
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
 import {
@@ -11,6 +11,7 @@ import {
   type Extracted,
   type Extractor,
 } from '#protocol/suite/extract/create-extractor.ts';
+import { readPlainFile } from '../process/plain-file.ts';
 import { LogSegments } from '../process/spool/log-segments.ts';
 
 const READ_BYTES = 1024 * 1024;
@@ -75,8 +76,8 @@ function readJsonFile(workDir: string, file: string): string | null {
     const root = realpathSync(workDir);
     const path = realpathSync(join(root, file));
     if (!path.startsWith(root + sep)) return null;
-    const bytes = readFileSync(path);
-    return bytes.length > JSON_FILE_MOST ? null : bytes.toString('utf8');
+    const bytes = readPlainFile(path, JSON_FILE_MOST + 1);
+    return bytes === null || bytes.length > JSON_FILE_MOST ? null : bytes.toString('utf8');
   } catch {
     return null;
   }

@@ -8,14 +8,16 @@
  * grows with the logarithm of the time. Losing it costs exact times and repeated samples (which readers
  * tell by their number), never a result: a disk that refuses it is said once.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
-import { errnoOf, toError } from '#protocol/messages/errors.ts';
+import { toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import { appendPlain, readPlainFile } from '../process/plain-file.ts';
 import type { ReadAt } from './report-fold.ts';
 
 const EVERY_MS = 500;
 /** Of the time so far: later entries are further apart. */
 const SHARE = 1 / 10_000;
+/** Far more than it ever has. */
+const READ_MOST = 64 * 1024 * 1024;
 
 interface Arrival extends ReadAt {
   readonly offset: number;
@@ -70,7 +72,7 @@ export class ReportJournal {
   #append(line: string): void {
     if (this.#hasFailed) return;
     try {
-      appendFileSync(this.#file, line);
+      appendPlain(this.#file, line);
     } catch (error) {
       this.#hasFailed = true;
       this.#log.warn({ err: toError(error) }, 'the place in the report cannot be kept');
@@ -80,10 +82,9 @@ export class ReportJournal {
   #load(): void {
     let text: string;
     try {
-      text = readFileSync(this.#file, 'latin1');
+      text = readPlainFile(this.#file, READ_MOST)?.toString('latin1') ?? '';
     } catch (error) {
-      if (errnoOf(error) !== 'ENOENT')
-        this.#log.warn({ err: toError(error) }, 'the place in the report cannot be read');
+      this.#log.warn({ err: toError(error) }, 'the place in the report cannot be read');
       return;
     }
     // The last line may be torn, and is then no entry; what is appended begins a new one.

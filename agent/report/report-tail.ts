@@ -6,7 +6,8 @@
  * Bounded (I12): a line has 16 KiB at most, a look reads 1 MiB (the rest has its turn 100 ms later), a
  * report is read up to 64 MiB.
  */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
+import { openPlain, readPlain } from '../process/plain-file.ts';
 
 const POLL_MS = 100;
 const READ_BYTES = 256 * 1024;
@@ -67,11 +68,12 @@ export class ReportTail {
 
   #readTo(size: number, isLast: boolean, found: Read[]): void {
     const until = Math.min(size, this.#offset + LOOK_MOST);
-    const fd = openSync(this.#file, 'r');
+    const fd = openPlain(this.#file);
+    if (fd === null) return;
     try {
       while (this.#offset < until) {
         const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size - this.#offset));
-        const bytes = readSync(fd, buffer, 0, buffer.length, this.#offset);
+        const bytes = readPlain(fd, buffer, { position: this.#offset });
         if (bytes === 0) return;
         const isEnd = isLast && this.#offset + bytes >= size;
         const taken = this.#take(buffer.subarray(0, bytes), isEnd, found);

@@ -88,6 +88,10 @@ export function encode<N extends MessageName>(input: EncodeInput<N>): Uint8Array
   );
 }
 
+/** A type that is longer is none of ours. */
+const TYPE_MOST = 200;
+const REASON_MOST = 1_000;
+
 export function decode(bytes: Uint8Array): Decoded {
   let json: unknown;
   try {
@@ -99,6 +103,8 @@ export function decode(bytes: Uint8Array): Decoded {
   if (!header.success)
     return { kind: 'rejected', type: null, reason: `envelope: ${firstIssue(header.error)}` };
   const { type } = header.data;
+  if (type.length > TYPE_MOST)
+    return { kind: 'rejected', type: type.slice(0, TYPE_MOST), reason: 'unknown message type' };
   const parsed = parseType(type);
   if (parsed === null || parsed.name === null)
     return { kind: 'rejected', type, reason: `unknown message type ${type}` };
@@ -137,5 +143,7 @@ export function decode(bytes: Uint8Array): Decoded {
 function firstIssue(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue === undefined) return 'invalid';
-  return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+  const text =
+    issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+  return text.slice(0, REASON_MOST);
 }

@@ -5,9 +5,9 @@
  * that nothing is left, else nothing does. The result is appended to the record, so that whoever
  * asks again gets the same answer.
  */
-import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endCgroup, pidsOf, type EndedCgroup } from '../cgroup/cgroup-tree.ts';
+import { appendPlain } from '../plain-file.ts';
 import { LogSegments } from '../spool/log-segments.ts';
 import { bootId, hasVariable, readProcess } from '../scan/proc-table.ts';
 import {
@@ -131,7 +131,7 @@ export async function closeLostStep(stepDir: string, lost: LostStep): Promise<St
   };
   try {
     // The line before may be torn.
-    appendFileSync(join(stepDir, 'record'), `\n${JSON.stringify(gone)}\n`);
+    appendPlain(join(stepDir, 'record'), `\n${JSON.stringify(gone)}\n`);
   } catch {
     // A full disk, or no folder any more: the next one to ask does the same again.
   }

@@ -1,9 +1,12 @@
 /**
  * Reads a step's record as meshrun wrote it: one JSON object a line, append-only. Pure but
- * for readRecord. A torn last line (meshrun killed in the middle of a write) is left out.
+ * for readRecord. A torn last line (meshrun killed in the middle of a write) is left out, and so is one
+ * that is not as its type says: the step's own processes, or a disk, may have written into it, and by
+ * its pids processes are killed.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { openPlain, readFirst } from '../plain-file.ts';
 
 export interface Started {
   readonly type: 'started';
@@ -87,8 +90,11 @@ export interface StepRecord {
   readonly gone?: Gone;
 }
 
-const READ_BYTES = 8192;
-const TYPES = new Set(['started', 'exec_failed', 'exited', 'stopping', 'survivors', 'gone']);
+/** Meshrun reserves 4 KiB; agents that came later may have added lines. What is beyond is not read. */
+const RECORD_MOST_BYTES = 64 * 1024;
+/** A line of meshrun's is at most 3 KiB. */
+const TEXT_MOST = 4096;
+const PIDS_MOST = 64;
 
 export function parseRecord(text: string): StepRecord {
   const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
@@ -104,13 +110,75 @@ export function parseRecord(text: string): StepRecord {
 function parseLine(line: string): RecordLine | null {
   if (!line.startsWith('{')) return null;
   try {
-    const value = JSON.parse(line) as { type?: unknown };
-    if (typeof value.type !== 'string' || !TYPES.has(value.type)) return null;
-    return decoded(value as RecordLine);
+    const value = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    const fields = typeof value['type'] === 'string' ? FIELDS.get(value['type']) : undefined;
+    if (fields?.every(([name, isGood]) => isGood(value[name])) !== true) return null;
+    return decoded(value as unknown as RecordLine);
   } catch {
     return null;
   }
 }
+
+type Check = (value: unknown) => boolean;
+
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+/** Never 0, -1 or 1, by which a signal reaches others. */
+const isPid: Check = (value) => isCount(value) && (value as number) > 1;
+const isWhole: Check = (value) => Number.isSafeInteger(value);
+const isFlag: Check = (value) => typeof value === 'boolean';
+const isText: Check = (value) => typeof value === 'string' && value.length <= TEXT_MOST;
+const arePids: Check = (value) =>
+  Array.isArray(value) && value.length <= PIDS_MOST && value.every(isPid);
+const maybe =
+  (isGood: Check): Check =>
+  (value) =>
+    value === undefined || isGood(value);
+
+const CAUSE = { stopRequested: isFlag, deadline: isFlag };
+const FIELDS: ReadonlyMap<string, readonly (readonly [string, Check])[]> = new Map(
+  Object.entries({
+    started: {
+      pid: isPid,
+      startTime: isWhole,
+      bootId: isText,
+      step: maybe(isText),
+      cookie: (value: unknown) => isText(value) && value !== '',
+      meshrun: maybe(isPid),
+      cgroup: maybe(isText),
+    },
+    exec_failed: { errno: isCount, stage: isText, reason: isText, path: isText },
+    exited: {
+      code: maybe(isCount),
+      signal: maybe(isCount),
+      core: maybe(isFlag),
+      durationUs: isCount,
+      userUs: isCount,
+      systemUs: isCount,
+      maxRssKiB: isCount,
+      ...CAUSE,
+    },
+    stopping: { signal: isCount, ...CAUSE },
+    survivors: { count: isCount, pids: arePids },
+    gone: {
+      empty: isFlag,
+      reaped: isCount,
+      processes: isCount,
+      waves: isCount,
+      signal: isCount,
+      goneUs: isWhole,
+      logBytes: isCount,
+      droppedStdout: isCount,
+      droppedStderr: isCount,
+      proof: maybe((value) => value === 'cgroup' || value === 'scan'),
+      oomKills: maybe(isCount),
+      survivors: maybe(arePids),
+      reason: maybe(isText),
+      ...CAUSE,
+    },
+  } satisfies Record<RecordLine['type'], Readonly<Record<string, Check>>>).map(
+    ([type, fields]): [string, [string, Check][]] => [type, Object.entries(fields)],
+  ),
+);
 
 /** meshrun writes bytes beyond ASCII as \u00XX, one each. */
 export function utf8Of(text: string): string {
@@ -141,28 +209,16 @@ export function readRecord(stepDir: string): StepRecord | null {
   }
 }
 
-/** Whoever holds it open reads it to its end, even if its folder is removed. */
+/** Whoever holds it open reads it, even if its folder is removed. */
 export function readOpenRecord(fd: number): StepRecord {
-  const parts: string[] = [];
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
-  for (let at = 0; ;) {
-    const size = readSync(fd, buffer, 0, buffer.length, at);
-    if (size === 0) return parseRecord(parts.join(''));
-    parts.push(buffer.toString('latin1', 0, size));
-    at += size;
-  }
+  return parseRecord(readFirst(fd, RECORD_MOST_BYTES).toString('latin1'));
 }
 
 function stepName(stepDir: string): string {
   return `${basename(dirname(stepDir))}/${basename(stepDir)}`;
 }
 
-/** Null where there is none. */
+/** Null where there is none, or something else has been put there. */
 export function openRecord(stepDir: string): number | null {
-  try {
-    return openSync(join(stepDir, 'record'), 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
+  return openPlain(join(stepDir, 'record'));
 }

@@ -4,8 +4,9 @@
  * as stdout, its arrival is when it was read, and no space comes back before the step's end;
  * at the spool's limit the `cat` ends, and a `wc` counts what comes after it into `raw.dropped`.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
+import { openPlain, readPlain, readPlainFile } from '../plain-file.ts';
 import type { LogRead } from '../spool/log-segments.ts';
 
 export const RAW_LOG = 'raw';
@@ -13,17 +14,12 @@ export const RAW_DROPPED = 'raw.dropped';
 
 /** Null where the step has no such file. */
 export function readRaw(stepDir: string, offset: number, maxBytes: number): LogRead | null {
-  let fd: number;
-  try {
-    fd = openSync(join(stepDir, RAW_LOG), 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
+  const fd = openPlain(join(stepDir, RAW_LOG));
+  if (fd === null) return null;
   try {
     const { size } = fstatSync(fd);
     const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(maxBytes, size - offset)));
-    const length = readSync(fd, bytes, 0, bytes.length, offset);
+    const length = readPlain(fd, bytes, { position: offset });
     if (length > 0) {
       const chunk = { offset, stream: 'stdout', arrivalMs: Date.now() } as const;
       const chunks = [{ ...chunk, bytes: bytes.subarray(0, length) }];
@@ -40,8 +36,9 @@ export function readRaw(stepDir: string, offset: number, maxBytes: number): LogR
 /** What was counted as dropped: known only once the output has ended. */
 export function rawDropped(stepDir: string): number {
   try {
-    const count = Number(readFileSync(join(stepDir, RAW_DROPPED), 'latin1'));
-    return Number.isSafeInteger(count) ? count : 0;
+    const text = readPlainFile(join(stepDir, RAW_DROPPED), 64)?.toString('latin1') ?? '';
+    const count = Number(text);
+    return Number.isSafeInteger(count) && count > 0 ? count : 0;
   } catch {
     return 0;
   }
@@ -49,7 +46,7 @@ export function rawDropped(stepDir: string): number {
 
 export function rawSize(stepDir: string): number {
   try {
-    return statSync(join(stepDir, RAW_LOG)).size;
+    return lstatSync(join(stepDir, RAW_LOG)).size;
   } catch {
     return 0;
   }

@@ -8,9 +8,10 @@
  * enforced again only once an agent has adopted it; that agent looks for its end twice a
  * second. What is left at the end is swept, and nothing is ever proven (scan-sweep.ts).
  */
-import { appendFileSync, closeSync, constants, openSync, watch, type FSWatcher } from 'node:fs';
+import { closeSync, constants, openSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { appendPlain } from '../plain-file.ts';
 import { RAW_LOG, rawDropped, rawSize } from './raw-log.ts';
 import { readProcess } from './proc-table.ts';
 import { findProcesses, killProcesses, signalProcesses, type NamedTarget } from './scan-sweep.ts';
@@ -217,7 +218,7 @@ export class ScanStep implements StepHandle {
   #append(line: RecordLine): void {
     try {
       const stamped = JSON.stringify({ ...line, atMs: Date.now() });
-      appendFileSync(join(this.#setting.stepDir, 'record'), `${stamped}\n`);
+      appendPlain(join(this.#setting.stepDir, 'record'), `${stamped}\n`);
     } catch {
       // A full disk: the outcome is still told, and a later adopt says lost.
     }

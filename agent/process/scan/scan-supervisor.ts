@@ -16,6 +16,7 @@ import { checkProgram } from './program-check.ts';
 import { targetOf } from './scan-sweep.ts';
 import { RAW_DROPPED, RAW_LOG } from './raw-log.ts';
 import { makeFolder } from '../record/step-folders.ts';
+import { readPlainFile } from '../plain-file.ts';
 import { PIPE, isDraining, ScanStep, type ScanPlan } from './scan-step.ts';
 import { COOKIE_VARIABLE, signalNumber } from '../meshrun-client/start-frame.ts';
 import { limitFlags } from '../step-limits.ts';
@@ -102,7 +103,7 @@ export class ScanSupervisor implements Supervisor {
       const lost = { record, target: targetOf(started), reason };
       return { kind: 'ended', outcome: await closeLostStep(stepDir, lost) };
     }
-    const plan = JSON.parse(readFileSync(join(stepDir, SCAN_PLAN), 'utf8')) as ScanPlan;
+    const plan = readPlan(stepDir);
     const step = this.#stepOf({ stepDir, started, plan, events, ranMs: ageMs(started.startTime) });
     void step.watchMain();
     return { kind: 'alive', handle: step };
@@ -205,6 +206,29 @@ export class ScanSupervisor implements Supervisor {
     this.#steps.add(step);
     return step;
   }
+}
+
+const PLAN_MOST_BYTES = 64 * 1024;
+
+/** What a step was asked for. One whose own processes have spoilt that is stopped as steps are. */
+function readPlan(stepDir: string): ScanPlan {
+  const spoilt = { budgetMs: null, graceMs: 5_000, stopSignal: 'SIGTERM', stopFile: '' };
+  try {
+    const text = readPlainFile(join(stepDir, SCAN_PLAN), PLAN_MOST_BYTES)?.toString('utf8') ?? '';
+    const { budgetMs, graceMs, stopSignal, stopFile } = JSON.parse(text) as Record<string, unknown>;
+    const isSound =
+      (budgetMs === null || isMs(budgetMs)) &&
+      isMs(graceMs) &&
+      typeof stopSignal === 'string' &&
+      typeof stopFile === 'string';
+    return isSound ? { budgetMs, graceMs, stopSignal, stopFile } : spoilt;
+  } catch {
+    return spoilt;
+  }
+}
+
+function isMs(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0;
 }
 
 function notStarted(errno: string, message: string): StepOutcome {

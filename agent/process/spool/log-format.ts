@@ -17,14 +17,17 @@ export interface IndexEntry {
   readonly errno: number;
 }
 
-/** The entry at `at`, or null where there is none: torn, or zeros of a lost page. */
+/** The entry at `at`, or null where there is none: torn, zeros of a lost page, or beyond all numbers. */
 export function readEntry(from: Buffer, at: number): IndexEntry | null {
   if (at + ENTRY_BYTES > from.length) return null;
   const kind = from.readUInt8(at + 24);
   if (kind < KIND_STDOUT || kind > KIND_GAP) return null;
+  const offset = Number(from.readBigUInt64LE(at));
+  const length = Number(from.readBigUInt64LE(at + 8));
+  if (!Number.isSafeInteger(offset + length)) return null;
   return {
-    offset: Number(from.readBigUInt64LE(at)),
-    length: Number(from.readBigUInt64LE(at + 8)),
+    offset,
+    length,
     arrivalMs: Number(from.readBigUInt64LE(at + 16)),
     kind,
     reason: from.readUInt8(at + 25),

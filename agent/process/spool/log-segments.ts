@@ -12,15 +12,7 @@
  * Synchronous: it reads small files from the page cache, by the batch. Throws only what the
  * file system throws.
  */
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  unlinkSync,
-} from 'node:fs';
+import { closeSync, existsSync, fstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   ENTRY_BYTES,
@@ -32,6 +24,7 @@ import {
   segmentNumbers,
   type IndexEntry,
 } from './log-format.ts';
+import { openPlain, readPlain } from '../plain-file.ts';
 import { rawSize, readRaw } from '../scan/raw-log.ts';
 
 export interface LogChunk {
@@ -115,8 +108,9 @@ export class LogSegments {
       const skip = at - entry.offset;
       if (entry.kind === KIND_GAP) {
         const reason = isWriteFailed(entry) ? 'write-failed' : 'limit';
-        gaps.push({ offset: at, length: entry.length - skip, reason, arrivalMs: entry.arrivalMs });
-        at = entry.offset + entry.length;
+        const length = entry.length - skip;
+        if (length > 0) gaps.push({ offset: at, length, reason, arrivalMs: entry.arrivalMs });
+        at += length;
         continue;
       }
       const wanted = Math.min(left, available - skip);
@@ -159,7 +153,9 @@ export class LogSegments {
   /** Whether the disk refused some of what is still here, rather than the limit of the spool. */
   isRefused(): boolean {
     const numbers = this.#numbers();
-    if (numbers.some((number) => this.#entriesOf(number).some(isWriteFailed))) return true;
+    for (const number of numbers) {
+      for (const entry of this.#entriesOf(number)) if (isWriteFailed(entry)) return true;
+    }
     // What not even the index could take. The scan rung has none, and only a limit.
     return numbers.length > 0 && this.#end !== null && this.#end > this.extent();
   }
@@ -187,7 +183,7 @@ export class LogSegments {
 
   #scan(segment: Segment, offset: number): { entry: IndexEntry; available: number } | null {
     for (;;) {
-      const size = readSync(segment.index, this.#indexPart, 0, INDEX_BATCH, segment.entryAt);
+      const size = readPlain(segment.index, this.#indexPart, { position: segment.entryAt });
       const part = this.#indexPart.subarray(0, size);
       let passed = 0;
       for (let at = 0; ; at += ENTRY_BYTES) {
@@ -214,12 +210,12 @@ export class LogSegments {
 
   #bytes(segment: Segment, skip: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length);
-    const size = readSync(segment.log, bytes, 0, length, segment.bytesAt + skip);
+    const size = readPlain(segment.log, bytes, { position: segment.bytesAt + skip });
     return bytes.subarray(0, size);
   }
 
   #endOf(number: number): number {
-    const log = tryOpen(join(this.#dir, segmentName('log', number)));
+    const log = openPlain(join(this.#dir, segmentName('log', number)));
     try {
       let room = log === null ? 0 : fstatSync(log).size;
       let end = 0;
@@ -235,17 +231,18 @@ export class LogSegments {
   }
 
   /** None of a segment that was released. */
-  #entriesOf(number: number): IndexEntry[] {
-    const index = tryOpen(join(this.#dir, segmentName('index', number)));
-    if (index === null) return [];
+  *#entriesOf(number: number): Generator<IndexEntry> {
+    const index = openPlain(join(this.#dir, segmentName('index', number)));
+    if (index === null) return;
     try {
-      const bytes = Buffer.alloc(fstatSync(index).size);
-      readSync(index, bytes, 0, bytes.length, 0);
-      const entries: IndexEntry[] = [];
-      for (let at = 0; ; at += ENTRY_BYTES) {
-        const entry = readEntry(bytes, at);
-        if (entry === null) return entries;
-        entries.push(entry);
+      const part = Buffer.allocUnsafe(INDEX_BATCH);
+      for (let position = 0; ; position += INDEX_BATCH) {
+        const size = readPlain(index, part, { position });
+        for (let at = 0; at < INDEX_BATCH; at += ENTRY_BYTES) {
+          const entry = readEntry(part.subarray(0, size), at);
+          if (entry === null) return;
+          yield entry;
+        }
       }
     } finally {
       closeSync(index);
@@ -272,9 +269,9 @@ export class LogSegments {
 
   /** Null when the segment was released, wholly or only its log. */
   #open(number: number): Segment | null {
-    const index = tryOpen(join(this.#dir, segmentName('index', number)));
+    const index = openPlain(join(this.#dir, segmentName('index', number)));
     if (index === null) return null;
-    const log = tryOpen(join(this.#dir, segmentName('log', number)));
+    const log = openPlain(join(this.#dir, segmentName('log', number)));
     if (log === null) {
       closeSync(index);
       return null;
@@ -298,15 +295,6 @@ export class LogSegments {
 
 function isWriteFailed({ kind, reason }: IndexEntry): boolean {
   return kind === KIND_GAP && reason !== GAP_LIMIT;
-}
-
-function tryOpen(path: string): number | null {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
 }
 
 function removeFile(path: string): void {

@@ -9,7 +9,7 @@ import { readProcess } from '#agent/process/scan/proc-table.ts';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 import { NO_CGROUPS } from '#test/support/cgroups.ts';
 import { ProcessAgent } from '#test/support/process-agent-client.ts';
-import { StepBench } from '#test/support/process-step.ts';
+import { outputOf, StepBench } from '#test/support/process-step.ts';
 import { isRunning, processesMarked } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 
@@ -83,6 +83,49 @@ describe('a step that removes its own folder', () => {
       });
     }
     expect(isRunning(pid)).toBe(false);
+  });
+});
+
+describe('a step that puts something else in the place of', () => {
+  let bench: StepBench;
+  beforeAll(async () => {
+    bench = new StepBench(await createSupervisor({ rung: 'subreaper' }));
+  });
+  afterAll(() => {
+    bench.dispose();
+  });
+
+  const OTHERS = ['mkfifo', 'mkdir', 'ln -s /dev/zero'] as const;
+
+  it.each(OTHERS)('its record, by %s, is lost to the agent that comes after', async (make) => {
+    const agent = new ProcessAgent();
+    const dir = bench.dir();
+    const stop = `${dir}.stop`;
+    const swap = `rm "${dir}/record"; ${make} "${dir}/record"; echo done > "${dir}.done"`;
+    const env = { PATH: process.env['PATH'] ?? '', BENCHMESH_STOP: stop };
+    agent.ask(dir, bench.spec(['sh', '-c', `${swap}; exec sleep 300`], { env }));
+    const [pid = 0] = await agent.pids(1);
+    await until(() => existsSync(`${dir}.done`), 'its record to be another');
+    await agent.kill();
+    const known = { pid, variable: { name: 'BENCHMESH_STOP', value: stop } };
+    expect(await bench.adopt(dir, known)).toMatchObject({
+      kind: 'ended',
+      outcome: { end: { kind: 'lost' }, gone: { proof: 'scan', empty: false, survivors: [] } },
+    });
+    expect(isRunning(pid)).toBe(false);
+  });
+
+  it.each(OTHERS)('its output, by %s, has a gap there', async (make) => {
+    const dir = bench.dir();
+    const swap = ['log', 'index'].map((what) => {
+      const file = `"${dir}/${what}.000000"`;
+      return `until [ -e ${file} ]; do sleep 0.01; done; rm ${file}; ${make} ${file}`;
+    });
+    const outcome = await bench.start(['sh', '-c', `echo first; ${swap.join('; ')}`], {}, dir)
+      .ended;
+    expect(outcome).toMatchObject({ end: { kind: 'exited', code: 0 }, logBytes: 6 });
+    const { gaps, end } = outputOf(dir, outcome.logBytes);
+    expect([gaps.length, end]).toEqual([1, 6]);
   });
 });
 

@@ -1,6 +1,5 @@
 /** The agent's config file and who wins over it: exact lines for whoever has to mend one. */
 import { readFile } from 'node:fs/promises';
-import fc from 'fast-check';
 import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { agentArgs, CONFIG_VARIABLE, nameOf } from '#cli/agent/agent-args.ts';
@@ -107,28 +106,6 @@ describe('what is wrong with a config', () => {
       'agent.yaml:2:3: labels: there are 65 labels, 64 are the most',
     ]);
   });
-});
-
-it('whatever stands in it, it is a config or a list of places', async () => {
-  const example = await readFile('examples/agent.yaml', 'utf8');
-  const edit = fc.record({
-    at: fc.nat(example.length),
-    length: fc.nat(12),
-    text: fc.oneof(
-      fc.string({ maxLength: 8 }),
-      fc.constantFrom(':', '- ', '\n', '&a *a', '{', '[', '"', '!!x', '<<: ', '\u0000', '  '),
-    ),
-  });
-  fc.assert(
-    fc.property(fc.array(edit, { minLength: 1, maxLength: 6 }), (edits) => {
-      const text = edits.reduce(
-        (so, { at, length, text: put }) => so.slice(0, at) + put + so.slice(at + length),
-        example,
-      );
-      for (const line of problems(text)) expect(line).toMatch(/^agent\.yaml:\d+:\d+: [^\n]+$/);
-    }),
-    { numRuns: 2_000 },
-  );
 });
 
 describe('what a config says', () => {
