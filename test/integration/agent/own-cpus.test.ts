@@ -43,6 +43,9 @@ const parentOf = (pid: number): number =>
 
 /** Its own CPUs, then those of its meshrun. */
 const SAY = 'grep -h Cpus_allowed_list /proc/self/status /proc/$PPID/status | cut -f2';
+/** Until the file is there, or the test is over. */
+const waitFor = (file: string): string =>
+  `while [ -d ${mesh.dir} ] && ! [ -e ${file} ]; do sleep 0.05; done`;
 const free = { slots: 1, cpus: 0, exclusive: false };
 const bound = { slots: 1, cpus: ALL.length - 1, exclusive: false };
 
@@ -75,14 +78,14 @@ it.skipIf(ALL.length < 2)(
     const all = formatCpuList(ALL);
     const [go, goBeside] = [join(mesh.dir, 'go'), join(mesh.dir, 'go-beside')];
     agent = await mesh.start(['--slots', '4']);
-    const beside = attemptSpec([step(`until [ -e ${goBeside} ]; do sleep 0.05; done`)], {
+    const beside = attemptSpec([step(waitFor(goBeside))], {
       needs: free,
     });
     await mesh.startAttempt(beside);
     const { pid } = (await mesh.began(beside)).data;
     const meshrun = (): string => cpusOf(`/proc/${parentOf(pid ?? 0)}`);
     expect(meshrun()).toBe(all);
-    const held = attemptSpec([step(`${SAY}; until [ -e ${go} ]; do sleep 0.05; done; ${SAY}`)], {
+    const held = attemptSpec([step(`${SAY}; ${waitFor(go)}; ${SAY}`)], {
       needs: bound,
     });
     await mesh.startAttempt(held);

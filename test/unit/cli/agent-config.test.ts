@@ -95,7 +95,7 @@ describe('what is wrong with a config', () => {
       [
         'agent.yaml:1:8: slots: must be a number, not "x"',
         'agent.yaml:2:8: state: must not be empty',
-        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, rung, labels, refresh, connectTimeout, logFile, onTerm, exec.',
+        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, reservedCpus, rung, labels, refresh, connectTimeout, logFile, onTerm, exec.',
       ],
     ],
   ])('%j', (text, lines) => {
