@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { Hardware } from '#protocol/messages/hardware.ts';
 import type { Registration } from '#protocol/messages/host.ts';
 import type { Labels } from '#protocol/messages/labels.ts';
+import { formatCpuList } from '#protocol/messages/cpu-list.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
@@ -22,8 +23,10 @@ import type { Log } from '#protocol/runtime/log.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { inheritedEnv } from './attempt/child-env.ts';
 import { natsFileStore } from './attempt/file-store.ts';
+import { CpuKeeper, reservedCpus } from './cpus/cpu-keeper.ts';
 import { readCpuLayout } from './cpus/cpu-layout.ts';
 import type { CpuLayout } from './cpus/cpu-policy.ts';
+import { withoutReserved } from './cpus/own-cpus.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import { discoveryOfHost } from './discovery/host-discovery.ts';
 import { ChangePublisher } from './host/change-publisher.ts';
@@ -49,6 +52,8 @@ export interface AgentOptions {
   readonly credentialFile: string | null;
   /** Null: one for each CPU it may use. */
   readonly slots: number | null;
+  /** CPUs for itself alone, `0-1,8`; null: none. */
+  readonly reservedCpus: string | null;
   readonly rung: Rung | 'auto';
   readonly labels: Labels;
   /** What it runs for whoever asks: rules of protocol/messages/exec-policy.ts. */
@@ -86,6 +91,7 @@ const FLUSH_MS = 2_000;
 /** Starts the agent. Rejects with MeshError; nothing is left open then but the state folder. */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const { folder, log, refreshMs } = options;
+  const reserved = reservedCpus(options.reservedCpus);
   const supervisor = await beginSupervisor(options);
   const discovery = discoveryOfHost({ stateDir: folder.dir, everyMs: refreshMs, log });
   let connection: MeshConnection | null = null;
@@ -93,8 +99,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const looking = discovery.begin();
     connection = await dial(options);
     const hardware = await looking;
-    const info = readHostInfo(hardware);
-    const registration = registrationOf(options, { info, hardware, supervisor });
+    const info = readHostInfo(hardware, reserved.length);
+    const registration = registrationOf(options, { info, hardware, supervisor, reserved });
     await register(connection, registration);
     // Nothing binds processes on the scan rung.
     const layout = supervisor.rung === 'scan' ? null : readCpuLayout(hardware);
@@ -106,6 +112,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       discovery,
       hardware,
       layout,
+      reserved,
     });
   } catch (error) {
     discovery.close();
@@ -156,10 +163,11 @@ function registrationOf(
     readonly info: HostInfo;
     readonly hardware: Hardware;
     readonly supervisor: Supervisor;
+    readonly reserved: readonly number[];
   },
 ): Registration {
   const { folder, slots, labels, logFile } = options;
-  const { info, hardware, supervisor } = found;
+  const { info, hardware, supervisor, reserved } = found;
   const { id: agent, instance, incarnation } = folder.identity;
   return {
     agent,
@@ -167,6 +175,7 @@ function registrationOf(
     incarnation,
     version: manifest.version,
     ...info,
+    ...(reserved.length === 0 ? {} : { reservedCpus: formatCpuList(reserved) }),
     pid: process.pid,
     slots: slots ?? info.cpus,
     rung: supervisor.rung,
@@ -185,12 +194,14 @@ interface Parts {
   readonly info: HostInfo;
   readonly discovery: Discovery;
   readonly hardware: Hardware;
+  /** Null: nothing is bound. */
   readonly layout: CpuLayout | null;
+  readonly reserved: readonly number[];
 }
 
 async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent> {
   const { folder, log, onFatal } = options;
-  const { connection, supervisor, registration, info, discovery, layout } = parts;
+  const { connection, supervisor, registration, info, discovery, layout, reserved } = parts;
   const { agent, instance, incarnation } = registration;
   const clock = systemClock;
   const journalDir = join(folder.dir, 'journal');
@@ -218,12 +229,16 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   });
   for (const event of events) sink.publish(event);
   const telemetry = startTelemetry({ agent, writer, connection, outbox, clock, log });
+  const cpus = layout === null ? null : new CpuKeeper({ layout, reserved, supervisor });
   const host = new Host({
     info,
     slots: registration.slots,
     outbox,
     hardware: parts.hardware,
-    layout,
+    layout: layout === null ? null : withoutReserved(layout, reserved),
+    onPinned: (pinned) => {
+      cpus?.onPinned(pinned);
+    },
     look: () => {
       discovery.look();
     },

@@ -1,5 +1,6 @@
 /** The flags of the agent's program. `benchmesh agent run` makes them from its config file and more. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { isCpuList } from '#protocol/messages/cpu-list.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import { DEFAULT_EXEC_RULES, readExecPolicy } from '#protocol/messages/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
@@ -15,6 +16,7 @@ export interface Flags {
   readonly server: string;
   readonly credential?: string;
   readonly slots?: number;
+  readonly reservedCpus?: string;
   readonly rung: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly label: readonly string[];
   readonly exec?: string;
@@ -33,6 +35,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     .requiredOption('--server <url>', 'nats-server, for example nats://127.0.0.1:4222')
     .option('--credential <file>', 'file with an nkey seed or user and password')
     .option('--slots <n>', 'slots it offers (default: one for each CPU it may use)', parseSlots)
+    .option('--reserved-cpus <list>', 'CPUs for itself alone, such as 0-1,8', parseCpus)
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
         .choices(['auto', 'cgroup', 'subreaper', 'scan'])
@@ -86,6 +89,11 @@ function parseSlots(text: string): number {
   const slots = Number(text);
   if (Number.isInteger(slots) && slots >= 1 && slots <= 4096) return slots;
   throw new InvalidArgumentError('it must be a whole number from 1 to 4096');
+}
+
+function parseCpus(text: string): string {
+  if (isCpuList(text)) return text;
+  throw new InvalidArgumentError('it must be a list of CPUs such as 0-1,8');
 }
 
 function collect(text: string, before: readonly string[]): string[] {

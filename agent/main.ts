@@ -38,7 +38,7 @@ class AgentProcess {
 
   async run(logFile: string): Promise<void> {
     const { id, server, credential, slots, rung, label, exec, refresh } = this.#flags;
-    const { connectTimeout } = this.#flags;
+    const { connectTimeout, reservedCpus } = this.#flags;
     this.#listen();
     try {
       this.#agent = await startAgent({
@@ -46,6 +46,7 @@ class AgentProcess {
         url: server,
         credentialFile: credential === undefined ? null : resolve(credential),
         slots: slots ?? null,
+        reservedCpus: reservedCpus ?? null,
         rung,
         labels: labelsOf(label),
         execRules: execRulesOf(exec),

@@ -4,7 +4,7 @@
  */
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
 import type { AttemptResources } from '#protocol/messages/resources.ts';
-import { formatCpuList } from '../cpus/cpu-list.ts';
+import { formatCpuList } from '#protocol/messages/cpu-list.ts';
 import { gpuEnv } from '../gpus/gpu-env.ts';
 import { stopFile, type AttemptPaths } from '../state/state-folder.ts';
 

@@ -1,19 +1,24 @@
 /** The CPUs this process may use, with their cores and NUMA nodes, as the kernel tells them. */
 import { readFileSync } from 'node:fs';
 import type { Hardware } from '#protocol/messages/hardware.ts';
-import { parseCpuList } from './cpu-list.ts';
+import { parseCpuList } from '#protocol/messages/cpu-list.ts';
 import type { CpuLayout } from './cpu-policy.ts';
 
 /** The text of a file; null where it cannot be read. */
 export type ReadText = (path: string) => string | null;
 
 /** Affinity and cpusets are one here: the kernel has cut the first to the second. Null: not told. */
+export function readUsableCpus(read: ReadText = readText): number[] | null {
+  const status = read('/proc/self/status') ?? '';
+  return parseCpuList(/^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '');
+}
+
+/** Null: not told. Once this process was bound it tells less. */
 export function readCpuLayout(
   { cpu: { numaNodes } }: Pick<Hardware, 'cpu'>,
   read: ReadText = readText,
 ): CpuLayout | null {
-  const allowed = /^Cpus_allowed_list:\s*(\S+)$/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '';
-  const cpus = parseCpuList(allowed);
+  const cpus = readUsableCpus(read);
   if (cpus === null) return null;
   const nodeOf = new Map<number, number>();
   for (const { node, cpus: list } of numaNodes) {

@@ -18,7 +18,8 @@ export interface HostInfo {
   readonly memoryMiB: number;
 }
 
-export function readHostInfo(hardware: Hardware): HostInfo {
+/** `reserved`: how many CPUs are kept from attempts. */
+export function readHostInfo(hardware: Hardware, reserved: number): HostInfo {
   return {
     hostId: hostId(),
     hostname: hostname(),
@@ -27,7 +28,7 @@ export function readHostInfo(hardware: Hardware): HostInfo {
     os: osName(),
     kernel: release(),
     cpuModel: cpus()[0]?.model.trim() ?? 'unknown',
-    cpus: usableCpus(hardware, affinityCpus()),
+    cpus: usableCpus(hardware, affinityCpus() - reserved),
     memoryMiB: usableMemoryMiB(hardware),
   };
 }

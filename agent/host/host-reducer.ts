@@ -24,6 +24,7 @@ import type { Update } from '#protocol/runtime/actor.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
 import { onSetUp, released, sayWaitingForSetup, taking, withoutSetupsOf } from './host-setups.ts';
+import { sayPinned } from './pinned-cpus.ts';
 import { isUnder, onStop, openStop, overtakingStop, reach, settle } from './host-stops.ts';
 import type { HostEffect, HostMessage, HostState, LiveAttempt } from './host-state.ts';
 
@@ -32,7 +33,8 @@ type Result = readonly [HostState, readonly HostEffect[]];
 
 export const updateHost: Update<HostState, HostMessage, HostEffect> = (state, message, now) => {
   const [next, effects] = handle(state, message, now);
-  return fill(next, effects, now);
+  const [filled, all] = fill(next, effects, now);
+  return [filled, sayPinned(state, filled, all)];
 };
 
 function handle(state: HostState, message: HostMessage, now: Now): Result {

@@ -168,6 +168,8 @@ export type HostEffect =
       /** It prepares the host for those that need the same. */
       readonly makesSetup: boolean;
     }
+  /** All CPUs that are bound to attempts, ascending: others than before. */
+  | { readonly kind: 'pinned'; readonly cpus: readonly number[] }
   /** The GPUs are to be looked at: now, or in a while, since something waits for one that is fenced. */
   | { readonly kind: 'look' | 'look_later' }
   | {

@@ -37,6 +37,8 @@ export interface HostOptions {
   readonly hardware: Hardware;
   /** CPUs to bind attempts to; null: none is bound. */
   readonly layout: CpuLayout | null;
+  /** These are bound to attempts from now on, and no others. */
+  readonly onPinned: (cpus: readonly number[]) => void;
   /** Looks at the host now. */
   readonly look: () => void;
   /** What is known of the host has changed without a look. */
@@ -172,6 +174,9 @@ export class Host {
         this.#attempts.get(key)?.post({ kind: 'wait', reason });
         return;
       }
+      case 'pinned':
+        this.#options.onPinned(effect.cpus);
+        return;
       case 'look':
         this.#options.look();
         return;

@@ -116,6 +116,9 @@ function ofAllRungs(
       const starter = existsSync(join(stepDir, SCAN_PLAN)) ? 'scan' : 'meshrun';
       return adopters[starter].adopt(stepDir, events, known);
     },
+    bind: (binding) => {
+      own.bind(binding);
+    },
     close: () => {
       adopters.scan.close();
       adopters.meshrun.close();

@@ -31,7 +31,7 @@ export interface StepSpec {
   readonly stopFile: string;
   /** How much undelivered output may lie on disk; beyond it output is dropped and counted. */
   readonly logLimitBytes: number;
-  /** CPUs its processes may run on; absent: those of the agent. On the scan rung they are not bound. */
+  /** CPUs its processes may run on; absent: as `bind` says. On the scan rung they are not bound. */
   readonly cpus?: readonly number[];
   /** A step whose limits cannot be enforced on this host is not started. */
   readonly limits?: StepLimits;
@@ -184,6 +184,16 @@ export interface Supervisor extends Adopter {
    * nothing ran, but that its processes have removed it.
    */
   adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption>;
+  /** Where the agent and its helpers run from now on, and what a step has that starts after it. */
+  bind(binding: Binding): void;
   /** Detaches from everything; steps go on. */
   close(): void;
+}
+
+/** Nothing is bound on the scan rung. */
+export interface Binding {
+  /** CPUs of all threads of the agent, of what starts steps and of what watches over each. */
+  readonly own: readonly number[];
+  /** CPUs of a step that is bound to none of its own; null: where the helpers run. */
+  readonly steps: readonly number[] | null;
 }

@@ -14,7 +14,7 @@ export type ParsedConfig =
   /** `agent.yaml:3:1: slots: must be a whole number, not "x"`, one each, in the order of the file. */
   | { readonly kind: 'invalid'; readonly problems: readonly string[] };
 
-const TEXTS: ReadonlySet<string> = new Set(['labels']);
+const TEXTS: ReadonlySet<string> = new Set(['labels', 'reservedCpus']);
 
 export function parseAgentConfig(text: string, file: string): ParsedConfig {
   const { tree: written, findings, position } = readYaml(text);

@@ -37,6 +37,11 @@ export const AgentForm = z.strictObject({
   server: described('server', text('server')),
   credential: described('credential', text('credential')),
   slots: described('slots', z.number().int().min(1).max(4096)),
+  // One CPU is a number in YAML.
+  reservedCpus: described(
+    'reservedCpus',
+    text('reservedCpus').meta({ type: ['string', 'integer'] }),
+  ),
   rung: described('rung', z.enum(['auto', 'cgroup', 'subreaper', 'scan'])),
   labels: z
     .record(z.string(), z.string())

@@ -2,6 +2,7 @@
  * What an agent can be told, and by whom: a flag, else the environment, else the config file, else the
  * default. Labels come from all three, each name from the first that has it. Pure.
  */
+import { isCpuList } from '#protocol/messages/cpu-list.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { readExecPolicy } from '#protocol/messages/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
@@ -14,6 +15,7 @@ export type SettingKey =
   | 'server'
   | 'credential'
   | 'slots'
+  | 'reservedCpus'
   | 'rung'
   | 'refresh'
   | 'connectTimeout'
@@ -84,6 +86,12 @@ export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
       /^\d{1,4}$/.test(text) && Number(text) >= 1 && Number(text) <= 4096
         ? null
         : 'must be a whole number from 1 to 4096',
+  },
+  reservedCpus: {
+    flag: '--reserved-cpus <list>',
+    variable: 'BENCHMESH_AGENT_RESERVED_CPUS',
+    description: 'CPUs for the agent alone, such as 0-1,8: no attempt gets them; default none',
+    problem: (text) => (isCpuList(text) ? null : 'must be a list of CPUs such as 0-1,8'),
   },
   rung: {
     flag: '--rung <rung>',

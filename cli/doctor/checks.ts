@@ -145,9 +145,10 @@ export async function checkAgents(connection: MeshConnection): Promise<Check[]> 
 
 /** The rung is fine if it proves; why there is no better one is told of each. Pure. */
 export function rungCheck(name: string, at: Registration): Check {
-  const { slots, cpus, rung, degraded } = at;
+  const { slots, cpus, rung, degraded, reservedCpus } = at;
   const why = degraded === null ? '' : `: ${degraded}`;
-  const what = `${plural(slots, 'slot')}, ${plural(cpus, 'CPU')}, supervision rung ${rung}`;
+  const kept = reservedCpus === undefined ? '' : ` (${reservedCpus} reserved for the agent)`;
+  const what = `${plural(slots, 'slot')}, ${plural(cpus, 'CPU')}${kept}, supervision rung ${rung}`;
   if (rung !== 'scan') {
     return ok(name, degraded === null ? what : `${what} (no cgroup rung${why})`);
   }

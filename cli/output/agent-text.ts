@@ -43,6 +43,7 @@ function factsOf(agent: AgentFold, at: Registration): Fact[] {
     ['host', `${at.hostname}, ${at.address}`],
     ['system', systemText(at)],
     ['cpu', cpuText(at)],
+    ...reservedFacts(at),
     ...(hardware === undefined ? [] : hardwareFacts(at, hardware)),
     ['slots', `${at.slots}, supervision rung ${at.rung}`],
     ['no better rung', dash(at.degraded)],
@@ -53,6 +54,12 @@ function factsOf(agent: AgentFold, at: Registration): Fact[] {
     ['since', date(new Date(agent.startedMs).toISOString())],
     ['changed', date(new Date(agent.changedMs).toISOString())],
   ];
+}
+
+function reservedFacts({ reservedCpus, rung }: Registration): Fact[] {
+  if (reservedCpus === undefined) return [];
+  const unless = rung === 'scan' ? '; on the scan rung nothing is bound' : '';
+  return [['agent on', `CPU ${reservedCpus}, reserved for it${unless}`]];
 }
 
 function systemText(at: Registration): string {

@@ -23,6 +23,8 @@ export const Registration = z.object({
   cpuModel: z.string(),
   /** What attempts may use here, limits of cgroups and affinity counted. As at the agent's start. */
   cpus: z.number().int().positive(),
+  /** CPUs that no attempt gets: the agent runs on them; `0-1,8`. */
+  reservedCpus: z.string().optional(),
   /** Likewise, for memory. */
   memoryMiB: z.number().int().positive(),
   slots: z.number().int().positive(),

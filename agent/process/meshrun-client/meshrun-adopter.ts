@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Process } from './bind-frame.ts';
 import { FIFOS } from './exit-fifo.ts';
 import type { Log } from '../log.ts';
 import { closeLostStep, NO_END, withLiving, withoutRecordSince } from './lost-step.ts';
@@ -48,6 +49,11 @@ export class MeshrunAdopter implements Adopter {
     }
     const lost = { record, target: targetOf(started), reason: NO_END };
     return { kind: 'ended', outcome: await closeLostStep(stepDir, lost) };
+  }
+
+  /** Of the steps an agent before us started. */
+  meshruns(): Process[] {
+    return [...this.#steps].flatMap(({ adopted }) => adopted ?? []);
   }
 
   /** A step that is let go of when it is over, or at close(). */

@@ -16,6 +16,7 @@
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Process } from './bind-frame.ts';
 import { ExitFifo, type ExitFifoEvents } from './exit-fifo.ts';
 import { LogSegments } from '../spool/log-segments.ts';
 import { silent, type Log } from '../log.ts';
@@ -50,6 +51,7 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
   /** Open from the start on; null where there was none to open. */
   #record: number | null = null;
   #endTold = false;
+  #adopted: Process | null = null;
   /** Lines that never reached the disk. */
   #lostLines: StepRecord = {};
 
@@ -60,6 +62,11 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
 
   get pid(): number | null {
     return this.#pid;
+  }
+
+  /** The meshrun of a step that an agent before us started; null for our own. */
+  get adopted(): Process | null {
+    return this.#adopted;
   }
 
   stop(options: { readonly graceMs?: number; readonly now?: boolean } = {}): void {
@@ -97,6 +104,8 @@ export class MeshrunStep implements StepHandle, ExitFifoEvents {
   attach(record: StepRecord): boolean {
     this.#pid = record.started?.pid ?? null;
     this.#cookie = record.started?.cookie ?? '';
+    const { meshrun: pid, meshrunStartTime: startTime } = record.started ?? {};
+    if (pid !== undefined && startTime !== undefined) this.#adopted = { pid, startTime };
     const fifo = ExitFifo.open(this.#stepDir, this);
     if (fifo === null) return false;
     this.#record = openRecord(this.#stepDir);

@@ -17,13 +17,16 @@ import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts'
 import type { MeshrunStep } from './meshrun-step.ts';
 import type { Spawner } from './spawner.ts';
 import { type StartAnswer } from './spawner.ts';
+import { bindFrame, type Process } from './bind-frame.ts';
 import { startFrame } from './start-frame.ts';
 import type { LimitPowers } from '../step-limits.ts';
 import { StepFolders } from '../record/step-folders.ts';
 import { notStartedOutcome, startedBeforeOutcome } from '../record/step-outcome.ts';
 import { readRecord } from '../record/step-record.ts';
+import { readProcess } from '../scan/proc-table.ts';
 import type {
   Adoption,
+  Binding,
   KnownStart,
   StepEvents,
   StepHandle,
@@ -51,6 +54,7 @@ export class MeshrunSupervisor implements Supervisor {
   readonly #adopter: MeshrunAdopter;
   readonly #folders = new StepFolders();
   #lastId = 0;
+  #binding: Binding | null = null;
 
   /** `place`: where its steps get their cgroups, or why they get none. */
   constructor(spawner: Spawner, place: CgroupRoot | string, log: Log) {
@@ -83,7 +87,22 @@ export class MeshrunSupervisor implements Supervisor {
   }
 
   async adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption> {
-    return this.#adopter.adopt(stepDir, events, known);
+    const adoption = await this.#adopter.adopt(stepDir, events, known);
+    
+    if (adoption.kind === 'alive' && this.#binding !== null) this.bind(this.#binding);
+    return adoption;
+  }
+
+  bind(binding: Binding): void {
+    this.#binding = binding;
+    const self = readProcess(process.pid);
+    const processes: Process[] = [...(self === null ? [] : [self]), ...this.#adopter.meshruns()];
+    const id = (this.#lastId += 1);
+    this.#spawner.bind(id, bindFrame(id, binding.own, processes), (failure) => {
+      if (failure === null) return;
+      const error = errnoName(failure.errno);
+      this.#log('warn', 'the agent cannot be bound to its CPUs', { ...binding, error });
+    });
   }
 
   close(): void {
@@ -96,7 +115,9 @@ export class MeshrunSupervisor implements Supervisor {
     const id = (this.#lastId += 1);
     const cookie = randomBytes(12).toString('hex');
     const cgroup = this.#root?.base ?? null;
-    const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers: this.#powers });
+    const powers = this.#powers;
+    const unbound = this.#binding?.steps ?? null;
+    const frame = startFrame({ id, stepDir, cookie, spec, cgroup, powers, unbound });
     const refused =
       frame.kind === 'refused'
         ? failed(frame.errno, frame.message)

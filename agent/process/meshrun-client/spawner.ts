@@ -22,11 +22,14 @@ export interface Hello {
   readonly proc: boolean;
 }
 
+export type BindFailure = Omit<Extract<StartAnswer, { kind: 'failed' }>, 'kind'>;
+
 type SpawnerProcess = ChildProcessByStdio<Writable, Readable, null>;
 
 interface Running {
   readonly child: SpawnerProcess;
   readonly waiting: Map<number, (answer: StartAnswer) => void>;
+  readonly binding: Map<number, (failure: BindFailure | null) => void>;
   partial: string;
 }
 
@@ -56,6 +59,13 @@ export class Spawner {
     running.child.stdin.write(frame);
   }
 
+  /** `onBound` has null where it was done; it does not come where the spawner ends before. */
+  bind(id: number, frame: Buffer, onBound: (failure: BindFailure | null) => void): void {
+    const running = this.#running ?? this.#begin();
+    running.binding.set(id, onBound);
+    running.child.stdin.write(frame);
+  }
+
   /** `onEnded` comes when its process has ended, or there was none. */
   close(onEnded: () => void = () => undefined): void {
     const running = this.#running;
@@ -77,7 +87,7 @@ export class Spawner {
       env: {},
       cwd: '/',
     });
-    const running: Running = { child, waiting: new Map(), partial: '' };
+    const running: Running = { child, waiting: new Map(), binding: new Map(), partial: '' };
     this.#running = running;
     child.stdout.setEncoding('latin1');
     child.stdout.on('data', (text: string) => {
@@ -129,6 +139,13 @@ export class Spawner {
       return;
     }
     const id = Number(first);
+    const failure = { errno: Number(second), what: rest.join(' ') };
+    const onBound = running.binding.get(id);
+    if (onBound !== undefined) {
+      running.binding.delete(id);
+      onBound(verb === 'bound' ? null : failure);
+      return;
+    }
     if (verb === 'died') {
       this.#log('warn', 'a meshrun did not end well', { id, status: Number(second) });
     }
@@ -138,7 +155,7 @@ export class Spawner {
     if (verb === 'ready') {
       answer({ kind: 'ready', pid: Number(second), isInCgroup: rest[0] === 'cgroup' });
     } else if (verb === 'failed') {
-      answer({ kind: 'failed', errno: Number(second), what: rest.join(' ') });
+      answer({ kind: 'failed', ...failure });
     } else answer({ kind: 'undecided' });
   }
 }

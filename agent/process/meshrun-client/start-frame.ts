@@ -1,6 +1,6 @@
 /** A request to start a step, as meshrun/spawner.h describes it. Pure. */
 import { constants } from 'node:os';
-import { formatCpuList } from '../../cpus/cpu-list.ts';
+import { formatCpuList } from '#protocol/messages/cpu-list.ts';
 import { limitFlags, type LimitPowers } from '../step-limits.ts';
 import type { StepSpec } from '../types.ts';
 
@@ -23,6 +23,8 @@ export interface StartRequest {
   /** The cgroup in which the step gets one of its own; null: none. */
   readonly cgroup: string | null;
   readonly powers: LimitPowers;
+  /** Where a step runs that is bound to no CPUs of its own; null: where the spawner does. */
+  readonly unbound: readonly number[] | null;
 }
 
 export function signalNumber(name: string): number | null {
@@ -30,7 +32,9 @@ export function signalNumber(name: string): number | null {
   return known ?? null;
 }
 
-export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartRequest): Frame {
+export function startFrame(request: StartRequest): Frame {
+  const { id, stepDir, cookie, spec, cgroup, powers } = request;
+  const cpus = spec.cpus ?? request.unbound;
   const signal = signalNumber(spec.stopSignal);
   if (signal === null) return refused('EINVAL', `unknown stop signal: ${spec.stopSignal}`);
   if (spec.argv.length === 0) return refused('EINVAL', 'there is no program to run');
@@ -48,7 +52,7 @@ export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartR
     ...(spec.budgetMs === null ? [] : [`--budget-ms=${Math.max(0, Math.round(spec.budgetMs))}`]),
     ...(spec.stdio === 'pty' ? ['--pty'] : []),
     ...(cgroup === null ? [] : [`--cgroup=${cgroup}`]),
-    ...(spec.cpus === undefined ? [] : [`--cpus=${formatCpuList(spec.cpus)}`]),
+    ...(cpus === null ? [] : [`--cpus=${formatCpuList(cpus)}`]),
     ...limits.flags,
   ];
   const args = [...flags, '--', ...spec.argv];
@@ -57,16 +61,22 @@ export function startFrame({ id, stepDir, cookie, spec, cgroup, powers }: StartR
   const strings = [...args, ...env];
   const nul = strings.find((text) => text.includes('\0'));
   if (nul !== undefined) return refused('EINVAL', 'an argument or a variable contains a NUL byte');
-  const text = Buffer.from(strings.join('\0') + '\0', 'utf8');
-  if (text.length + HEAD_BYTES > FRAME_MAX_BYTES || strings.length > STRINGS_MAX) {
+  const bytes = frameOf(id, args, env);
+  if (bytes.length > FRAME_MAX_BYTES || strings.length > STRINGS_MAX) {
     return refused('E2BIG', 'arguments and environment are too long');
   }
+  return { kind: 'frame', bytes };
+}
+
+/** Strings without a NUL byte, as the spawner reads them. */
+export function frameOf(id: number, args: readonly string[], env: readonly string[]): Buffer {
+  const text = Buffer.from([...args, ...env].join('\0') + '\0', 'utf8');
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt32LE(text.length + HEAD_BYTES - 4, 0);
   head.writeBigInt64LE(BigInt(id), 4);
   head.writeUInt32LE(args.length, 12);
   head.writeUInt32LE(env.length, 16);
-  return { kind: 'frame', bytes: Buffer.concat([head, text]) };
+  return Buffer.concat([head, text]);
 }
 
 function refused(errno: 'EINVAL' | 'E2BIG', message: string): Frame {

@@ -29,7 +29,7 @@ fi
 
 cd "$here"
 export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache" SOURCE_DATE_EPOCH=0
-sources="cgroup.c channel.c child.c exec.c host.c main.c options.c pidset.c record.c report.c spawner.c spool.c step.c text.c tree.c"
+sources="affinity.c cgroup.c channel.c child.c exec.c host.c main.c options.c pidset.c record.c report.c spawner.c spool.c step.c text.c tree.c"
 for pair in x64:x86_64 arm64:aarch64; do
   $zig cc -target "${pair#*:}-linux-musl" -std=gnu11 -Os -s -static -no-pie -g0 -fno-sanitize=all \
     -Wall -Wextra -Werror "-ffile-prefix-map=$here=." -Wl,--build-id=none \

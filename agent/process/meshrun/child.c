@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "affinity.h"
 #include "text.h"
 
 extern char **environ;
@@ -69,32 +69,6 @@ static void above_agent(const struct host *h) {
   close(fd);
 }
 
-/* "0-3,8" as a set; false where it is no such list. */
-static bool parse_cpus(const char *list, cpu_set_t *set) {
-  CPU_ZERO(set);
-  for (const char *at = list; *at;) {
-    char *end;
-    long from = strtol(at, &end, 10), to = from;
-    if (end == at) return false;
-    if (*end == '-') {
-      at = end + 1;
-      to = strtol(at, &end, 10);
-      if (end == at) return false;
-    }
-    if (from < 0 || to < from || to >= CPU_SETSIZE) return false;
-    for (long cpu = from; cpu <= to; cpu++) CPU_SET((size_t)cpu, set);
-    if (*end && *end != ',') return false;
-    at = *end ? end + 1 : end;
-  }
-  return true;
-}
-
-static bool bind_to(const char *cpus) {
-  cpu_set_t set;
-  errno = EINVAL;
-  return parse_cpus(cpus, &set) && sched_setaffinity(0, sizeof set, &set) == 0;
-}
-
 /* "openFiles=1024", "lockedMemory=unlimited"; false with errno where it cannot be set: no such name, or above what is allowed. */
 static bool limit_by(const char *text) {
   static const struct {
@@ -134,7 +108,7 @@ static void run_child(int gate, const int outputs[2], const struct options *o, c
     check(gate, setrlimit(RLIMIT_NPROC, &most) == 0, "setup", "most-processes", "");
   }
   for (int i = 0; i < o->rlimit_count; i++) check(gate, limit_by(o->rlimits[i]), "setup", "rlimit", o->rlimits[i]);
-  if (o->cpus) check(gate, bind_to(o->cpus), "setup", "cpus", o->cpus);
+  if (o->cpus) check(gate, affinity_bind(o->cpus), "setup", "cpus", o->cpus);
   ok = chdir(o->cwd) == 0;
   check(gate, ok, "cwd", errno == ENOTDIR ? "not-directory" : errno == ENOENT ? "not-found" : "other", o->cwd);
   struct failure f = {0};

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "affinity.h"
 #include "options.h"
 #include "report.h"
 #include "step.h"
@@ -19,6 +20,8 @@
 extern char **environ;
 
 enum { MOST_STEPS = 4096, FRAME_MAX = 4 << 20, STRINGS_MAX = 1 << 16 };
+
+static const char BIND[] = "--bind=";
 
 struct frame {
   int64_t id;
@@ -90,6 +93,37 @@ static void fail(int error, const char *what) {
   answer(&t);
 }
 
+/* "PID:START" of a process that lives, else 0. */
+static pid_t named(char *word) {
+  int64_t pid, start;
+  char *colon = strchr(word, ':');
+  if (!colon) return 0;
+  *colon = 0;
+  if (!parse_number(word, &pid) || !parse_number(colon + 1, &start)) return 0;
+  return start_time_of((pid_t)pid) == start ? (pid_t)pid : 0;
+}
+
+/* What has ended meanwhile needs no CPU. */
+static bool bind_one(pid_t pid, const char *cpus) { return affinity_bind_process(pid, cpus) || errno == ESRCH || errno == ENOENT; }
+
+static void on_bind(const char *cpus, char **processes) {
+  struct text t;
+  bool bound = affinity_bind(cpus);
+  for (int i = 0; bound && i < step_count; i++) bound = bind_one(steps[i].pid, cpus);
+  for (; bound && *processes; processes++) {
+    pid_t pid = named(*processes);
+    if (pid > 0) bound = bind_one(pid, cpus);
+  }
+  if (!bound) {
+    fail(errno, "bind");
+    return;
+  }
+  text_clear(&t);
+  text_add(&t, "bound ");
+  text_number(&t, frame.head.id);
+  answer(&t);
+}
+
 /* False when the agent is gone, or speaks another language. */
 static bool on_request(struct host *h) {
   uint32_t length;
@@ -98,6 +132,10 @@ static bool on_request(struct host *h) {
   if (!read_all(&frame, length)) return false;
   if (!split(length, &argv, &env)) {
     fail(EINVAL, "request");
+    return true;
+  }
+  if (frame.head.argc > 0 && strncmp(argv[0], BIND, sizeof BIND - 1) == 0) {
+    on_bind(argv[0] + sizeof BIND - 1, argv + 1);
     return true;
   }
   if (step_count == MOST_STEPS) {

@@ -19,6 +19,7 @@ export interface Started {
   readonly cookie: string;
   /** Pid of the meshrun that is its parent; not on the scan rung. */
   readonly meshrun?: number;
+  readonly meshrunStartTime?: number;
   /** Path of the step's own cgroup; on the cgroup rung. */
   readonly cgroup?: string;
 }

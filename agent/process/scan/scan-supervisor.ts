@@ -109,6 +109,10 @@ export class ScanSupervisor implements Supervisor {
     return { kind: 'alive', handle: step };
   }
 
+  bind(): void {
+    // There is nothing here that can (types.ts).
+  }
+
   close(): void {
     for (const step of this.#steps) step.detach();
   }

@@ -37,6 +37,7 @@ describe('what is wrong with a config', () => {
       'onTerm: drian',
       ['agent.yaml:1:9: onTerm: must be one of drain, leave, not "drian". Did you mean "drain"?'],
     ],
+    ['reservedCpus: 3-1', ['agent.yaml:1:15: reservedCpus: must be a list of CPUs such as 0-1,8']],
     ['refresh: 10', ['agent.yaml:1:10: refresh: must be text, not 10']],
     [
       'refresh: 2d',
@@ -93,7 +94,7 @@ describe('what is wrong with a config', () => {
       [
         'agent.yaml:1:8: slots: must be a number, not "x"',
         'agent.yaml:2:8: state: must not be empty',
-        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, rung, labels, refresh, connectTimeout, logFile, onTerm, exec.',
+        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, reservedCpus, rung, labels, refresh, connectTimeout, logFile, onTerm, exec.',
       ],
     ],
   ])('%j', (text, lines) => {
@@ -128,6 +129,13 @@ describe('what a config says', () => {
     expect(said('exec: off')).toBe('off');
     expect(said('exec: {allow: []}')).toBe('off');
     expect(said('exec: {allow: [default, df -h *]}')).toBe('default; df -h *');
+  });
+
+  it.each([
+    ['reservedCpus: 0', '0'],
+    ['reservedCpus: 0-1,8', '0-1,8'],
+  ])('%s', (text, list) => {
+    expect(parseAgentConfig(text, 'f')).toMatchObject({ said: { values: { reservedCpus: list } } });
   });
 
   it('examples/agent.yaml is right', async () => {

@@ -22,6 +22,7 @@ const frameOf = (changes: Partial<StepSpec>): ReturnType<typeof startFrame> =>
     spec: { ...SPEC, ...changes },
     cgroup: '/cg/base',
     powers: { controllers: ['pids'], missing: 'no memory controller', uid: 0 },
+    unbound: null,
   });
 
 describe('a start frame', () => {

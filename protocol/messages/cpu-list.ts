@@ -23,3 +23,8 @@ export function formatCpuList(cpus: readonly number[]): string {
   }
   return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',');
 }
+
+/** It names at least one. */
+export function isCpuList(text: string): boolean {
+  return (parseCpuList(text) ?? []).length > 0;
+}
