@@ -28,6 +28,7 @@ export class AttemptMeter {
     this.#attempt = {
       ref: { run, task, n },
       isExclusive: needs.exclusive,
+      gpus: () => state().resources?.gpus ?? [],
       isResumed: firstOriginMs !== null,
       elapsedMs: this.elapsedMs,
     };

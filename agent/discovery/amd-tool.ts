@@ -1,9 +1,9 @@
 /** Asks rocm-smi, in one call. Untested on hardware. Who uses a GPU it does not tell by GPU. */
-import { readCards } from './amd-gpus.ts';
+import { readCards, ROCM_SMI } from './amd-gpus.ts';
 import type { VendorGpus } from './gpu-facts.ts';
 import { failureOf, type RunTool, type VendorTool } from './vendor-tool.ts';
 
-const TOOL = 'rocm-smi';
+const TOOL = ROCM_SMI;
 const QUESTIONS = [
   '--showproductname',
   '--showuniqueid',

@@ -17,7 +17,7 @@ export function resourcesOf(
   return {
     gpus: given.gpus.map((gpu) => {
       const { id, uuid, index, name, vendor, kind, memoryMiB, numaNode } = gpu;
-      const { driver, cuda, powerLimitW } = gpu;
+      const { driver, cuda, powerLimitW, parent } = gpu;
       return {
         id,
         uuid,
@@ -25,6 +25,7 @@ export function resourcesOf(
         name,
         vendor,
         kind,
+        ...(parent === null ? {} : { parent }),
         memoryMiB,
         numaNode,
         driver,

@@ -4,6 +4,7 @@
  * nobody asks for (I10).
  */
 import type { InspectedGpu, InspectedStep, InspectReply } from '#protocol/messages/agent-api.ts';
+import type { GpuProcess } from '#protocol/messages/hardware.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { AttemptState } from '../attempt/attempt-state.ts';
 import { LogSegments } from '../process/spool/log-segments.ts';
@@ -152,10 +153,14 @@ function gpusOf(
     name,
     memoryMiB,
     sample: seen?.samples.find((sample) => sample.id === id) ?? null,
-    users:
-      seen?.users === null || seen?.users === undefined
-        ? null
-        : (seen.users.get(id) ?? []).map((user) => ({ ...user, own: own.has(user.pid) })),
+    users: usersOf(seen, id)?.map((user) => ({ ...user, own: own.has(user.pid) })) ?? null,
   }));
   return { gpus, gpuReason: seen?.reason ?? (seen === null ? 'nothing was sampled yet' : null) };
+}
+
+/** Null where nobody tells. */
+function usersOf(seen: GpuView | null, id: string): readonly GpuProcess[] | null {
+  if (seen === null || seen.users === null) return null;
+  const users = seen.users.get(id);
+  return users === undefined ? [] : users;
 }

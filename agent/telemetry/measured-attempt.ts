@@ -1,5 +1,6 @@
 /** What the sampler keeps of an attempt: its steps' processes, its summary, its samples on their way. */
-import type { AttemptSample, HostSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptSample, GpuSample, HostSample } from '#protocol/messages/telemetry.ts';
+import { seenBy, type Foreign } from './gpu-scope.ts';
 import type { SampleSeries } from './sample-batch.ts';
 import type { MeasuredStep, StepUse } from './measured-step.ts';
 import { AttemptSummary } from './summary.ts';
@@ -7,6 +8,8 @@ import type { MeasuredAttempt } from './telemetry.ts';
 
 /** Less is mostly rounding: CPU time comes in ticks of 10 ms. The next sample has it. */
 const LEAST_SPAN_MS = 200;
+
+const NO_PIDS: ReadonlySet<number> = new Set();
 
 /** All steps of an attempt in one tick. */
 export interface AttemptUse {
@@ -16,6 +19,7 @@ export interface AttemptUse {
   readonly read: number | null;
   readonly written: number | null;
   readonly processes: number;
+  readonly pids: ReadonlySet<number>;
   readonly isCut: boolean;
 }
 
@@ -82,10 +86,16 @@ export class AttemptEntry {
   take(
     own: AttemptSample,
     host: HostSample,
-    seen: { readonly neighbourCores: number; readonly isCut: boolean },
+    seen: {
+      readonly neighbourCores: number;
+      readonly isCut: boolean;
+      readonly foreignTo: (gpu: GpuSample) => Foreign;
+    },
   ): void {
-    const neighbourCores = this.attempt.isExclusive ? seen.neighbourCores : null;
-    this.summary.add({ own, host, neighbourCores, isCut: seen.isCut });
+    const { isExclusive, gpus } = this.attempt;
+    const neighbourCores = isExclusive ? seen.neighbourCores : null;
+    const around = seenBy(host, { given: gpus(), isExclusive }, seen.foreignTo);
+    this.summary.add({ own, host: around, neighbourCores, isCut: seen.isCut });
     this.series.add(own);
   }
 }
@@ -102,6 +112,10 @@ export function sumOf(uses: readonly StepUse[]): AttemptUse | null {
     read: hasIo ? sum((use) => use.io?.read ?? 0) : null,
     written: hasIo ? sum((use) => use.io?.written ?? 0) : null,
     processes: sum((use) => use.pids.size),
+    pids:
+      uses.length === 1
+        ? (uses[0]?.pids ?? NO_PIDS)
+        : new Set(uses.flatMap((use) => [...use.pids])),
     isCut: uses.some((use) => use.isCut),
   };
 }

@@ -61,6 +61,13 @@ interface Baseline {
   readonly own: OwnUse;
 }
 
+interface Taken {
+  readonly before: Baseline;
+  readonly after: Baseline;
+  readonly looked: Looked;
+  readonly now: Now;
+}
+
 export class Sampler implements Telemetry {
   readonly #options: SamplerOptions;
   readonly #entries = new Map<string, AttemptEntry>();
@@ -235,14 +242,10 @@ export class Sampler implements Telemetry {
     return { uses, cpuMs, helperMs, helperRssBytes, pids, isCut };
   }
 
-  #take(at: {
-    readonly before: Baseline;
-    readonly after: Baseline;
-    readonly looked: Looked;
-    readonly now: Now;
-  }): void {
+  #take(at: Taken): void {
     const { looked, now } = at;
-    const host = this.#hostSample(at);
+    const taken = this.#options.gpus.take(now.monotonicMs);
+    const host = this.#hostSample(at, taken);
     this.#host.add(host);
     const isLate = host.spanMs > EVERY_MS * LATE;
     for (const [entry, use] of looked.uses) {
@@ -253,22 +256,17 @@ export class Sampler implements Telemetry {
         entry.summary.gap(own.elapsedMs - own.spanMs, own.elapsedMs, reason);
       }
       const neighbourCores = milli((looked.cpuMs - use.cpuMs) / host.spanMs);
-      entry.take(own, host, { neighbourCores, isCut: use.isCut });
+      entry.take(own, host, {
+        neighbourCores,
+        isCut: use.isCut,
+        // Of one that has more processes than are looked at it is not known whose the others are.
+        foreignTo: ({ id, foreign }) => (use.isCut ? foreign : this.#foreign(id, taken, use)),
+      });
     }
   }
 
-  #hostSample({
-    before,
-    after,
-    looked,
-    now,
-  }: {
-    readonly before: Baseline;
-    readonly after: Baseline;
-    readonly looked: Looked;
-    readonly now: Now;
-  }): HostSample {
-    const { files, gpus } = this.#options;
+  #hostSample({ before, after, looked, now }: Taken, taken: GpuTake): HostSample {
+    const { files } = this.#options;
     const spanMs = after.counters.atMs - before.counters.atMs;
     const { busyCores, ...rates } = ratesBetween(before.counters, after.counters);
     const ownMs = after.own.cpuMs - before.own.cpuMs;
@@ -279,12 +277,14 @@ export class Sampler implements Telemetry {
         ? null
         : looked.cpuMs + agentMs + this.#endedMs;
     const isTold = busyCores !== null && known !== null;
-    const taken = gpus.take(now.monotonicMs);
     const samples = taken.gpus.map((gpu) => ({
       ...gpu,
       foreign: this.#foreign(gpu.id, taken, looked),
     }));
-    this.#lastGpus = { samples, users: taken.users, reason: taken.reason };
+    // One that is asked seldom has nothing new each second.
+    if (samples.length > 0 || taken.reason !== null) {
+      this.#lastGpus = { samples, users: taken.users, reason: taken.reason };
+    }
     return {
       timeMs: Math.round(now.wallMs),
       spanMs: Math.round(spanMs),
@@ -299,11 +299,12 @@ export class Sampler implements Telemetry {
     };
   }
 
-  /** Those on the GPU that live, and are neither an attempt's nor ours. */
-  #foreign(gpu: string, { users }: GpuTake, { pids }: Looked): GpuSample['foreign'] {
-    if (users === null || !this.#seesAllPids) return null;
+  /** Those on the GPU that live, and are none of these. */
+  #foreign(gpu: string, { users }: GpuTake, { pids }: Pick<Looked, 'pids'>): GpuSample['foreign'] {
+    const on = users === null ? null : users.get(gpu);
+    if (on === null || !this.#seesAllPids) return null;
     const { read } = this.#options.files;
-    return (users.get(gpu) ?? [])
+    return (on ?? [])
       .filter(({ pid }) => !pids.has(pid) && read(`/proc/${pid}/comm`) !== null)
       .slice(0, FOREIGN_MOST)
       .map(({ pid, name }) => ({ pid, name }));

@@ -3,10 +3,11 @@
  * row for each GPU and round. Pure; never throws. The header may come again, lines that are neither are
  * notes.
  */
-import type { ClockReason, GpuSample } from '#protocol/messages/telemetry.ts';
+import type { ClockReason } from '#protocol/messages/telemetry.ts';
 import { short } from '../discovery/nvidia-gpus.ts';
 import { amountOf, countOf, parseTable, textOf, type Row } from '../discovery/smi-table.ts';
 import { clockReasonsOf } from './clock-reasons.ts';
+import type { GpuReading } from './gpu-feed.ts';
 
 /** Without these a row cannot be told from another GPU's. */
 export const SAMPLE_CORE = ['index', 'uuid'] as const;
@@ -22,8 +23,6 @@ export const SAMPLE_FIELDS = [
   'clocks.sm',
   'clocks.mem',
 ] as const;
-
-export type GpuReading = Omit<GpuSample, 'foreign'>;
 
 export type SmiLine =
   | { readonly kind: 'reading'; readonly reading: GpuReading }

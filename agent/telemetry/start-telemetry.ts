@@ -5,9 +5,11 @@ import type { Outbox } from '#protocol/nats/outbox.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { createToolRunner } from '../discovery/tool-runner.ts';
-import { GpuFeed } from './gpu-feed.ts';
+import { AmdFeed } from './amd-feed.ts';
+import { joinedFeeds } from './gpu-feed.ts';
 import { MetricOutbox, type MetricSink } from './metric-outbox.ts';
 import { natsMetricStore } from './metric-store.ts';
+import { NvidiaFeed } from './nvidia-feed.ts';
 import { realProc } from './proc-reader.ts';
 import { EVERY_MS, Sampler } from './sampler.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -44,11 +46,12 @@ export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
     clock,
     log,
   });
-  const gpus = new GpuFeed({
-    run: createToolRunner(TOOL_TIMEOUT_MS, abort.signal),
-    everyMs: EVERY_MS,
-    nowMs: () => clock.now().monotonicMs,
-  });
+  const run = createToolRunner(TOOL_TIMEOUT_MS, abort.signal);
+  const nowMs = (): number => clock.now().monotonicMs;
+  const gpus = joinedFeeds([
+    new NvidiaFeed({ run, everyMs: EVERY_MS, nowMs }),
+    new AmdFeed({ run, nowMs }),
+  ]);
   const sampler = new Sampler({ agent, writer, files: realProc, gpus, outbox, clock, log });
   return {
     sink: {

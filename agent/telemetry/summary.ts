@@ -5,6 +5,7 @@
 import type {
   AttemptSample,
   AttemptTelemetry,
+  GpuSample,
   HostSample,
   SampleGap,
   SeriesSummary,
@@ -68,6 +69,7 @@ export interface Tick {
 export class AttemptSummary {
   readonly #everyMs: number;
   readonly #series = new Map<string, { readonly unit: string; readonly sketch: QuantileSketch }>();
+  readonly #prefixes = new Map<string, string>();
   readonly #tally = new PerturbationTally();
   readonly #gaps: SampleGap[] = [];
   readonly #problems = new Set<string>();
@@ -90,9 +92,8 @@ export class AttemptSummary {
     if (own.spanMs < host.spanMs * LEAST_OVERLAP) return;
     for (const [name, unit, value] of HOST) this.#put(name, unit, value(host));
     host.gpus.slice(0, MOST_GPUS).forEach((gpu, at) => {
-      for (const [name, unit, value] of GPU) {
-        this.#put(`gpu.${gpu.index ?? at}.${name}`, unit, value(gpu));
-      }
+      const prefix = this.#prefixOf(gpu, at);
+      for (const [name, unit, value] of GPU) this.#put(`${prefix}.${name}`, unit, value(gpu));
     });
     if (host.gpuReason !== null) this.problem(host.gpuReason);
     const { spanMs, cpus, otherCores, cpuSteal, gpus } = host;
@@ -132,6 +133,14 @@ export class AttemptSummary {
       problems: [...this.#problems],
       perturbed: this.#tally.verdict(),
     };
+  }
+
+  /** By its index; by its id where GPUs of two vendors have the same. */
+  #prefixOf({ id, index }: GpuSample, at: number): string {
+    const prefix = `gpu.${index ?? at}`;
+    const owner = this.#prefixes.get(prefix) ?? id;
+    this.#prefixes.set(prefix, owner);
+    return owner === id ? prefix : `gpu.${id}`;
   }
 
   #put(name: string, unit: string, value: Value): void {

@@ -1,23 +1,25 @@
 /** What attempts tell the sampler, and what they have from it. */
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import type { GpuProcess } from '#protocol/messages/hardware.ts';
 import type { AttemptTelemetry, GpuSample } from '#protocol/messages/telemetry.ts';
+import type { GpuUsers } from './gpu-feed.ts';
+import type { GivenGpu } from './gpu-scope.ts';
 
 export interface MeasuredAttempt {
   readonly ref: AttemptRef;
   /** It has the host to itself. */
   readonly isExclusive: boolean;
+  /** GPUs it was given: known from its first step on. */
+  readonly gpus: () => readonly GivenGpu[];
   /** An agent process before this one had it. */
   readonly isResumed: boolean;
   /** Of the attempt, as in its events. */
   readonly elapsedMs: () => number;
 }
 
-/** The GPUs at the last tick. */
+/** The GPUs when they were last asked. */
 export interface GpuView {
   readonly samples: readonly GpuSample[];
-  /** Who has them open, by GPU; null where it is not known. */
-  readonly users: ReadonlyMap<string, readonly GpuProcess[]> | null;
+  readonly users: GpuUsers | null;
   readonly reason: string | null;
 }
 

@@ -11,6 +11,8 @@ export const AssignedGpu = z.object({
   name: z.string().nullable(),
   vendor: z.enum(['nvidia', 'amd']),
   kind: z.enum(['gpu', 'mig']),
+  /** Of a MIG instance: the id of the GPU it is part of. */
+  parent: z.string().optional(),
   memoryMiB: z.number().nonnegative().nullable(),
   numaNode: count.nullable(),
   driver: z.string().nullable(),

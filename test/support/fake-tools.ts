@@ -64,10 +64,21 @@ export class FakeTools {
     );
   }
 
-  /** nvidia-smi that loops: prints `header`, then runs `script` beside a file `rows`; else as told before. */
-  loop(script: string, { header, rows }: { readonly header: string; readonly rows: string }): void {
+  /**
+   * nvidia-smi that loops: prints `header`, then runs `script` beside a file `rows`; else as a capture, but for
+   * `gpus`. Returns the file of who uses a GPU, to which lines may be added.
+   */
+  loop(
+    script: string,
+    {
+      header,
+      rows,
+      gpus,
+    }: { readonly header: string; readonly rows: string; readonly gpus?: string },
+  ): string {
     this.replay('l40s', 'idle');
     const next = join(this.dir, `answers.${this.#generation}`);
+    if (gpus !== undefined) writeFileSync(join(next, 'gpus'), gpus);
     writeFileSync(join(next, 'header'), header === '' ? '' : `${header}\n`);
     writeFileSync(join(next, 'rows'), rows);
     writeFileSync(join(next, 'processes'), 'gpu_uuid, pid, used_gpu_memory [MiB], process_name\n');
@@ -76,6 +87,7 @@ export class FakeTools {
       `case "$*" in *-lms*) cat header; eval "$(cat loop)"; exit ;; esac\n`,
     );
     writeFileSync(join(next, 'loop'), `${script}\n`);
+    return join(next, 'processes');
   }
 
   /** A tool that is this shell script. */

@@ -6,10 +6,12 @@ import { ratesBetween, readCounters, readLevels } from '#agent/telemetry/host-me
 import { readOwn } from '#agent/telemetry/own-cost.ts';
 import type { ProcFiles } from '#agent/telemetry/proc-reader.ts';
 import { readTree } from '#agent/telemetry/process-tree.ts';
+import { readReadings } from '#agent/telemetry/amd-readings.ts';
 import { SmiLines } from '#agent/telemetry/smi-lines.ts';
 import { AttemptSummary } from '#agent/telemetry/summary.ts';
 import { AttemptTelemetry, GpuSample, HostSample } from '#protocol/messages/telemetry.ts';
 import { CAPTURES, section } from './smi-captures.ts';
+import { ROCM_NEW, ROCM_OLD } from './rocm-answers.ts';
 import { smiRow, smiTable } from './smi-loop.ts';
 
 const PROC = join(import.meta.dirname, '..', 'fixtures', 'proc');
@@ -19,6 +21,8 @@ const SEEDS = [
     .map((name) => readFileSync(join(PROC, name), 'utf8')),
   ...CAPTURES.map((capture) => section(capture, 'load-gpus')),
   `${smiTable()}\n${smiRow({ reasons: '0x24' })}\n${smiRow({ index: 1, uuid: 'GPU-2' })}\n`,
+  ROCM_OLD,
+  ROCM_NEW,
 ];
 const CHUNKS = [
   ...['\n', '\0', ' ', ',', ')', '-1', '0x', '[N/A]', 'ERR!', '99999999999999999999', 'NaN', '1e9'],
@@ -74,6 +78,8 @@ export function measureEverything([before, after]: readonly [string, string]): v
     if (read?.kind === 'note' && read.text.length > 200) throw new Error('a note without bound');
     return read?.kind === 'reading' ? [{ ...read.reading, foreign: null }] : [];
   });
+  const amd = readReadings(after);
+  if (amd.kind === 'read') gpus.push(...amd.readings.map((gpu) => ({ ...gpu, foreign: null })));
   for (const gpu of gpus) {
     GpuSample.parse(gpu);
     if (JSON.stringify(gpu).length > 1_200) throw new Error('a GPU without bound');

@@ -188,13 +188,17 @@ describe('GPUs of a fake nvidia-smi', { timeout: 90_000 }, () => {
     await mesh.wait('agent.started');
   }
 
+  /** It has the host to itself, so it may use all GPUs. */
+  const alone = (script: string): AttemptSpec =>
+    attemptSpec([step(script)], { needs: { slots: 1, cpus: 0, exclusive: true } });
+
   it('are sampled, and throttling is a perturbation', async () => {
     tools.loop(`while :; do cat rows; sleep 1; done`, {
       header: smiTable(),
       rows: `${smiRow({ reasons: '0x0000000000000024', power: '348.20' })}\n`,
     });
     await start();
-    const spec = attemptSpec([step('sleep 5')]);
+    const spec = alone('sleep 5');
     await mesh.startAttempt(spec);
     const telemetry = await measured(spec);
     expect(seriesOf(telemetry, 'gpu.0.power')).toMatchObject({ unit: 'W', min: 348.2, max: 348.2 });
@@ -215,7 +219,7 @@ describe('GPUs of a fake nvidia-smi', { timeout: 90_000 }, () => {
     async (_how, script, reason) => {
       tools.loop(script, { header: '', rows: '' });
       await start();
-      const spec = attemptSpec([step('sleep 4')]);
+      const spec = alone('sleep 4');
       await mesh.startAttempt(spec);
       const telemetry = await measured(spec);
       expect(telemetry.problems.join('; ')).toMatch(reason);

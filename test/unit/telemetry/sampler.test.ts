@@ -1,110 +1,29 @@
 /** The sampler on a host of the test's own: what is whose, to the tick. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GpuFeed } from '#agent/telemetry/gpu-feed.ts';
-import { MetricOutbox } from '#agent/telemetry/metric-outbox.ts';
-import { Sampler } from '#agent/telemetry/sampler.ts';
-import type { MeasuredAttempt } from '#agent/telemetry/telemetry.ts';
-import { decode } from '#protocol/messages/envelope.ts';
+import type { Sampler } from '#agent/telemetry/sampler.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import type { AttemptSample, AttemptTelemetry, HostSample } from '#protocol/messages/telemetry.ts';
-import { silentLog } from '#protocol/runtime/log.ts';
-import { FakeProc } from '#test/support/fake-proc.ts';
-import { ManualClock } from '#test/support/manual-clock.ts';
-import { until } from '#test/support/until.ts';
+import type { AttemptTelemetry, HostSample } from '#protocol/messages/telemetry.ts';
+import type { FakeProc } from '#test/support/fake-proc.ts';
+import type { ManualClock } from '#test/support/manual-clock.ts';
+import { HELPER, MAIN, SamplerBench } from './sampler-bench.ts';
 
-const HELPER = 100;
-const MAIN = 101;
 const NONE: AttemptTelemetry['series'] = {};
 
+let bench: SamplerBench;
 let proc: FakeProc;
 let clock: ManualClock;
 let sampler: Sampler;
-let sent: { host: HostSample[]; own: Map<string, AttemptSample[]> };
 
 beforeEach(() => {
-  proc = new FakeProc();
-  clock = new ManualClock();
-  sent = { host: [], own: new Map() };
-  proc.processes.set(process.pid, { parent: 1, rssPages: 20_000 });
-  const outbox = new MetricOutbox({
-    store: {
-      publish: (subject, payload) => {
-        const decoded = decode(payload);
-        if (decoded.kind === 'rejected') throw new Error(decoded.reason);
-        const { message } = decoded;
-        if (message.name === 'host.sampled') sent.host.push(...message.data.samples);
-        if (message.name === 'attempt.sampled')
-          sent.own.set(subject, [...(sent.own.get(subject) ?? []), ...message.data.samples]);
-        return Promise.resolve({ kind: 'stored', sequence: 1, duplicate: false });
-      },
-      whenReachable: () => Promise.resolve(),
-    },
-    isBehind: () => false,
-    clock,
-    log: silentLog,
-  });
-  sampler = new Sampler({
-    agent: 'a1',
-    writer: { source: '/agents/a1', incarnation: 3 },
-    files: proc,
-    gpus: new GpuFeed({
-      run: () => Promise.reject(new Error('no tool is called')),
-      everyMs: 1_000,
-      isInstalled: () => false,
-      nowMs: () => clock.now().monotonicMs,
-    }),
-    outbox,
-    clock,
-    log: silentLog,
-    locate: (_files, stepDir) => ({ pid: Number(stepDir), startTime: 50, isHelper: true }),
-  });
+  bench = new SamplerBench();
+  ({ proc, clock, sampler } = bench);
 });
-
-function attempt(task: string, change: Partial<MeasuredAttempt> = {}): MeasuredAttempt {
-  const beganMs = clock.now().monotonicMs;
-  return {
-    ref: { run: 'r', task, n: 1 },
-    isExclusive: true,
-    isResumed: false,
-    elapsedMs: () => clock.now().monotonicMs - beganMs,
-    ...change,
-  };
-}
-
-function begin(task: string, change: Partial<MeasuredAttempt> = {}, at = HELPER): string {
-  const measured = attempt(task, change);
-  proc.processes.set(at, { parent: 1, rssPages: 100 });
-  proc.processes.set(at + 1, {
-    parent: at,
-    rssPages: 1_000,
-    sharedPages: 400,
-    read: 0,
-    written: 0,
-  });
-  sampler.begin(measured, String(at));
-  return attemptKey(measured.ref);
-}
-
-/** A second in which each of these used so many ticks, and something else `other`. */
-function second(used: Readonly<Record<number, number>>, other = 0): void {
-  let busy = other;
-  for (const [pid, ticks] of Object.entries(used)) {
-    const found = proc.processes.get(Number(pid));
-    if (found === undefined) throw new Error(`no process ${pid}`);
-    found.ownTicks = (found.ownTicks ?? 0) + ticks;
-    busy += ticks;
-  }
-  proc.pass(1_000, busy);
-  clock.advance(1_000);
-}
-
-const hostSamples = async (count: number): Promise<HostSample[]> =>
-  until(() => (sent.host.length >= count ? sent.host : null), `${count} samples of the host`);
 
 describe('whose time it is', () => {
   it('the tree is the attempt, its helper and this process the agent, the rest other', async () => {
-    const key = begin('t');
-    for (let at = 0; at < 5; at += 1) second({ [MAIN]: 95, [HELPER]: 2, [process.pid]: 3 }, 50);
+    const key = bench.begin('t');
+    for (let at = 0; at < 5; at += 1)
+      bench.second({ [MAIN]: 95, [HELPER]: 2, [process.pid]: 3 }, 50);
     const telemetry = sampler.summary(key);
     expect(telemetry).toMatchObject({
       samples: 5,
@@ -128,15 +47,15 @@ describe('whose time it is', () => {
     expect(series['memory.rss']?.max).toBe(1_000 * 4_096);
     expect(series['memory.private']?.max).toBe(600 * 4_096);
     expect(series['host.cpu.busy']?.mean).toBe(0.375);
-    expect(await hostSamples(5)).toMatchObject(
+    expect(await bench.hostSamples(5)).toMatchObject(
       Array.from({ length: 5 }, () => ({ attempts: 1, otherCores: 0.5, agentCores: 0.05 })),
     );
   });
 
   it('children, and what was reaped, count; a tree that lost a child does not go back', () => {
-    const key = begin('t');
+    const key = bench.begin('t');
     proc.processes.set(102, { parent: MAIN });
-    second({ [MAIN]: 10, 102: 60 });
+    bench.second({ [MAIN]: 10, 102: 60 });
     const main = proc.processes.get(MAIN);
     if (main === undefined) throw new Error('no main');
     // It ends within the second, after 20 ticks more: its parent has its time now.
@@ -149,34 +68,34 @@ describe('whose time it is', () => {
     proc.pass(1_000, 0);
     clock.advance(1_000);
     main.reapedTicks = 80;
-    second({ [MAIN]: 10 });
+    bench.second({ [MAIN]: 10 });
     const cpu = sampler.summary(key)?.series['cpu'];
     expect(cpu).toMatchObject({ count: 4, max: 0.7, min: 0 });
     expect((cpu?.mean ?? 0) * 4).toBeCloseTo(1, 6);
   });
 
   it('a child that another thread than the first has started counts', () => {
-    const key = begin('t');
+    const key = bench.begin('t');
     const main = proc.processes.get(MAIN);
     if (main !== undefined) main.threads = 3;
     proc.processes.set(102, { parent: MAIN, byThread: 2 });
-    second({ [MAIN]: 10, 102: 60 });
+    bench.second({ [MAIN]: 10, 102: 60 });
     expect(sampler.summary(key)?.series['cpu']?.max).toBe(0.7);
     expect(sampler.summary(key)?.series['processes']?.max).toBe(2);
   });
 
   it('attempts are not other to each other; beside an exclusive one they are neighbours', () => {
     const shared = { isExclusive: false };
-    const [a, b] = [begin('a', shared, 100), begin('b', { isExclusive: true }, 200)];
-    for (let at = 0; at < 5; at += 1) second({ 101: 90, 201: 80 });
+    const [a, b] = [bench.begin('a', shared, 100), bench.begin('b', { isExclusive: true }, 200)];
+    for (let at = 0; at < 5; at += 1) bench.second({ 101: 90, 201: 80 });
     expect(sampler.summary(a)?.perturbed).toBeNull();
     expect(sampler.summary(b)?.perturbed).toMatchObject([{ reason: 'neighbour', mean: 0.9 }]);
   });
 
   it('what a step used in its last second is known from its end, not other', async () => {
-    const a = begin('a', {}, 100);
-    const b = begin('b', { isExclusive: false }, 200);
-    second({ 101: 50, 201: 100 });
+    const a = bench.begin('a', {}, 100);
+    const b = bench.begin('b', { isExclusive: false }, 200);
+    bench.second({ 101: 50, 201: 100 });
     // b goes on for half a second: 500 ms of CPU that no tree shows any more.
     proc.processes.delete(201);
     proc.processes.delete(200);
@@ -187,76 +106,76 @@ describe('whose time it is', () => {
     clock.advance(1_000);
     expect((await flushed(a))[1]).toMatchObject({ otherCores: 0 });
     // Where nobody knows it, nobody is blamed.
-    const c = begin('c', { isExclusive: false }, 300);
+    const c = bench.begin('c', { isExclusive: false }, 300);
     sampler.end(c, '300', null);
-    second({ 101: 50 }, 100);
+    bench.second({ 101: 50 }, 100);
     expect((await flushed(a))[2]).toMatchObject({ otherCores: null });
   });
 
   async function flushed(key: string): Promise<HostSample[]> {
     const { samples = 0 } = sampler.summary(key) ?? {};
-    return hostSamples(samples);
+    return bench.hostSamples(samples);
   }
 });
 
 it('of more processes than are looked at nothing is guessed', async () => {
-  const key = begin('t');
+  const key = bench.begin('t');
   for (let pid = 1_000; pid < 3_000; pid += 1) proc.processes.set(pid, { parent: MAIN });
-  second({ [MAIN]: 100 }, 100);
+  bench.second({ [MAIN]: 100 }, 100);
   const telemetry = sampler.summary(key);
   expect(telemetry?.problems).toEqual(['there were more processes or threads than are looked at']);
   expect(telemetry?.series['cpu']).toBeUndefined();
   expect(telemetry?.perturbed).toBeNull();
-  expect((await hostSamples(1))[0]).toMatchObject({ otherCores: null });
+  expect((await bench.hostSamples(1))[0]).toMatchObject({ otherCores: null });
 });
 
 describe('when it samples', () => {
   it('not at rest: no timer, no read; and for a moment after the last step', () => {
     expect(clock.waiting).toBe(0);
-    const key = begin('t');
-    second({ [MAIN]: 10 });
+    const key = bench.begin('t');
+    bench.second({ [MAIN]: 10 });
     sampler.end(key, String(HELPER), 100);
     sampler.forget(key);
-    for (let at = 0; at < 4; at += 1) second({});
+    for (let at = 0; at < 4; at += 1) bench.second({});
     const { reads } = proc;
     expect(clock.waiting).toBe(0);
-    for (let at = 0; at < 60; at += 1) second({});
+    for (let at = 0; at < 60; at += 1) bench.second({});
     expect(proc.reads).toBe(reads);
   });
 
   it('a first sample that would be mostly rounding waits for the next', () => {
-    begin('first', {}, 200);
+    bench.begin('first', {}, 200);
     clock.advance(900);
-    const key = begin('t');
+    const key = bench.begin('t');
     clock.advance(100);
     expect(sampler.summary(key)).toBeNull();
-    second({ [MAIN]: 110 });
+    bench.second({ [MAIN]: 110 });
     expect(sampler.summary(key)?.series['cpu']).toMatchObject({ count: 1, mean: 1 });
   });
 
   it('a step whose processes are gone, and whose end is not told yet, has no sample', () => {
-    const key = begin('t');
-    second({ [MAIN]: 10 });
+    const key = bench.begin('t');
+    bench.second({ [MAIN]: 10 });
     proc.processes.delete(MAIN);
-    second({});
+    bench.second({});
     expect(sampler.summary(key)?.series['memory.rss']).toMatchObject({ count: 1, min: 4_096_000 });
   });
 
   it('after a late look the next is not close behind', async () => {
-    const key = begin('t');
-    second({ [MAIN]: 10 });
+    const key = bench.begin('t');
+    bench.second({ [MAIN]: 10 });
     clock.stall(1_900);
     clock.advance(0);
     clock.advance(200);
     expect(sampler.summary(key)?.samples).toBe(2);
-    expect(await hostSamples(2)).toHaveLength(2);
+    expect(await bench.hostSamples(2)).toHaveLength(2);
     clock.advance(1_000);
     expect(sampler.summary(key)?.samples).toBe(3);
   });
 
   it('an agent that was held up says so, and loses nothing of the sums', () => {
-    const key = begin('t');
-    second({ [MAIN]: 100 });
+    const key = bench.begin('t');
+    bench.second({ [MAIN]: 100 });
     const main = proc.processes.get(MAIN);
     if (main !== undefined) main.ownTicks = 400;
     proc.pass(3_000, 300);
@@ -274,10 +193,10 @@ describe('when it samples', () => {
     const adopted = { elapsedMs: () => 60_000 + clock.now().monotonicMs - 1_000_000 };
     proc.processes.set(HELPER, { parent: 1 });
     proc.processes.set(MAIN, { parent: HELPER, ownTicks: 5_000, read: 1_000_000 });
-    const measured = attempt('t', { ...adopted, isResumed: true });
+    const measured = bench.attempt('t', { ...adopted, isResumed: true });
     const key = attemptKey(measured.ref);
     sampler.begin(measured, String(HELPER));
-    second({ [MAIN]: 50 });
+    bench.second({ [MAIN]: 50 });
     expect(sampler.summary(key)).toMatchObject({
       samples: 1,
       fromMs: 60_000,
@@ -290,13 +209,13 @@ describe('when it samples', () => {
   });
 
   it('a defect ends the sampling, not the agent, and the result says so', () => {
-    const key = begin('t');
-    second({ [MAIN]: 10 });
+    const key = bench.begin('t');
+    bench.second({ [MAIN]: 10 });
     proc.broken = new Error('no such thing');
     clock.advance(1_000);
     proc.broken = null;
     expect(clock.waiting).toBe(0);
-    second({});
+    bench.second({});
     expect(sampler.summary(key)).toMatchObject({
       samples: 1,
       problems: ['a defect of benchmesh ended the sampling: no such thing'],
@@ -304,10 +223,10 @@ describe('when it samples', () => {
   });
 
   it('another process with the pid of a helper that is gone is not taken for it', () => {
-    const key = begin('t');
-    second({ [MAIN]: 10 });
+    const key = bench.begin('t');
+    bench.second({ [MAIN]: 10 });
     proc.processes.set(HELPER, { parent: 1, startTime: 99 });
-    second({ [MAIN]: 100 });
+    bench.second({ [MAIN]: 100 });
     expect(sampler.summary(key)?.samples).toBe(1);
   });
 });

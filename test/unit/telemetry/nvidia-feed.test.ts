@@ -1,7 +1,7 @@
 /** The looping tool in every mood, with a clock and a loop of the test's own. */
 import { describe, expect, it } from 'vitest';
 import { clockReasonsOf } from '#agent/telemetry/clock-reasons.ts';
-import { GpuFeed } from '#agent/telemetry/gpu-feed.ts';
+import { NvidiaFeed } from '#agent/telemetry/nvidia-feed.ts';
 import { joinReadings, SAMPLE_FIELDS, SmiLines } from '#agent/telemetry/smi-lines.ts';
 import type { LineHelper, LineHelperEvents } from '#agent/process/helpers/line-helper.ts';
 import type { HelperResult } from '#agent/process/helpers/run-helper.ts';
@@ -20,7 +20,7 @@ class Bench {
   readonly loops: Loop[] = [];
   readonly calls: string[][] = [];
   answer: Partial<HelperResult> = {};
-  readonly feed = new GpuFeed({
+  readonly feed = new NvidiaFeed({
     everyMs: 1_000,
     isInstalled: () => true,
     nowMs: () => this.nowMs,
@@ -234,7 +234,7 @@ describe('the feed', () => {
   });
 
   it('without a tool there is nothing, and no reason', () => {
-    const feed = new GpuFeed({
+    const feed = new NvidiaFeed({
       everyMs: 1_000,
       nowMs: () => 0,
       isInstalled: () => false,
