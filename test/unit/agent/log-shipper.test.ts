@@ -166,21 +166,24 @@ describe('the pace', () => {
     expect([store.textOf('s'), shipper.isDone()]).toEqual(['firstlast', true]);
   });
 
-  it('is one for all logs: what waits is sent in one turn', async () => {
-    const all = ['a', 'b', 'c'].map(shipperOf);
-    for (const piece of ['first', 'second']) {
-      for (const { shipper, writer } of all) {
+  it('is one for all logs: what waits is sent in one turn, also of one that has just begun', async () => {
+    const say = async ({ shipper, writer }: ReturnType<typeof shipperOf>): Promise<void> => {
+      for (const piece of ['first', 'second']) {
         writer.write(piece);
         shipper.wake();
         await settled();
       }
-      clock.advance(10);
-    }
-    expect([lengths().length, clock.waiting]).toEqual([3, 1]);
-    clock.advance(PACE_MS);
+    };
+    const all = ['a', 'b', 'c'].map(shipperOf);
+    for (const each of all) await say(each);
+    clock.advance(PACE_MS - 40);
+    const late = shipperOf('late');
+    await say(late);
+    expect([lengths().length, clock.waiting]).toEqual([4, 1]);
+    clock.advance(40);
     // Published within the timer's own turn.
-    expect(lengths().length).toBe(6);
-    for (const { shipper } of all) shipper.close();
+    expect(lengths().length).toBe(8);
+    for (const { shipper } of [...all, late]) shipper.close();
   });
 });
 
