@@ -37,6 +37,7 @@ import { register, startPresence } from './host/presence.ts';
 import { serveExec } from './exec/exec-service.ts';
 import { serveInspection } from './inspect/inspect-service.ts';
 import type { Waiting } from './host/waiting.ts';
+import { LogPacer } from './logs/log-pacer.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
 import { ReportPoller } from './report/report-tail.ts';
@@ -256,6 +257,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       ledger,
       sink,
       logStore: natsLogStore(connection),
+      logPacer: new LogPacer(clock),
       fileStore: natsFileStore(connection),
       reports: new ReportPoller(),
       telemetry,

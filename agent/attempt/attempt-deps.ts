@@ -2,6 +2,7 @@
 import type { Proof } from '#protocol/messages/outcome.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import type { LogPacer } from '../logs/log-pacer.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import type { CheckContext } from '../checks/types.ts';
 import type { Supervisor } from '../process/types.ts';
@@ -26,6 +27,7 @@ export interface AttemptDeps {
   readonly ledger: Ledger;
   readonly sink: EventSink;
   readonly logStore: LogStore;
+  readonly logPacer: LogPacer;
   readonly fileStore: FileStore & FileSource;
   readonly reports: ReportPoller;
   readonly telemetry: Telemetry;

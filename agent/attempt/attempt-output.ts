@@ -14,7 +14,7 @@ import { MetricFeed } from './metric-feed.ts';
 const LOG_PATIENCE_MS = 5_000;
 
 export interface OutputOptions {
-  readonly deps: Pick<AttemptDeps, 'agent' | 'instance' | 'logStore' | 'clock'>;
+  readonly deps: Pick<AttemptDeps, 'agent' | 'instance' | 'logStore' | 'logPacer' | 'clock'>;
   readonly spec: AttemptSpec;
   readonly log: Log;
   /** The log may have messages already. */
@@ -94,11 +94,12 @@ export class AttemptOutput {
   /** The shipper, with this step as its newest source. */
   #shipperOf({ id, dir, before }: OutputSource): LogShipper {
     const { deps, spec, log, isResumed } = this.#options;
-    const { agent, instance, logStore: store, clock } = deps;
+    const { agent, instance, logStore: store, logPacer: pacer, clock } = deps;
     this.#shipper ??= new LogShipper({
       subject: subjects.log(agent, spec),
       instance,
       store,
+      pacer,
       clock,
       log,
       isResumed,

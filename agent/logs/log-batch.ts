@@ -6,7 +6,7 @@ import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/log
 import type { LogRead } from '../process/spool/log-segments.ts';
 
 /** Chunk descriptions travel in a header: few enough to keep it small. */
-const CHUNKS_MOST = 1_000;
+export const CHUNKS_MOST = 1_000;
 
 export interface LogBatch {
   /** In the attempt's log, over all its steps. */

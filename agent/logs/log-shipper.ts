@@ -6,23 +6,26 @@
  *    each message says how far every step is.
  * 2. One message in flight, with the expected last sequence of its own subject. On any doubt the
  *    subject's last message says how far the log is; nothing about it is kept on disk.
- * 3. The first bytes after quiet go at once; then 16 to 64 KiB or every 100 ms. Idle costs nothing.
+ * 3. The first bytes after quiet go at once; then 16 to 64 KiB, or what there is every 100 ms, together
+ *    with other logs (log-pacer.ts). Idle costs nothing.
  * 4. Delivered segments are given back, except where `keep` says that extraction needs them still.
  *
  *   idle -> reading -> publishing -> reading -> ... -> idle
- *             |  (little and recent: a timer)          done: all sources ended and stored
+ *             |  (little and recent: the pacer)        done: all sources ended and stored
  */
 import type { Log } from '#protocol/runtime/log.ts';
-import type { Clock, Timer } from '#protocol/runtime/clock.ts';
+import type { Clock } from '#protocol/runtime/clock.ts';
 import { backoffMs } from '#protocol/runtime/backoff.ts';
 import { LogSegments } from '../process/spool/log-segments.ts';
 import type { Gap } from '../attempt/attempt-state.ts';
-import { firstBatch, type LogBatch } from './log-batch.ts';
+import { CHUNKS_MOST, firstBatch, type LogBatch } from './log-batch.ts';
+import { PACE_MS, type LogPacer } from './log-pacer.ts';
 import type { LogStore } from './log-store.ts';
 
 const READ_BYTES = 64 * 1024;
 const ENOUGH_BYTES = 16 * 1024;
-const PACE_MS = 100;
+/** What it holds is of no use: only whether it was filled. */
+const probe = Buffer.allocUnsafe(ENOUGH_BYTES);
 const RELEASE_EVERY_BYTES = 256 * 1024;
 const RETRY = { firstMs: 50, maxMs: 2_000, factor: 2 } as const;
 
@@ -30,6 +33,7 @@ export interface ShipperOptions {
   readonly subject: string;
   readonly instance: string;
   readonly store: LogStore;
+  readonly pacer: LogPacer;
   readonly clock: Clock;
   readonly log: Log;
   /** The log may have messages already: ask before the first is sent (after a restart). */
@@ -61,7 +65,9 @@ export class LogShipper {
   #isSteady = true;
   #isPumping = false;
   #lastAtMs = Number.NEGATIVE_INFINITY;
-  #timer: Timer | null = null;
+  #isWaiting = false;
+  /** It has waited: what there is is sent. */
+  #isDue = false;
   #isClosed = false;
   #waiters: (() => void)[] = [];
   readonly #known = new Set<string>();
@@ -85,6 +91,8 @@ export class LogShipper {
   /** There may be new bytes. */
   wake(): void {
     if (this.#isClosed || this.#sources.length === 0) return;
+    // It was said that there is little: only whether that is still so is looked at.
+    if (this.#isWaiting && !this.#sources.some((source) => this.#isUrgent(source))) return;
     // A running pump reads again after each of its waits.
     if (!this.#isPumping) void this.#pump();
   }
@@ -129,7 +137,7 @@ export class LogShipper {
   /** Stops shipping; what is not stored stays on disk for the next start. */
   close(): void {
     this.#isClosed = true;
-    this.#timer?.cancel();
+    this.#stopWaiting();
     for (const source of this.#sources) source.segments.close();
     this.#settle();
   }
@@ -142,8 +150,7 @@ export class LogShipper {
 
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#stopWaiting();
     try {
       while (!this.#isClosed) {
         if (!this.#isSure && !(await this.#recover())) break;
@@ -164,12 +171,22 @@ export class LogShipper {
     const inTurn = [...this.#sources.slice(last + 1), ...this.#sources.slice(0, last + 1)];
     const ended = this.#sources.filter(({ bytes }) => bytes !== null);
     for (const source of [...ended, ...inTurn.filter(({ bytes }) => bytes === null)]) {
+      // Not read before it is sent: it would be read again then.
+      if (this.#isPaced() && !this.#isUrgent(source)) {
+        this.#sendSoon();
+        continue;
+      }
       const batch = this.#read(source);
       if (batch === null) {
         if (source.bytes !== null) this.#leave(source);
       } else if (!this.#shouldWait(source, batch)) return { source, batch };
     }
     return null;
+  }
+
+  #isUrgent(source: Source): boolean {
+    if (source.bytes !== null) return true;
+    return source.segments.isWaiting(this.#position(source), probe) ?? true;
   }
 
   /** How far the step's own output is in the log. */
@@ -182,7 +199,7 @@ export class LogShipper {
     const from = this.#position(source);
     if (source.bytes !== null && from >= source.bytes) return null;
     const { instance, isShared = false } = this.#options;
-    const read = source.segments.readFrom(from, READ_BYTES);
+    const read = source.segments.readFrom(from, READ_BYTES, CHUNKS_MOST);
     const { step } = source;
     if (!isShared) return firstBatch(read, { step, baseOffset: source.baseOffset, instance });
     const baseOffset = this.#offset - from;
@@ -192,13 +209,31 @@ export class LogShipper {
   /** Little, and not the first after quiet: more may come along (3). */
   #shouldWait(source: Source, batch: LogBatch): boolean {
     if (batch.isGap || batch.payload.length >= ENOUGH_BYTES || source.bytes !== null) return false;
-    const waitMs = this.#lastAtMs + PACE_MS - this.#options.clock.now().monotonicMs;
-    if (waitMs <= 0) return false;
-    this.#timer ??= this.#options.clock.after(waitMs, () => {
-      this.#timer = null;
-      this.wake();
-    });
+    if (!this.#isPaced()) return false;
+    this.#sendSoon();
     return true;
+  }
+
+  /** The message before was sent just now. */
+  #isPaced(): boolean {
+    return !this.#isDue && this.#options.clock.now().monotonicMs < this.#lastAtMs + PACE_MS;
+  }
+
+  #sendSoon(): void {
+    this.#isWaiting = true;
+    this.#options.pacer.soon(this.#onPace);
+  }
+
+  readonly #onPace = (): void => {
+    this.#isWaiting = false;
+    this.#isDue = true;
+    this.wake();
+  };
+
+  #stopWaiting(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#options.pacer.forget(this.#onPace);
   }
 
   #leave(source: Source): void {
@@ -211,6 +246,7 @@ export class LogShipper {
     const { store, subject, clock, log } = this.#options;
     for (let attempt = 0; !this.#isClosed; attempt += 1) {
       this.#lastAtMs = clock.now().monotonicMs;
+      this.#isDue = false;
       const outcome = await store.publish(subject, batch, this.#sequence);
       if (this.#isGone()) return; // the folder may be gone with its run
       switch (outcome.kind) {

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
+import { output } from './output.ts';
 import { perturbation } from './perturbation.ts';
 import { stopLatency } from './stop-latency.ts';
 import { telemetry } from './telemetry.ts';
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   throughput,
   'stop-latency': stopLatency,
   'log-latency': logLatency,
+  output,
   telemetry,
   idle,
   perturbation,

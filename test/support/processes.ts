@@ -50,7 +50,7 @@ export function processesWithEnvironment(name: string, value: string): number[] 
   );
 }
 
-function parentOf(pid: number): number {
+export function parentOf(pid: number): number {
   const stat = read(`/proc/${pid}/stat`) ?? '';
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
 }
@@ -82,4 +82,9 @@ export function cpuSeconds(pid: number): number {
   const stat = read(`/proc/${pid}/stat`) ?? '';
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
+}
+
+/** Bytes a process has written so far, to whatever. */
+export function writtenBytes(pid: number): number {
+  return Number(/^wchar: (\d+)$/m.exec(read(`/proc/${pid}/io`) ?? '')?.[1] ?? 0);
 }

@@ -22,17 +22,22 @@ export function readEntry(from: Buffer, at: number): IndexEntry | null {
   if (at + ENTRY_BYTES > from.length) return null;
   const kind = from.readUInt8(at + 24);
   if (kind < KIND_STDOUT || kind > KIND_GAP) return null;
-  const offset = Number(from.readBigUInt64LE(at));
-  const length = Number(from.readBigUInt64LE(at + 8));
+  const offset = readNumber(from, at);
+  const length = readNumber(from, at + 8);
   if (!Number.isSafeInteger(offset + length)) return null;
   return {
     offset,
     length,
-    arrivalMs: Number(from.readBigUInt64LE(at + 16)),
+    arrivalMs: readNumber(from, at + 16),
     kind,
     reason: from.readUInt8(at + 25),
     errno: from.readUInt32LE(at + 28),
   };
+}
+
+/** 64 bits, little-endian; not exact beyond 2^53. Without a BigInt, which costs many times as much. */
+function readNumber(from: Buffer, at: number): number {
+  return from.readUInt32LE(at + 4) * 2 ** 32 + from.readUInt32LE(at);
 }
 
 /** `log.000012`, as spool.c names it. */

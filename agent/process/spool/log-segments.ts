@@ -8,6 +8,7 @@
  * 1. An entry is trusted as far as its segment has bytes: it is written first (spool.h).
  * 2. The last entry of a segment may still change, so it is always read again.
  * 3. Bytes that are not there any more are reported as a gap, never passed over.
+ * 4. A read takes index and log by the block: output of many short lines has an entry for each.
  *
  * Synchronous: it reads small files from the page cache, by the batch. Throws only what the
  * file system throws.
@@ -60,6 +61,15 @@ interface Segment {
   bytesAt: number;
   /** The log was at least this long when last looked at. */
   size: number;
+  /** Up to here in the log everything has been returned; null before the first byte of it. */
+  returnedTo: number | null;
+}
+
+/** A stretch of a segment's log. */
+interface Block {
+  readonly segment: Segment;
+  readonly from: number;
+  readonly bytes: Buffer;
 }
 
 const INDEX_BATCH = 512 * ENTRY_BYTES;
@@ -67,6 +77,8 @@ const INDEX_BATCH = 512 * ENTRY_BYTES;
 export class LogSegments {
   readonly #dir: string;
   readonly #indexPart = Buffer.allocUnsafe(INDEX_BATCH);
+  /** What `#indexPart` holds: of this segment's index, from this place on; null: nothing of today. */
+  #part: { readonly segment: Segment; readonly from: number; readonly size: number } | null = null;
   #segment: Segment | null = null;
   /** Everything before it has been read; the place #segment stands at is at or before it. */
   #offset = 0;
@@ -83,13 +95,26 @@ export class LogSegments {
     this.#end = logBytes;
   }
 
-  /** At most maxBytes of bytes (at least one byte if there is any); gaps cost nothing. */
-  readFrom(offset: number, maxBytes: number): LogRead {
+  /**
+   * Whether as many bytes as the probe has wait to be read, by one system call; null where only a read
+   * says whether there is anything.
+   */
+  isWaiting(offset: number, probe: Buffer): boolean | null {
+    const segment = this.#segment;
+    if (segment === null || segment.returnedTo === null || offset !== this.#offset) return null;
+    const size = readPlain(segment.log, probe, { position: segment.returnedTo });
+    return size === 0 ? null : size === probe.length;
+  }
+
+  /** At most maxBytes of bytes (at least one byte if there is any) in maxChunks; gaps cost nothing. */
+  readFrom(offset: number, maxBytes: number, maxChunks = Number.POSITIVE_INFINITY): LogRead {
     if (this.#segment === null) {
       const raw = readRaw(this.#dir, offset, maxBytes);
       if (raw !== null) return raw;
     }
     if (offset < this.#offset || this.#segment === null) this.#rewind();
+    this.#part = null;
+    let block: Block | null = null;
     const chunks: LogChunk[] = [];
     const gaps: LogGap[] = [];
     let at = offset;
@@ -100,7 +125,7 @@ export class LogSegments {
         at = upTo;
       }
     };
-    while (left > 0) {
+    while (left > 0 && chunks.length < maxChunks) {
       const found = this.#next(at);
       if (found === null) break;
       const { entry, available } = found;
@@ -113,15 +138,22 @@ export class LogSegments {
         at += length;
         continue;
       }
-      const wanted = Math.min(left, available - skip);
-      const bytes = this.#bytes(found.segment, skip, wanted);
+      const { segment } = found;
+      const from = segment.bytesAt + skip;
+      if (block?.segment !== segment || from >= block.from + block.bytes.length)
+        block = blockOf(segment, from, left);
+      const bytes = block.bytes.subarray(
+        from - block.from,
+        from - block.from + Math.min(left, available - skip),
+      );
       if (bytes.length === 0) break;
+      segment.returnedTo = from + bytes.length;
       const stream = entry.kind === KIND_STDERR ? 'stderr' : 'stdout';
       chunks.push({ offset: at, stream, bytes, arrivalMs: entry.arrivalMs });
       at += bytes.length;
       left -= bytes.length;
     }
-    if (this.#end !== null && left > 0 && at < this.#end) {
+    if (this.#end !== null && left > 0 && chunks.length < maxChunks && at < this.#end) {
       gaps.push({ offset: at, length: this.#end - at, reason: 'write-failed', arrivalMs: null });
       at = this.#end;
     }
@@ -174,6 +206,7 @@ export class LogSegments {
       const following = segment.number + 1;
       if (!existsSync(join(this.#dir, segmentName('index', following)))) return null;
       // The next one exists, so this one is whole now; it may have grown since it was scanned.
+      this.#part = null;
       const late = this.#scan(segment, offset);
       if (late !== null) return { segment, ...late };
       this.#leave();
@@ -183,35 +216,42 @@ export class LogSegments {
 
   #scan(segment: Segment, offset: number): { entry: IndexEntry; available: number } | null {
     for (;;) {
-      const size = readPlain(segment.index, this.#indexPart, { position: segment.entryAt });
+      const { from, size } = this.#indexFrom(segment);
       const part = this.#indexPart.subarray(0, size);
-      let passed = 0;
-      for (let at = 0; ; at += ENTRY_BYTES) {
-        const entry = readEntry(part, at);
-        if (entry === null) break;
+      const begin = segment.entryAt - from;
+      let at = begin;
+      let entry = readEntry(part, at);
+      while (entry !== null) {
         const gap = entry.kind === KIND_GAP;
         const available = gap ? entry.length : this.#held(segment, entry.length);
         if (entry.offset + available > offset) return { entry, available };
         // Only an entry that has a successor can no longer change.
-        if (readEntry(part, at + ENTRY_BYTES) === null) break;
+        const following = readEntry(part, at + ENTRY_BYTES);
+        if (following === null) break;
         segment.entryAt += ENTRY_BYTES;
         segment.bytesAt += gap ? 0 : entry.length;
-        passed += ENTRY_BYTES;
+        at += ENTRY_BYTES;
+        entry = following;
       }
-      if (passed === 0 || size < INDEX_BATCH) return null;
+      // There may be more behind what was read, if that was full and its end has been reached.
+      if (size < INDEX_BATCH || (at === begin && from === segment.entryAt)) return null;
+      this.#part = null;
     }
+  }
+
+  /** Has the index in `#indexPart` from where the segment stands, or from before that. */
+  #indexFrom(segment: Segment): { readonly from: number; readonly size: number } {
+    if (this.#part?.segment === segment) return this.#part;
+    const from = segment.entryAt;
+    const size = readPlain(segment.index, this.#indexPart, { position: from });
+    this.#part = { segment, from, size };
+    return this.#part;
   }
 
   /** How many of the next `length` bytes are in the log yet. */
   #held(segment: Segment, length: number): number {
     if (segment.bytesAt + length > segment.size) segment.size = fstatSync(segment.log).size;
     return Math.max(0, Math.min(length, segment.size - segment.bytesAt));
-  }
-
-  #bytes(segment: Segment, skip: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(length);
-    const size = readPlain(segment.log, bytes, { position: segment.bytesAt + skip });
-    return bytes.subarray(0, size);
   }
 
   #endOf(number: number): number {
@@ -276,7 +316,10 @@ export class LogSegments {
       closeSync(index);
       return null;
     }
-    this.#segment = { number, index, log, entryAt: 0, bytesAt: 0, size: 0 };
+    this.#segment = {
+      ...{ number, index, log },
+      ...{ entryAt: 0, bytesAt: 0, size: 0, returnedTo: null },
+    };
     return this.#segment;
   }
 
@@ -291,6 +334,13 @@ export class LogSegments {
     this.#leave();
     this.#offset = 0;
   }
+}
+
+/** What is there of a segment's log from a place on, up to `most` bytes, in one read. */
+function blockOf(segment: Segment, from: number, most: number): Block {
+  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(most, segment.size - from)));
+  const size = readPlain(segment.log, bytes, { position: from });
+  return { segment, from, bytes: bytes.subarray(0, size) };
 }
 
 function isWriteFailed({ kind, reason }: IndexEntry): boolean {
