@@ -38,7 +38,7 @@ class AgentProcess {
 
   async run(logFile: string): Promise<void> {
     const { id, server, credential, slots, rung, label, exec, refresh } = this.#flags;
-    const { connectTimeout } = this.#flags;
+    const { connectTimeout, spoolLimit, journalLimit, keepDays } = this.#flags;
     this.#listen();
     try {
       this.#agent = await startAgent({
@@ -51,6 +51,11 @@ class AgentProcess {
         execRules: execRulesOf(exec),
         refreshMs: refresh,
         connectMs: connectTimeout ?? null,
+        limits: {
+          spoolBytes: spoolLimit ?? null,
+          journalBytes: journalLimit ?? null,
+          keepDays,
+        },
         logFile,
         log: this.#log,
         signal: this.#abort.signal,

@@ -3,6 +3,7 @@ import type { Proof } from '#protocol/messages/outcome.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { LogStore } from '../logs/log-store.ts';
+import type { SpoolBudget } from '../logs/spool-budget.ts';
 import type { CheckContext } from '../checks/types.ts';
 import type { Supervisor } from '../process/types.ts';
 import type { ReportPoller } from '../report/report-tail.ts';
@@ -26,6 +27,7 @@ export interface AttemptDeps {
   readonly ledger: Ledger;
   readonly sink: EventSink;
   readonly logStore: LogStore;
+  readonly spool: SpoolBudget;
   readonly fileStore: FileStore & FileSource;
   readonly reports: ReportPoller;
   readonly telemetry: Telemetry;
