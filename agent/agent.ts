@@ -38,6 +38,7 @@ import { serveExec } from './exec/exec-service.ts';
 import { serveInspection } from './inspect/inspect-service.ts';
 import type { Waiting } from './host/waiting.ts';
 import { LogPacer } from './logs/log-pacer.ts';
+import { hostSpoolBytes, SpoolBudget } from './logs/spool-budget.ts';
 import { natsLogStore } from './logs/log-store.ts';
 import { createSupervisor, type Rung, type Supervisor } from './process/supervisor.ts';
 import { ReportPoller } from './report/report-tail.ts';
@@ -46,6 +47,16 @@ import { realProc } from './telemetry/proc-reader.ts';
 import { startTelemetry } from './telemetry/start-telemetry.ts';
 import { Ledger } from './state/ledger.ts';
 import type { StateFolder } from './state/state-folder.ts';
+
+/** What it may leave on the disk of its state folder (I12). */
+export interface AgentLimits {
+  /** Of logs not delivered, over all attempts; null: what `hostSpoolBytes` says. */
+  readonly spoolBytes: number | null;
+  /** Of the outbox; null: its default. */
+  readonly journalBytes: number | null;
+  /** Days after which folders of a run that nobody released go. */
+  readonly keepDays: number;
+}
 
 export interface AgentOptions {
   readonly folder: StateFolder;
@@ -61,6 +72,7 @@ export interface AgentOptions {
   readonly execRules: readonly string[];
   /** Between two looks at the host. */
   readonly refreshMs: number;
+  readonly limits: AgentLimits;
   readonly logFile: string;
   readonly log: Log;
   /** How long a server may take to answer; null: for ever. */
@@ -201,7 +213,7 @@ interface Parts {
 }
 
 async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent> {
-  const { folder, log, onFatal } = options;
+  const { folder, log, onFatal, limits } = options;
   const { connection, supervisor, registration, info, discovery, layout, reserved } = parts;
   const { agent, instance, incarnation } = registration;
   const clock = systemClock;
@@ -211,12 +223,14 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     store: eventStore(connection),
     instance,
     log,
+    ...(limits.journalBytes === null ? {} : { maxBytes: limits.journalBytes }),
     onFenced: (by) => {
       onFatal(
         new MeshError('fenced', `another writer (instance ${by.instance}) owns ${by.subject}`),
       );
     },
   });
+  const spoolBytes = limits.spoolBytes ?? hostSpoolBytes(registration.slots);
   const { ledger, events } = Ledger.open(journalDir);
   const writer = { source: `/agents/${agent}`, instance, incarnation };
   const sink = new EventSink({
@@ -235,6 +249,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     info,
     slots: registration.slots,
     outbox,
+    keepDays: limits.keepDays,
     hardware: parts.hardware,
     layout: layout === null ? null : withoutReserved(layout, reserved),
     onPinned: (pinned) => {
@@ -258,6 +273,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
       sink,
       logStore: natsLogStore(connection),
       logPacer: new LogPacer(clock),
+      spool: new SpoolBudget({ limitBytes: spoolBytes, slots: registration.slots, log }),
       fileStore: natsFileStore(connection),
       reports: new ReportPoller(),
       telemetry,
@@ -306,7 +322,11 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;
-  log.info({ agent, incarnation, slots, rung, adopted, registration }, 'agent started');
+  const journal = outbox.stats();
+  log.info(
+    { agent, incarnation, slots, rung, adopted, registration, limits, journal },
+    'agent started',
+  );
   const changes = new ChangePublisher({ connection, registration, sink, log });
   discovery.follow(
     (hardware, what) => {

@@ -5,10 +5,11 @@ import { EXIT } from '#protocol/messages/errors.ts';
 import { DEFAULT_EXEC_RULES, readExecPolicy } from '#protocol/messages/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { readLabels, type Labels } from '#protocol/messages/labels.ts';
-import { parseDuration } from '#protocol/suite/units.ts';
+import { parseDuration, parseSize } from '#protocol/suite/units.ts';
 import type { OnTerm } from './end-policy.ts';
 
 const DAY_MS = 86_400_000;
+const LIMIT_LEAST_BYTES = 16 * 1024 ** 2;
 
 export interface Flags {
   readonly id: string;
@@ -24,6 +25,10 @@ export interface Flags {
   readonly logFile?: string;
   readonly connectTimeout?: number;
   readonly onTerm: OnTerm;
+  /** In bytes, as the next. */
+  readonly spoolLimit?: number;
+  readonly journalLimit?: number;
+  readonly keepDays: number;
   readonly stderrLog?: boolean;
 }
 
@@ -51,6 +56,9 @@ export function parseFlags(argv: readonly string[]): Flags {
         .choices(['drain', 'leave'])
         .default('leave'),
     )
+    .option('--spool-limit <size>', 'undelivered log bytes of the whole host', parseBytes)
+    .option('--journal-limit <size>', 'the journal of events on disk', parseBytes)
+    .option('--keep-days <n>', 'folders of a run that nobody released', parseDays, 7)
     .option('--stderr-log', 'its log on standard error too, to be read by people');
   program.configureOutput({
     outputError: (text, write) => {
@@ -107,6 +115,18 @@ function parseRefresh(text: string): number {
   const ms = parseDuration(text);
   if (ms !== null && ms >= 1_000 && ms <= DAY_MS) return ms;
   throw new InvalidArgumentError('it must be a duration from 1s to 24h');
+}
+
+function parseBytes(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes !== null && bytes >= LIMIT_LEAST_BYTES) return bytes;
+  throw new InvalidArgumentError('it must be a size of at least 16MiB');
+}
+
+function parseDays(text: string): number {
+  const days = Number(text);
+  if (Number.isInteger(days) && days >= 1 && days <= 3650) return days;
+  throw new InvalidArgumentError('it must be a whole number from 1 to 3650');
 }
 
 function parseTimeout(text: string): number {

@@ -38,7 +38,7 @@ class AgentProcess {
 
   async run(logFile: string): Promise<void> {
     const { id, server, credential, slots, rung, label, exec, refresh } = this.#flags;
-    const { connectTimeout, reservedCpus } = this.#flags;
+    const { connectTimeout, reservedCpus, spoolLimit, journalLimit, keepDays } = this.#flags;
     this.#listen();
     try {
       this.#agent = await startAgent({
@@ -52,6 +52,11 @@ class AgentProcess {
         execRules: execRulesOf(exec),
         refreshMs: refresh,
         connectMs: connectTimeout ?? null,
+        limits: {
+          spoolBytes: spoolLimit ?? null,
+          journalBytes: journalLimit ?? null,
+          keepDays,
+        },
         logFile,
         log: this.#log,
         signal: this.#abort.signal,

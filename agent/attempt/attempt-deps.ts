@@ -4,6 +4,7 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { LogPacer } from '../logs/log-pacer.ts';
 import type { LogStore } from '../logs/log-store.ts';
+import type { SpoolBudget } from '../logs/spool-budget.ts';
 import type { CheckContext } from '../checks/types.ts';
 import type { Supervisor } from '../process/types.ts';
 import type { ReportPoller } from '../report/report-tail.ts';
@@ -28,6 +29,7 @@ export interface AttemptDeps {
   readonly sink: EventSink;
   readonly logStore: LogStore;
   readonly logPacer: LogPacer;
+  readonly spool: SpoolBudget;
   readonly fileStore: FileStore & FileSource;
   readonly reports: ReportPoller;
   readonly telemetry: Telemetry;

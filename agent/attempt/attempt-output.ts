@@ -14,7 +14,10 @@ import { MetricFeed } from './metric-feed.ts';
 const LOG_PATIENCE_MS = 5_000;
 
 export interface OutputOptions {
-  readonly deps: Pick<AttemptDeps, 'agent' | 'instance' | 'logStore' | 'logPacer' | 'clock'>;
+  readonly deps: Pick<
+    AttemptDeps,
+    'agent' | 'instance' | 'logStore' | 'logPacer' | 'clock' | 'spool'
+  >;
   readonly spec: AttemptSpec;
   readonly log: Log;
   /** The log may have messages already. */
@@ -32,17 +35,34 @@ export class AttemptOutput {
   readonly #options: OutputOptions;
   #shipper: LogShipper | null = null;
   #feed: MetricFeed | null = null;
+  /** Folders of its steps that may hold something undelivered. */
+  readonly #held = new Set<string>();
 
   constructor(options: OutputOptions) {
     this.#options = options;
   }
 
-  /** The step is about to run: its output is kept for the metrics, if they are read from it. */
-  follow(step: StepSpec, dir: string): void {
+  /** The step is about to run. Answers how many bytes of its output it may hold undelivered. */
+  begin(step: StepSpec, dir: string): number {
+    const { spec, deps } = this.#options;
+    const limitBytes = deps.spool.take(dir, spec.logLimitBytes, spec.needs.exclusive);
+    this.#follow(step, dir, limitBytes);
+    return limitBytes;
+  }
+
+  /** An earlier process has started it. */
+  adopt(step: StepSpec, dir: string): void {
+    const { spec, deps } = this.#options;
+    this.#follow(step, dir, deps.spool.adopt(dir, spec.logLimitBytes));
+  }
+
+  /** Its output is kept for the metrics, if they are read from it. */
+  #follow(step: StepSpec, dir: string, limitBytes: number): void {
     const { spec } = this.#options;
+    this.#held.add(dir);
     if (step.step !== 'run' || spec.metrics.length === 0) return;
     this.#feed ??= new MetricFeed(spec);
-    this.#feed.addRunStep(dir);
+    this.#feed.addRunStep(dir, limitBytes);
   }
 
   /** There may be new bytes of the step. */
@@ -52,6 +72,8 @@ export class AttemptOutput {
 
   /** The step ended with this much output. Without any the shipper may still wait for some. */
   endStep(source: OutputSource, bytes: number): void {
+    if (bytes > 0) this.#options.deps.spool.end(source.dir);
+    else this.#release(source.dir);
     if (bytes > 0 || this.#shipper !== null) this.#shipperOf(source).endStep(source.dir, bytes);
   }
 
@@ -89,6 +111,12 @@ export class AttemptOutput {
 
   close(): void {
     this.#shipper?.close();
+    for (const dir of this.#held) this.#release(dir);
+  }
+
+  #release(dir: string): void {
+    this.#held.delete(dir);
+    this.#options.deps.spool.release(dir);
   }
 
   /** The shipper, with this step as its newest source. */
@@ -104,6 +132,9 @@ export class AttemptOutput {
       log,
       isResumed,
       isShared: spec.steps.some(({ service }) => service !== undefined),
+      onDelivered: (stepDir) => {
+        this.#release(stepDir);
+      },
       keep: (stepDir, deliveredTo) => this.#feed?.keep(stepDir, deliveredTo) ?? deliveredTo,
     });
     this.#shipper.addStep(id, dir, before);

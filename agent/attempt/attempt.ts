@@ -119,7 +119,7 @@ export class Attempt {
       const step = state.spec.steps.find(({ id }) => id === result.id);
       if (step === undefined) continue;
       const before = state.steps.slice(0, index).reduce((sum, each) => sum + each.logBytes, 0);
-      this.#output.follow(step, this.#stepDir(step));
+      this.#output.adopt(step, this.#stepDir(step));
       this.#output.endStep(this.#source(step, before), result.logBytes);
     }
     if (state.life.kind === 'exited') {
@@ -243,9 +243,9 @@ export class Attempt {
       budgetMs,
       graceMs: stop?.graceMs ?? step.graceMs ?? spec.graceMs,
       checkpoint: this.#files.checkpoint(),
+      logLimitBytes: this.#output.begin(step, this.#stepDir(step)),
     });
     const before = logBytesOf(this.state());
-    this.#output.follow(step, this.#stepDir(step));
     const handle = supervisor.start(
       this.#stepDir(step),
       stepSpec,
@@ -305,7 +305,7 @@ export class Attempt {
   async #adopt(index: number, step: StepSpec): Promise<void> {
     const before = logBytesOf(this.state());
     const events = this.#events(index, step, before);
-    this.#output.follow(step, this.#stepDir(step));
+    this.#output.adopt(step, this.#stepDir(step));
     const start = startOf(this.state(), index);
     const known =
       start === null ? undefined : knownStart(this.#paths.work, { step: step.id, ...start });

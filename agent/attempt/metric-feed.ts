@@ -20,31 +20,31 @@ const JSON_FILE_MOST = 64 * 1024 * 1024;
 interface Source {
   readonly dir: string;
   readonly segments: LogSegments;
+  readonly limitBytes: number;
   fedTo: number;
 }
 
 export class MetricFeed {
-  readonly #limitBytes: number;
   readonly #extractor: Extractor;
   readonly #readsOutput: boolean;
   readonly #sources = new Map<string, Source>();
 
   constructor(spec: AttemptSpec) {
-    this.#limitBytes = spec.logLimitBytes;
     this.#extractor = createExtractor(spec.metrics);
     this.#readsOutput = spec.metrics.some(({ from }) => from.kind !== 'json_file');
   }
 
-  addRunStep(dir: string): void {
+  /** Its spool has this limit. */
+  addRunStep(dir: string, limitBytes: number): void {
     if (!this.#readsOutput) return;
-    this.#sources.set(dir, { dir, segments: new LogSegments(dir), fedTo: 0 });
+    this.#sources.set(dir, { dir, segments: new LogSegments(dir), limitBytes, fedTo: 0 });
   }
 
   /** How far a step's output may be given back when it is delivered up to `deliveredTo`. */
   keep(dir: string, deliveredTo: number): number {
     const source = this.#sources.get(dir);
     if (source === undefined) return deliveredTo;
-    if (deliveredTo - source.fedTo > this.#limitBytes / 2) this.#feed(source, deliveredTo);
+    if (deliveredTo - source.fedTo > source.limitBytes / 2) this.#feed(source, deliveredTo);
     return Math.min(deliveredTo, source.fedTo);
   }
 

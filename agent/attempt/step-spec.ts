@@ -6,10 +6,12 @@ import { childEnv, STOP_VARIABLE, type ChildEnvInput } from './child-env.ts';
 export interface StepSpecInput extends ChildEnvInput {
   /** Of a stop that has come already, else of the step or the suite. */
   readonly graceMs: number;
+  /** Of its output, undelivered. */
+  readonly logLimitBytes: number;
 }
 
 export function stepSpecOf(input: StepSpecInput): StepSpec {
-  const { spec, step, paths, budgetMs, graceMs, resources } = input;
+  const { spec, step, paths, budgetMs, graceMs, resources, logLimitBytes } = input;
   const { cpus = [] } = resources ?? {};
   return {
     argv: step.argv,
@@ -21,7 +23,7 @@ export function stepSpecOf(input: StepSpecInput): StepSpec {
     graceMs,
     stopSignal: step.stopSignal ?? spec.stopSignal,
     stopFile: stopFile(paths.work, step.id),
-    logLimitBytes: spec.logLimitBytes,
+    logLimitBytes,
     ...(cpus.length === 0 ? {} : { cpus }),
     ...(step.limits === undefined ? {} : { limits: step.limits }),
   };

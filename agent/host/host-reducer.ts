@@ -47,6 +47,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return onStop(state, message);
     case 'release':
       return onRelease(state, message.run);
+    case 'forget_run':
+      return onForgetRun(state, message.run);
     case 'drain':
       return onDrain(state, message);
     case 'undrain':
@@ -280,6 +282,19 @@ function onRelease(state: HostState, run: string): Result {
   return dropReleased({ ...state, releasing: new Set(state.releasing).add(run) }, []);
 }
 
+/** Nobody will release it: its folder goes, and what was prepared in it. What lives keeps it. */
+function onForgetRun(state: HostState, run: string): Result {
+  if (state.releasing.has(run) || busyRuns(state).has(run)) return [state, []];
+  return [withoutSetupsOf(state, run), [{ kind: 'forget_run', run }]];
+}
+
+/** Runs of which something lives, or a stop is open. */
+function busyRuns(state: HostState): Set<string> {
+  const busy = new Set([...state.live.values()].map((attempt) => attempt.ref.run));
+  for (const open of state.openStops.values()) busy.add(open.stop.run);
+  return busy;
+}
+
 /** Drops released runs of which nothing lives and no stop is open. */
 function dropReleased(state: HostState, before: readonly HostEffect[]): Result {
   if (state.releasing.size === 0) return [state, before];
@@ -287,8 +302,7 @@ function dropReleased(state: HostState, before: readonly HostEffect[]): Result {
   const releasing = new Set(state.releasing);
   const floors = new Map(state.floors);
   const effects = [...before];
-  const busy = new Set([...state.live.values()].map((attempt) => attempt.ref.run));
-  for (const open of state.openStops.values()) busy.add(open.stop.run);
+  const busy = busyRuns(state);
   for (const run of state.releasing) {
     if (busy.has(run)) continue;
     releasing.delete(run);

@@ -116,6 +116,8 @@ export type HostMessage =
       readonly stop: StopCommand;
     }
   | { readonly kind: 'release'; readonly run: string }
+  /** Its folder has been left alone for so long that nobody will release it. */
+  | { readonly kind: 'forget_run'; readonly run: string }
   | { readonly kind: 'drain'; readonly reason: string; readonly isEnding?: true }
   | { readonly kind: 'undrain'; readonly reason: string }
   /** It has prepared the host, or could not; null: it has. */
@@ -204,7 +206,9 @@ export type HostEffect =
       /** `revoked`: drop the attempt with the answer; nothing of it ever ran or will. */
       readonly answer: 'revoked' | 'started' | 'unknown';
     }
-  | { readonly kind: 'drop_run'; readonly run: string };
+  | { readonly kind: 'drop_run'; readonly run: string }
+  /** Nothing of it lives: its folder may go. */
+  | { readonly kind: 'forget_run'; readonly run: string };
 
 export function newHost(slots: number, cpus: number, layout: CpuLayout | null = null): HostState {
   return {

@@ -3,6 +3,7 @@
  *
  *   mailbox -> command-intake (ledger, ack to JetStream) -> host-reducer -> attempts, ack events
  */
+import { toError } from '#protocol/messages/errors.ts';
 import { attemptKey, newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { Hardware } from '#protocol/messages/hardware.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
@@ -23,6 +24,7 @@ import { firstSight, HostGpus } from './host-gpus.ts';
 import type { HostInfo } from './host-info.ts';
 import { updateHost } from './host-reducer.ts';
 import { newHost, type HostEffect, type HostMessage, type HostState } from './host-state.ts';
+import { LeftRuns } from './left-runs.ts';
 import { resourcesOf } from './resources-of.ts';
 import { restoredHost } from './restore.ts';
 import { waitingOf, type Waiting } from './waiting.ts';
@@ -33,6 +35,8 @@ export interface HostOptions {
   readonly info: HostInfo;
   readonly slots: number;
   readonly outbox: Outbox;
+  /** After which the folder of a run goes that nobody released. */
+  readonly keepDays: number;
   /** As found at the start. */
   readonly hardware: Hardware;
   /** CPUs to bind attempts to; null: none is bound. */
@@ -52,6 +56,8 @@ export class Host {
   readonly #actor: Actor<HostState, HostMessage>;
   readonly #gpus: HostGpus;
   readonly #intake: CommandIntake;
+  /** Of runs that nobody released. */
+  readonly #left: LeftRuns;
   /** Of files that somebody asked for. */
   readonly collections: Collections;
   #isClosed = false;
@@ -104,6 +110,13 @@ export class Host {
       attempt: (key) => this.#attempts.get(key),
       flush: () => options.outbox.flush(),
     });
+    this.#left = new LeftRuns({
+      ...options.deps,
+      keepDays: options.keepDays,
+      onFound: (run) => {
+        if (!this.#isInUse(run)) this.#actor.post({ kind: 'forget_run', run });
+      },
+    });
     this.#gpus = new HostGpus({
       live: () => this.#actor.state().live,
       specOf: (key) => this.#attempts.get(key)?.state().spec,
@@ -144,6 +157,7 @@ export class Host {
     for (const attempt of resumed) attempt.resume();
     for (const run of fold.releasing) this.#actor.post({ kind: 'release', run });
     for (const [command, ref] of fold.revokes) this.#intake.revoke(command, ref);
+    void this.#left.begin();
     return restored.live.filter(({ stage }) => stage !== 'queued').length;
   }
 
@@ -220,6 +234,9 @@ export class Host {
       case 'drop_run':
         void this.#dropRun(effect.run).catch(this.#deps.onBug);
         return;
+      case 'forget_run':
+        this.#forgetRun(effect.run);
+        return;
     }
   }
 
@@ -238,6 +255,33 @@ export class Host {
     const { outbox } = this.#options;
     this.#deps.scratch.forget(run);
     await dropRun(run, { deps: this.#deps, outbox, isClosed: () => this.#isClosed });
+  }
+
+  /** Whether this host has an attempt, a stop or a collection of the run to end. */
+  #isInUse(run: string): boolean {
+    const { fold } = this.#deps.ledger;
+    const isOf = (ref: { readonly run: string }): boolean => ref.run === run;
+    if (this.collections.isCollecting(run) || fold.releasing.has(run)) return true;
+    const known = [...this.#attempts.values()].map((attempt) => attempt.state().spec);
+    const recorded = [...fold.attempts.values()].map(({ spec }) => spec);
+    const stopped = [...fold.stops.values()].map(({ stop }) => stop);
+    return [...known, ...recorded, ...stopped, ...fold.revokes.values()].some(isOf);
+  }
+
+  #forgetRun(run: string): void {
+    if (this.#isClosed || this.#isInUse(run)) return;
+    const { ledger, scratch, log } = this.#deps;
+    try {
+      // Known before the folder goes: nobody may count on what it was prepared with.
+      if ([...ledger.fold.setups].some((setup) => setup.startsWith(`${run}/`))) {
+        ledger.write({ t: 'forgot', run });
+        ledger.flush();
+      }
+      scratch.forget(run);
+      this.#left.take(run);
+    } catch (error) {
+      log.warn({ run, err: toError(error).message }, 'an old folder is kept for now');
+    }
   }
 
   /** For the heartbeat. */
@@ -319,6 +363,7 @@ export class Host {
     this.#isClosed = true;
     this.#actor.close();
     this.collections.close();
+    this.#left.close();
     for (const attempt of this.#attempts.values()) attempt.close();
   }
 }

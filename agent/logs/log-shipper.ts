@@ -40,6 +40,8 @@ export interface ShipperOptions {
   readonly isResumed: boolean;
   /** Steps run beside each other. */
   readonly isShared?: boolean;
+  /** All of a step's output is stored. */
+  readonly onDelivered?: (stepDir: string) => void;
   /** How far a step's output may be given back, given how far it is delivered. */
   readonly keep: (stepDir: string, deliveredTo: number) => number;
 }
@@ -240,6 +242,7 @@ export class LogShipper {
     this.#release(source, true);
     source.segments.close();
     this.#sources.splice(this.#sources.indexOf(source), 1);
+    this.#options.onDelivered?.(source.dir);
   }
 
   async #publish(source: Source, batch: LogBatch): Promise<void> {

@@ -101,7 +101,9 @@ export type LedgerEntry =
       /** A revoked attempt: gone in the same line that says so. */
       readonly revoked?: string;
     }
-  | { readonly t: 'dropped'; readonly run: string };
+  | { readonly t: 'dropped'; readonly run: string }
+  /** Its folder is gone, though nobody released it: what the host was prepared with went with it. */
+  | { readonly t: 'forgot'; readonly run: string };
 
 export interface LedgerSummary {
   readonly sequence: number;
@@ -203,6 +205,9 @@ export class LedgerFold {
       case 'dropped':
         this.#onDropped(entry.run);
         return;
+      case 'forgot':
+        this.#forgetSetups(entry.run);
+        return;
       case 'revoke':
         this.revokes.set(entry.id, entry.ref);
         this.#answer(entry.ref.run, entry.id);
@@ -303,10 +308,14 @@ export class LedgerFold {
     }
   }
 
+  #forgetSetups(run: string): void {
+    for (const setup of this.setups) if (setup.startsWith(`${run}/`)) this.setups.delete(setup);
+  }
+
   #onDropped(run: string): void {
     this.releasing.delete(run);
     this.answered.delete(run);
-    for (const setup of this.setups) if (setup.startsWith(`${run}/`)) this.setups.delete(setup);
+    this.#forgetSetups(run);
     for (const [key, attempt] of this.attempts)
       if (attempt.spec.run === run) this.attempts.delete(key);
     for (const target of [...this.floors.keys()]) {

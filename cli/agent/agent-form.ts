@@ -51,6 +51,9 @@ export const AgentForm = z.strictObject({
   connectTimeout: described('connectTimeout', text('connectTimeout')),
   logFile: described('logFile', text('logFile')),
   onTerm: described('onTerm', z.enum(['drain', 'leave'])),
+  spoolLimit: described('spoolLimit', text('spoolLimit')),
+  journalLimit: described('journalLimit', text('journalLimit')),
+  keepDays: described('keepDays', z.number().int().min(1).max(3650)),
   exec: described('exec', exec),
 });
 export type AgentForm = z.infer<typeof AgentForm>;

@@ -7,7 +7,7 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { readExecPolicy } from '#protocol/messages/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { readLabels, type Labels } from '#protocol/messages/labels.ts';
-import { parseDuration } from '#protocol/suite/units.ts';
+import { parseDuration, parseSize } from '#protocol/suite/units.ts';
 
 export type SettingKey =
   | 'id'
@@ -21,6 +21,9 @@ export type SettingKey =
   | 'connectTimeout'
   | 'logFile'
   | 'onTerm'
+  | 'spoolLimit'
+  | 'journalLimit'
+  | 'keepDays'
   | 'exec';
 
 export interface Setting {
@@ -35,6 +38,7 @@ export interface Setting {
 }
 
 const DAY_MS = 86_400_000;
+const LIMIT_LEAST_BYTES = 16 * 1024 ** 2;
 
 const filled = (text: string): string | null => (text === '' ? 'must not be empty' : null);
 
@@ -50,6 +54,12 @@ const duration =
     if (ms !== null && ms >= leastMs && ms <= DAY_MS) return null;
     return `must be a duration ${range}, such as 30s, 5m or 1h`;
   };
+
+const size = (text: string): string | null => {
+  const bytes = parseSize(text);
+  if (bytes !== null && bytes >= LIMIT_LEAST_BYTES) return null;
+  return 'must be a size of at least 16MiB, such as 512MiB or 8GiB';
+};
 
 export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
   id: {
@@ -124,6 +134,29 @@ export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
     description:
       'on the first SIGTERM or SIGINT: drain waits for what runs, leave leaves it to the next agent; default drain',
     problem: oneOf('drain', 'leave'),
+  },
+  spoolLimit: {
+    flag: '--spool-limit <size>',
+    variable: 'BENCHMESH_AGENT_SPOOL_LIMIT',
+    description:
+      'log bytes that all attempts of the host may hold undelivered; default 16GiB, or 256MiB for each slot where that is more',
+    problem: size,
+  },
+  journalLimit: {
+    flag: '--journal-limit <size>',
+    variable: 'BENCHMESH_AGENT_JOURNAL_LIMIT',
+    description: 'size of the journal of events on disk; default 1GiB',
+    problem: size,
+  },
+  keepDays: {
+    flag: '--keep-days <n>',
+    variable: 'BENCHMESH_AGENT_KEEP_DAYS',
+    description:
+      'folders of a run that nobody released are removed after so many days without a change; default 7',
+    problem: (text) =>
+      /^\d{1,4}$/.test(text) && Number(text) >= 1 && Number(text) <= 3650
+        ? null
+        : 'must be a whole number from 1 to 3650',
   },
   exec: {
     flag: '--exec <rules>',

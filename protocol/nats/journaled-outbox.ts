@@ -101,6 +101,7 @@ export class JournaledOutbox implements Outbox {
       unstored,
       unstoredBytes,
       journalBytes: this.#journal.bytes(),
+      maxBytes: this.#options.maxBytes,
       blocked: this.#sender.blocked(),
       fenced: this.#ended === 'fenced',
     };

@@ -51,6 +51,8 @@ export interface OutboxStats {
   readonly unstoredBytes: number;
   /** On disk. */
   readonly journalBytes: number;
+  /** Its limit. */
+  readonly maxBytes: number;
   /** Why nothing is being stored just now, or null. */
   readonly blocked: Blocked;
   readonly fenced: boolean;

@@ -47,6 +47,15 @@ describe('what is wrong with a config', () => {
       'connectTimeout: 25h',
       ['agent.yaml:1:17: connectTimeout: must be a duration up to 24h, such as 30s, 5m or 1h'],
     ],
+    [
+      'spoolLimit: 1MiB',
+      ['agent.yaml:1:13: spoolLimit: must be a size of at least 16MiB, such as 512MiB or 8GiB'],
+    ],
+    [
+      'journalLimit: lots',
+      ['agent.yaml:1:15: journalLimit: must be a size of at least 16MiB, such as 512MiB or 8GiB'],
+    ],
+    ['keepDays: 0', ['agent.yaml:1:11: keepDays: must be at least 1']],
     ['exec: on', ['agent.yaml:1:7: exec: must be off, or a map such as allow: [uptime]']],
     [
       'exec: [df]',
@@ -94,7 +103,7 @@ describe('what is wrong with a config', () => {
       [
         'agent.yaml:1:8: slots: must be a number, not "x"',
         'agent.yaml:2:8: state: must not be empty',
-        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, reservedCpus, rung, labels, refresh, connectTimeout, logFile, onTerm, exec.',
+        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, reservedCpus, rung, labels, refresh, connectTimeout, logFile, onTerm, spoolLimit, journalLimit, keepDays, exec.',
       ],
     ],
   ])('%j', (text, lines) => {
