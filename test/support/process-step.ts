@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Gone } from '#agent/process/record/step-record.ts';
 import { LogSegments, type LogChunk, type LogGap } from '#agent/process/spool/log-segments.ts';
 import type {
   Adoption,
@@ -141,4 +142,23 @@ function listen(): {
     },
   };
   return { events, started, ended, calls };
+}
+
+/** A `gone` line of a record, with all that one has. */
+export function goneLine(changes: Partial<Gone>): Gone {
+  return {
+    type: 'gone',
+    empty: true,
+    reaped: 1,
+    processes: 1,
+    waves: 0,
+    signal: 0,
+    goneUs: 1,
+    stopRequested: false,
+    deadline: false,
+    logBytes: 0,
+    droppedStdout: 0,
+    droppedStderr: 0,
+    ...changes,
+  };
 }

@@ -95,7 +95,8 @@ export interface StepRecord {
 const RECORD_MOST_BYTES = 64 * 1024;
 /** A line of meshrun's is at most 3 KiB. */
 const TEXT_MOST = 4096;
-const PIDS_MOST = 64;
+/** Who writes them names at most 64 of each way of looking. */
+const PIDS_MOST = 1_024;
 
 export function parseRecord(text: string): StepRecord {
   const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');

@@ -152,6 +152,7 @@ test('TERM twice: stopped with the reason, every process dead, given back; a thi
     [
       step(
         `trap '' TERM; setsid sh -c "trap '' TERM; echo $$ > ${mesh.dir}/pid; exec sleep 600" & echo on; sleep 600`,
+        { env: { DRAIN_TEST: mesh.dir } },
       ),
       step('echo cleaned', { step: 'teardown' }),
     ],
@@ -159,7 +160,7 @@ test('TERM twice: stopped with the reason, every process dead, given back; a thi
   );
   await begun(spec);
   await until(() => existsSync(join(mesh.dir, 'pid')), 'the daemon');
-  const alive = (): number[] => processesWithEnvironment('BENCHMESH_TASK', spec.task);
+  const alive = (): number[] => processesWithEnvironment('DRAIN_TEST', mesh.dir);
   expect(alive().length).toBeGreaterThan(2);
   for (const part of [': draining;', 'second SIGTERM: stopping']) {
     agent.child.kill('SIGTERM');

@@ -7,7 +7,7 @@ import { createSupervisor } from '#agent/process/supervisor.ts';
 import type { Rung, StepOutcome } from '#agent/process/types.ts';
 import { stepDir } from '#agent/state/state-folder.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
-import { StepBench, type RunningStep } from '#test/support/process-step.ts';
+import { goneLine, StepBench, type RunningStep } from '#test/support/process-step.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 
@@ -62,12 +62,8 @@ async function surviving(
   return { step, pid };
 }
 
-const scanned = (pid: number): object => ({
-  type: 'gone',
-  empty: false,
-  proof: 'scan',
-  survivors: [pid],
-});
+const scanned = (pid: number): object =>
+  goneLine({ empty: false, proof: 'scan', survivors: [pid] });
 const told = (pid: number): object => ({ type: 'survivors', count: 1, pids: [pid] });
 
 async function outcomeOf({ bench }: Watched): Promise<StepOutcome> {

@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSupervisor } from '#agent/process/supervisor.ts';
 import type { StepOutcome } from '#agent/process/types.ts';
 import { ProcessAgent } from '#test/support/process-agent-client.ts';
-import { outputOf, StepBench } from '#test/support/process-step.ts';
+import { goneLine, outputOf, StepBench } from '#test/support/process-step.ts';
 import { isRunning, processesMarked } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 
@@ -248,7 +248,7 @@ describe('a step with survivors', () => {
     const first = bench.start(['sleep', '60']);
     const pid = await first.started;
     first.handle.detach();
-    const gone = { type: 'gone', empty: false, proof: 'scan', survivors: [pid, 2 ** 22 + 1] };
+    const gone = goneLine({ empty: false, proof: 'scan', survivors: [pid, 2 ** 22 + 1] });
     appendFileSync(join(first.dir, 'record'), `${JSON.stringify(gone)}\n`);
     const survivors = async (): Promise<unknown> => {
       const found = await bench.adopt(first.dir);
