@@ -86,7 +86,7 @@ export class MeshrunSupervisor implements Supervisor {
 
   async adopt(stepDir: string, events: StepEvents, known?: KnownStart): Promise<Adoption> {
     const adoption = await this.#adopter.adopt(stepDir, events, known);
-    
+
     if (adoption.kind === 'alive' && this.#binding !== null) this.bind(this.#binding);
     return adoption;
   }
