@@ -20,7 +20,10 @@ export interface AttemptUse {
   readonly written: number | null;
   readonly processes: number;
   readonly pids: ReadonlySet<number>;
+  /** Null where no cgroup tells it. */
+  readonly chargedBytes: number | null;
   readonly isCut: boolean;
+  readonly isCpuCut: boolean;
 }
 
 export class AttemptEntry {
@@ -72,9 +75,10 @@ export class AttemptEntry {
       spanMs: Math.round(spanMs),
       elapsedMs: Math.round(this.attempt.elapsedMs()),
       // Of part of the processes it would be too little, and look like peace.
-      cores: use.isCut ? null : milli(this.#cpuMs / spanMs),
+      cores: use.isCpuCut ? null : milli(this.#cpuMs / spanMs),
       rssBytes: use.rssBytes,
       privateBytes: use.privateBytes,
+      ...(use.chargedBytes === null ? {} : { chargedBytes: use.chargedBytes }),
       readBps: use.read === null ? null : perSecond(this.#read),
       writeBps: use.written === null ? null : perSecond(this.#written),
       processes: use.processes,
@@ -116,7 +120,11 @@ export function sumOf(uses: readonly StepUse[]): AttemptUse | null {
       uses.length === 1
         ? (uses[0]?.pids ?? NO_PIDS)
         : new Set(uses.flatMap((use) => [...use.pids])),
+    chargedBytes: uses.every((use) => use.chargedBytes !== null)
+      ? sum((use) => use.chargedBytes ?? 0)
+      : null,
     isCut: uses.some((use) => use.isCut),
+    isCpuCut: uses.some((use) => use.isCpuCut),
   };
 }
 

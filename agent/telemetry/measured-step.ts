@@ -1,10 +1,9 @@
 /** One step's processes between two ticks: what they used since the last one. */
 import { readRecord } from '../process/record/step-record.ts';
-import { TICKS_PER_SECOND } from './proc-text.ts';
+import { isStepCgroup } from '../process/cgroup/cgroup-home.ts';
+import { chargedTo, readCgroupUse } from './cgroup-use.ts';
 import type { ProcFiles } from './proc-reader.ts';
 import { readTree, rootAt, type TreeRoot, type TreeUse } from './process-tree.ts';
-
-export const MS_PER_TICK = 1_000 / TICKS_PER_SECOND;
 
 /** Who holds the step's processes; null where nobody tells any more. */
 export type LocateRoot = (files: ProcFiles, stepDir: string) => TreeRoot | null;
@@ -12,7 +11,13 @@ export type LocateRoot = (files: ProcFiles, stepDir: string) => TreeRoot | null;
 export const locateRoot: LocateRoot = (files, stepDir) => {
   const started = readRecord(stepDir)?.started;
   if (started === undefined) return null;
-  if (started.meshrun !== undefined) return rootAt(files, started.meshrun, true);
+  const { meshrun, cgroup: dir } = started;
+  if (meshrun !== undefined) {
+    const root = rootAt(files, meshrun, true);
+    // The record lies where the step can write.
+    if (root === null || dir === undefined || !isStepCgroup(dir)) return root;
+    return { ...root, cgroup: { dir, isCharged: chargedTo(files, dir) !== null } };
+  }
   return { pid: started.pid, startTime: started.startTime, isHelper: false };
 };
 
@@ -26,7 +31,9 @@ export interface StepUse {
   /** Null where no process tells it. */
   readonly io: { readonly read: number; readonly written: number } | null;
   readonly pids: ReadonlySet<number>;
+  readonly chargedBytes: number | null;
   readonly isCut: boolean;
+  readonly isCpuCut: boolean;
 }
 
 export class MeasuredStep {
@@ -34,8 +41,10 @@ export class MeasuredStep {
   readonly #locate: LocateRoot;
   readonly #stepDir: string;
   #root: TreeRoot | null = null;
-  #cpuTicks = 0;
-  #helperTicks = 0;
+  /** Its cgroup does not say all of it, and will not any more. */
+  #isWalked = false;
+  #cpuMs = 0;
+  #helperMs = 0;
   #io: TreeUse['io'] = new Map();
 
   constructor(files: ProcFiles, locate: LocateRoot, stepDir: string) {
@@ -46,31 +55,45 @@ export class MeasuredStep {
 
   /** Since its begin, as of the last look. */
   get cpuMs(): number {
-    return this.#cpuTicks * MS_PER_TICK;
+    return this.#cpuMs;
   }
 
   /** Null where nothing of it is found. */
   look(): StepUse | null {
     this.#root ??= this.#locate(this.#files, this.#stepDir);
-    const use = this.#root === null ? null : readTree(this.#files, this.#root);
+    const use = this.#root === null ? null : this.#read(this.#root);
     if (use === null) return null;
     // A child that was reaped while the tree was walked is missing for once: time never goes back.
-    const cpuTicks = Math.max(this.#cpuTicks, use.cpuTicks);
-    const helperTicks = Math.max(this.#helperTicks, use.helperTicks);
+    const cpuMs = Math.max(this.#cpuMs, use.cpuMs);
+    const helperMs = Math.max(this.#helperMs, use.helperMs);
+    const { rssBytes, privateBytes, chargedBytes, helperRssBytes, pids, isCut, isCpuCut } = use;
     const step: StepUse = {
-      cpuMs: (cpuTicks - this.#cpuTicks) * MS_PER_TICK,
-      helperMs: (helperTicks - this.#helperTicks) * MS_PER_TICK,
-      rssBytes: use.rssBytes,
-      privateBytes: use.privateBytes,
-      helperRssBytes: use.helperRssBytes,
+      cpuMs: cpuMs - this.#cpuMs,
+      helperMs: helperMs - this.#helperMs,
+      rssBytes,
+      privateBytes,
+      chargedBytes,
+      helperRssBytes,
       io: ioBetween(this.#io, use.io),
-      pids: use.pids,
-      isCut: use.isCut,
+      pids,
+      isCut,
+      isCpuCut,
     };
-    this.#cpuTicks = cpuTicks;
-    this.#helperTicks = helperTicks;
+    this.#cpuMs = cpuMs;
+    this.#helperMs = helperMs;
     this.#io = use.io;
     return step;
+  }
+
+  /** The cgroup of its own says it best, if it has one that all of it is in. */
+  #read(root: TreeRoot): TreeUse | null {
+    const { cgroup } = root;
+    if (cgroup !== undefined && !this.#isWalked) {
+      const use = readCgroupUse(this.#files, root, cgroup);
+      if (use !== 'elsewhere') return use;
+      this.#isWalked = true;
+    }
+    return readTree(this.#files, root);
   }
 }
 

@@ -5,6 +5,7 @@
 
 /** Clock ticks a second of every time in /proc, on all architectures there are builds for. */
 export const TICKS_PER_SECOND = 100;
+export const MS_PER_TICK = 1_000 / TICKS_PER_SECOND;
 /** Of the disk counters in /proc/diskstats, whatever the device's own is. */
 const SECTOR_BYTES = 512;
 const KIB = 1_024;
@@ -151,6 +152,28 @@ export function parseIo(text: string): IoBytes | null {
 /** From /proc/PID/task/TID/children. */
 export function parseChildren(text: string): number[] {
   return text.split(' ').flatMap((part) => (/^[1-9]\d{0,9}$/.test(part) ? [Number(part)] : []));
+}
+
+/** CPU time of all that ever was in a cgroup v2, in ms: from its cpu.stat, which needs no controller. */
+export function parseCgroupCpuMs(text: string): number | null {
+  const usec = /^usage_usec (\d{1,18})$/m.exec(text)?.[1];
+  return usec === undefined ? null : Number(usec) / 1_000;
+}
+
+/** From cgroup.procs: one pid a line, 0 for who is not of this pid namespace. */
+export function parsePids(text: string): number[] {
+  return text.split('\n').flatMap((line) => (/^[1-9]\d{0,9}$/.test(line) ? [Number(line)] : []));
+}
+
+/** Of a file that holds one number. */
+export function parseCount(text: string): number | null {
+  const digits = /^(\d{1,18})\s*$/.exec(text)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** Its cgroup v2, from /proc/PID/cgroup. */
+export function parseCgroupPath(text: string): string | null {
+  return /^0::(\/.*)$/m.exec(text)?.[1]?.replace(/ \(deleted\)$/, '') ?? null;
 }
 
 /** 0 for what is no number: a counter the kernel does not have. */

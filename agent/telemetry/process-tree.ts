@@ -11,11 +11,18 @@
  * with many threads costs 6 us for each. Never a scan of /proc: with 5,000 processes on the host that
  * is 65 ms.
  */
-import { parseChildren, parseIo, parseStat, parseStatm, type ProcessStat } from './proc-text.ts';
+import {
+  MS_PER_TICK,
+  parseChildren,
+  parseIo,
+  parseStat,
+  parseStatm,
+  type ProcessStat,
+} from './proc-text.ts';
 import type { ProcFiles } from './proc-reader.ts';
 
 /** At most so many are looked at, however many there are (I12). */
-const MOST_PROCESSES = 1_024;
+export const MOST_PROCESSES = 1_024;
 const MOST_THREADS = 1_024;
 
 export interface TreeRoot {
@@ -24,21 +31,33 @@ export interface TreeRoot {
   readonly startTime: number;
   /** It holds the step's processes and is none of them: its own time and memory are the agent's. */
   readonly isHelper: boolean;
+  /** The step's own, if it has one. */
+  readonly cgroup?: StepCgroup;
+}
+
+export interface StepCgroup {
+  readonly dir: string;
+  /** The kernel tells how much memory it charges to it. */
+  readonly isCharged: boolean;
 }
 
 export interface TreeUse {
   /** Since its begin. */
-  readonly cpuTicks: number;
+  readonly cpuMs: number;
+  /** Memory that the kernel charges to it, caches of files too; null where no controller tells. */
+  readonly chargedBytes: number | null;
   readonly rssBytes: number;
   readonly privateBytes: number;
   /** Of the living that tell it, since their begin. */
   readonly io: ReadonlyMap<number, { readonly read: number; readonly written: number }>;
   readonly pids: ReadonlySet<number>;
   /** Of the root, where that is a helper. */
-  readonly helperTicks: number;
+  readonly helperMs: number;
   readonly helperRssBytes: number;
   /** There were more than are looked at. */
   readonly isCut: boolean;
+  /** Then of some the CPU time is missing, too. */
+  readonly isCpuCut: boolean;
 }
 
 /** Null where the root is gone. */
@@ -56,7 +75,7 @@ export function rootAt(files: ProcFiles, pid: number, isHelper: boolean): TreeRo
   return stat === null ? null : { pid, startTime: stat.startTime, isHelper };
 }
 
-function statOf({ read }: ProcFiles, pid: number): ProcessStat | null {
+export function statOf({ read }: ProcFiles, pid: number): ProcessStat | null {
   const text = read(`/proc/${pid}/stat`);
   return text === null ? null : parseStat(text);
 }
@@ -127,14 +146,16 @@ class Walk {
 
   result(): TreeUse {
     return {
-      cpuTicks: this.#cpuTicks,
+      cpuMs: this.#cpuTicks * MS_PER_TICK,
+      chargedBytes: null,
       rssBytes: this.#rssBytes,
       privateBytes: this.#privateBytes,
       io: this.#io,
       pids: this.#pids,
-      helperTicks: this.#helperTicks,
+      helperMs: this.#helperTicks * MS_PER_TICK,
       helperRssBytes: this.#helperRssBytes,
       isCut: this.#isCut,
+      isCpuCut: this.#isCut,
     };
   }
 }

@@ -52,8 +52,8 @@ interface Looked {
   readonly helperMs: number;
   readonly helperRssBytes: number;
   readonly pids: ReadonlySet<number>;
-  /** Of some attempt not all was looked at: then nobody knows what others used. */
-  readonly isCut: boolean;
+  /** Of some attempt not all CPU time is known: then nobody knows what others used. */
+  readonly isCpuCut: boolean;
 }
 
 interface Baseline {
@@ -238,8 +238,8 @@ export class Sampler implements Telemetry {
       uses.set(entry, sum);
       cpuMs += sum.cpuMs;
     }
-    const isCut = [...uses.values()].some((use) => use.isCut);
-    return { uses, cpuMs, helperMs, helperRssBytes, pids, isCut };
+    const isCpuCut = [...uses.values()].some((use) => use.isCpuCut);
+    return { uses, cpuMs, helperMs, helperRssBytes, pids, isCpuCut };
   }
 
   #take(at: Taken): void {
@@ -273,7 +273,7 @@ export class Sampler implements Telemetry {
     // More than there is: the spawner has ended, and handed on the time of steps long over.
     const agentMs = ownMs < 0 || ownMs > spanMs * rates.cpus ? null : ownMs + looked.helperMs;
     const known =
-      agentMs === null || this.#endedMs === null || looked.isCut
+      agentMs === null || this.#endedMs === null || looked.isCpuCut
         ? null
         : looked.cpuMs + agentMs + this.#endedMs;
     const isTold = busyCores !== null && known !== null;

@@ -28,6 +28,7 @@ const OWN: readonly Series<AttemptSample>[] = [
   ['cpu', 'cores', (sample) => sample.cores],
   ['memory.rss', 'bytes', (sample) => sample.rssBytes],
   ['memory.private', 'bytes', (sample) => sample.privateBytes],
+  ['memory.cgroup', 'bytes', (sample) => sample.chargedBytes ?? null],
   ['disk.read', 'bytes/s', (sample) => sample.readBps],
   ['disk.write', 'bytes/s', (sample) => sample.writeBps],
   ['processes', 'count', (sample) => sample.processes],

@@ -83,6 +83,8 @@ export const AttemptSample = z.object({
   rssBytes: amount,
   /** The same without what is shared. */
   privateBytes: amount,
+  /** All that the kernel charges to its cgroups, caches of files too; absent where no controller tells. */
+  chargedBytes: amount.optional(),
   /** From and to disks, as far as the kernel tells it of living processes. */
   readBps: amount,
   writeBps: amount,

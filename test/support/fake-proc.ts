@@ -14,6 +14,8 @@ export interface FakeProcess {
   read?: number;
   written?: number;
   name?: string;
+  /** Its cgroup v2, as /proc tells it; the root. */
+  cgroup?: string;
   /** Words of its command line; none. */
   argv?: readonly string[];
 }
@@ -21,6 +23,8 @@ export interface FakeProcess {
 export class FakeProc implements ProcFiles {
   readonly pageBytes = 4_096;
   readonly processes = new Map<number, FakeProcess>();
+  /** Further files, by path: cgroups. */
+  readonly files = new Map<string, string>();
   /** Reads since the begin, by path. */
   reads = 0;
   cpus = 4;
@@ -42,6 +46,9 @@ export class FakeProc implements ProcFiles {
   readonly read = (path: string): string | null => {
     this.reads += 1;
     if (this.broken !== null) throw this.broken;
+    const file = this.files.get(path);
+    if (file !== undefined) return file;
+    if (!path.startsWith('/proc/')) return null;
     const [, , first = '', second = '', tid, third] = path.split('/');
     switch (first) {
       case 'stat':
@@ -65,6 +72,10 @@ export class FakeProc implements ProcFiles {
   };
 
   readonly list = (path: string): string[] => {
+    const below = [...this.files.keys()].filter((file) => file.startsWith(`${path}/`));
+    if (below.length > 0) {
+      return [...new Set(below.map((file) => file.slice(path.length + 1).split('/')[0] ?? ''))];
+    }
     if (path === '/sys/block') return ['vda', 'loop0'];
     if (path === '/sys/block/vda/device') return ['model'];
     const pid = Number(/^\/proc\/(\d+)\/task$/.exec(path)?.[1]);
@@ -85,6 +96,8 @@ export class FakeProc implements ProcFiles {
         return found.read === undefined
           ? null
           : `rchar: 1\nread_bytes: ${found.read}\nwrite_bytes: ${found.written ?? 0}\n`;
+      case 'cgroup':
+        return `1:name=systemd:/\n0::${found.cgroup ?? '/'}\n`;
       case 'cmdline':
         return (found.argv ?? []).map((word) => `${word}\0`).join('');
       case 'comm':

@@ -101,7 +101,7 @@ export function measureEverything([before, after]: readonly [string, string]): v
   });
   const summary = new AttemptSummary(1_000);
   const amounts = { rssBytes: use?.rssBytes ?? null, privateBytes: use?.privateBytes ?? null };
-  const sample = { timeMs: 1, spanMs: 1_000, elapsedMs: 1_000, cores: (use?.cpuTicks ?? 0) / 100 };
+  const sample = { timeMs: 1, spanMs: 1_000, elapsedMs: 1_000, cores: (use?.cpuMs ?? 0) / 1_000 };
   summary.add({
     own: { ...sample, ...amounts, readBps: null, writeBps: null, processes: use?.pids.size ?? 0 },
     host,

@@ -13,6 +13,7 @@ import type {
   Perturbation,
 } from '#protocol/messages/telemetry.ts';
 import { readAll } from '#protocol/nats/tail.ts';
+import { CgroupSubtree, NO_CGROUPS } from '#test/support/cgroups.ts';
 import { FakeTools } from '#test/support/fake-tools.ts';
 import { cpuSeconds, isRunning, processesMarked } from '#test/support/processes.ts';
 import { smiRow, smiTable } from '#test/support/smi-loop.ts';
@@ -240,6 +241,39 @@ describe('GPUs of a fake nvidia-smi', { timeout: 90_000 }, () => {
     agent = await mesh.start();
     await mesh.stop(RUN, null, { now: true });
     await mesh.exited(spec);
+  });
+});
+
+describe.skipIf(NO_CGROUPS !== null)('on the cgroup rung', { timeout: 90_000 }, () => {
+  const BURN = '$e = times + 0.5; while (times < $e) {}';
+  const countedMs = (telemetry: AttemptTelemetry): number =>
+    seriesOf(telemetry, 'cpu').mean * telemetry.coveredMs;
+
+  it('the time of what nobody waited for counts too', async () => {
+    agent = await mesh.start(['--rung', 'cgroup']);
+    // The kernel reaps them, and hands their time on to nobody.
+    const perl = `$SIG{CHLD} = "IGNORE"; for (1..4) { if (!($pid = fork)) { ${BURN} exit } waitpid $pid, 0 } sleep 1; sleep 1;`;
+    const spec = attemptSpec([step('', { argv: ['perl', '-e', perl] })]);
+    await mesh.startAttempt(spec);
+    const telemetry = await measured(spec);
+    const { steps } = (await mesh.exited(spec)).data;
+    expect((steps[0]?.userMs ?? NaN) + (steps[0]?.systemMs ?? NaN)).toBeLessThan(500);
+    expect(countedMs(telemetry)).toBeGreaterThan(1_900);
+    expect(perturbation(telemetry, 'neighbour')).toBeUndefined();
+  });
+
+  it('the time of what was moved to another cgroup counts too', async () => {
+    const away = new CgroupSubtree();
+    agent = await mesh.start(['--rung', 'cgroup']);
+    const perl = `for (1..4) { ${BURN} }`;
+    const moved = `echo $$ >${away.dir}/cgroup.procs; perl -e '${perl}'; sleep 1.2`;
+    const spec = attemptSpec([step(`sh -c '${moved.replaceAll("'", `'"'"'`)}'; true`)]);
+    await mesh.startAttempt(spec);
+    try {
+      expect(countedMs(await measured(spec))).toBeGreaterThan(1_900);
+    } finally {
+      await away.dispose();
+    }
   });
 });
 
