@@ -141,6 +141,16 @@ describe.each(RUNGS)('output on the %s rung', (rung) => {
     bench.dispose();
   });
 
+  it('keeps nothing where nothing may be held, and counts it', async () => {
+    const step = bench.start(['perl', '-e', "print 'a' x 100_000"], { logLimitBytes: 0 });
+    const outcome = await step.ended;
+    expect(outcome.end).toEqual({ kind: 'exited', code: 0 });
+    const { stdout, gaps, end } = outputOf(step.dir, outcome.logBytes);
+    expect({ kept: stdout.length, end }).toEqual({ kept: 0, end: outcome.logBytes });
+    expect(gaps).toMatchObject([{ offset: 0, length: outcome.logBytes, reason: 'limit' }]);
+    expect(outcome.logBytes).toBeGreaterThan(0);
+  });
+
   it('keeps NULs, split UTF-8, a 10 MB line and a missing last newline', async () => {
     const script = 'print "\\0\\xc3", "x" x 10_000_000, "\\xa4 end"';
     const step = bench.start(['perl', '-e', script]);
