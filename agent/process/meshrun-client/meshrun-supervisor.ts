@@ -10,7 +10,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupRoot } from '../cgroup/cgroup-root.ts';
-import { errnoName } from '../record/errno.ts';
+import { noRoomText } from '../disk-room.ts';
+import { errnoName, isFull } from '../record/errno.ts';
 import { FIFOS } from './exit-fifo.ts';
 import type { Log } from '../log.ts';
 import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
@@ -119,7 +120,7 @@ export class MeshrunSupervisor implements Supervisor {
         return;
       case 'failed':
         removeTokens(stepDir);
-        step.onFailed(errnoName(answer.errno), startFailure(answer));
+        step.onFailed(errnoName(answer.errno), startFailure(stepDir, answer));
         return;
       case 'undecided': {
         removeTokens(stepDir);
@@ -142,7 +143,8 @@ export class MeshrunSupervisor implements Supervisor {
       return null;
     } catch (error) {
       const { code = 'EIO', message } = error as NodeJS.ErrnoException;
-      return { errno: code, message: `cannot write to the step's folder: ${message}` };
+      const why = isFull(code) ? noRoomText(stepDir) : message;
+      return { errno: code, message: `cannot write to the step's folder: ${why}` };
     }
   }
 }
@@ -152,9 +154,11 @@ interface Refusal {
   readonly message: string;
 }
 
-function startFailure({ errno, what }: Extract<StartAnswer, { kind: 'failed' }>): string {
+function startFailure(
+  stepDir: string,
+  { errno, what }: Extract<StartAnswer, { kind: 'failed' }>,
+): string {
   const name = errnoName(errno);
-  const isFull = name === 'ENOSPC' || name === 'EDQUOT';
-  const why = isFull ? `${name}: the disk of the agent's state folder is full` : name;
+  const why = isFull(name) ? `${name}: ${noRoomText(stepDir)}` : name;
   return `meshrun could not start the step: ${what}: ${why}`;
 }

@@ -1,0 +1,97 @@
+/**
+ * The wall clocks of the coordinator's and the agent's host jump by an hour, forward and back, while
+ * attempts run (docs/agent.md): budgets, elapsed, leases and the order of events do not know of it.
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import { TestMesh } from '#test/support/mesh.ts';
+import { until } from '#test/support/until.ts';
+
+const HOUR_MS = 3_600_000;
+const BUDGET_MS = 4_000;
+/** One is ended by its budget, one reports, has checkpoints and looks at its health meanwhile. */
+const SUITE = `name: jump
+axes:
+  kind: [hangs, works]
+needs: { exclusive: false }
+budget: ${BUDGET_MS}ms
+checkpoint: { files: [state], every: 200ms, keep: 2 }
+health:
+  every: 500ms
+  checks:
+    - { exec: ["true"] }
+run:
+  shell: |
+    if [ {{kind}} = hangs ]; then exec sleep 300; fi
+    for i in 1 2 3 4 5; do
+      echo "progress 0.$i" >> "$BENCHMESH_REPORT"
+      echo $i > state
+      sleep 0.3
+    done
+`;
+
+let mesh: TestMesh;
+let shift: string;
+beforeAll(async () => {
+  // Made before, since its home is part of what it is told.
+  const outside = await TestMesh.create();
+  shift = join(outside.home, 'shift');
+  const clock = resolve('test/support/shifted-clock.mjs');
+  mesh = await TestMesh.create(
+    { NODE_OPTIONS: `--import ${clock}`, SHIFTED_CLOCK: shift },
+    outside.home,
+  );
+  await mesh.up('--slots', '2');
+});
+afterAll(async () => {
+  await mesh.dispose();
+});
+
+async function jumpTo(ms: number): Promise<void> {
+  await writeFile(`${shift}.new`, String(ms));
+  await rename(`${shift}.new`, shift);
+}
+
+/** Of the agent's own log: its host's wall clock. */
+async function lastStampMs(): Promise<number> {
+  const { agent } = await mesh.meshFile();
+  const lines = (await readFile(join(agent?.stateDir ?? '', 'agent.log'), 'utf8')).trim();
+  const { time } = JSON.parse(lines.split('\n').at(-1) ?? '') as { time: string };
+  return Date.parse(time);
+}
+
+const tasksOf = async (run: string): Promise<TaskView[]> =>
+  (await mesh.json<{ tasks: TaskView[] }>('tasks', run)).tasks;
+
+it.each([
+  ['forward', HOUR_MS],
+  ['back to what it was', 0],
+  ['backward', -HOUR_MS],
+])('%s', async (_how, toMs) => {
+  const run = await mesh.submit(await mesh.file('jump.yaml', SUITE));
+  await until(
+    async () => (await tasksOf(run)).every(({ state }) => state === 'running'),
+    'both to run',
+  );
+  await jumpTo(toMs);
+  await mesh.archived(run);
+  const tasks = await tasksOf(run);
+  const [hangs, works] = ['hangs', 'works'].map((kind) =>
+    tasks.find(({ axes }) => axes['kind'] === kind),
+  );
+  expect(works).toMatchObject({ outcome: 'passed', attempts: 1 });
+  expect(hangs).toMatchObject({ outcome: 'timed_out', class: 'timeout', attempts: 1 });
+  expect(hangs?.elapsedMs).toBeGreaterThanOrEqual(BUDGET_MS);
+  const view = (await mesh.json<{ run: RunView }>('show', run)).run;
+  for (const { elapsedMs } of [view, ...tasks]) expect(elapsedMs).toBeLessThan(HOUR_MS / 2);
+  expect(Math.abs((await lastStampMs()) - Date.now() - toMs), 'it has jumped').toBeLessThan(
+    HOUR_MS / 2,
+  );
+  await mesh.ok('audit', run);
+  expect(await mesh.ok('agents')).not.toContain('unreachable');
+  expect(await readFile(join(mesh.home, 'logs', 'coordinator.log'), 'utf8')).not.toContain(
+    'lease lost',
+  );
+});
