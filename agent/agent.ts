@@ -231,7 +231,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     },
   });
   const spoolBytes = limits.spoolBytes ?? hostSpoolBytes(registration.slots);
-  const { ledger, events } = Ledger.open(journalDir);
+  const { ledger, events } = Ledger.open(journalDir, onFatal);
   const writer = { source: `/agents/${agent}`, instance, incarnation };
   const sink = new EventSink({
     outbox,

@@ -7,6 +7,8 @@ import { dirname } from 'node:path';
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
 import type { StepOutcome } from '../process/types.ts';
 import { LogSegments } from '../process/spool/log-segments.ts';
+import { noRoomText } from '../process/disk-room.ts';
+import { isFull } from '../process/record/errno.ts';
 import { makeFolder } from '../process/record/step-folders.ts';
 import { notStartedOutcome } from '../process/record/step-outcome.ts';
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
@@ -56,11 +58,16 @@ export function spareFolders(
 /** A step that could not even be prepared: nothing of it ran. */
 export function unstarted(error: unknown): StepOutcome {
   const errno = errnoOf(error) ?? 'EIO';
-  const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
-  const message = isFull
-    ? "the disk of the agent's state folder is full"
+  const message = isFull(errno)
+    ? noRoom(error)
     : `the attempt's folder could not be made: ${toError(error).message}`;
   return notStartedOutcome(errno, 'supervision', message);
+}
+
+/** The disk says the same for both; who has to mend it needs to know which. */
+function noRoom(error: unknown): string {
+  const { path } = error as NodeJS.ErrnoException;
+  return noRoomText(path === undefined ? null : dirname(path));
 }
 
 const READ_BYTES = 64 * 1024;

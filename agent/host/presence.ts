@@ -2,18 +2,16 @@
  * The agent's presence in the mesh: its registration at the start, a heartbeat each 2 s, and what
  * the state folder's disk allows.
  */
-import { statfsSync } from 'node:fs';
 import { Heartbeat, Registration } from '#protocol/messages/host.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { publishHeartbeat } from '#protocol/nats/heartbeat.ts';
 import { registerAgent } from '#protocol/nats/registry.ts';
 import type { z } from 'zod';
+import { diskRoom, fullText, lackOf, type DiskRoom } from '../process/disk-room.ts';
 import type { Ledger } from '../state/ledger.ts';
 import type { Host } from './host.ts';
 
 const EVERY_MS = 2_000;
-/** Below this much nothing new is started: what runs needs the rest to report its end. */
-const LEAST_FREE_BYTES = 2 * 1024 * 1024;
 
 /** Registers, waiting for ever for a server that does not answer. Rejects with `agent_id_taken`, `not_permitted`. */
 export async function register(
@@ -39,9 +37,10 @@ export function startPresence(options: PresenceOptions): Presence {
   const beat = (): void => {
     const { connection, registration, host, ledger } = options;
     const { agent, instance, incarnation, stateDir } = registration;
-    const diskFreeBytes = freeBytes(stateDir);
-    host.onDisk(blockedBy(diskFreeBytes, ledger));
-    const heartbeat = { agent, instance, incarnation, ...host.counts(), diskFreeBytes };
+    const room = diskRoom(stateDir);
+    host.onDisk(blockedBy(room, ledger));
+    const disk = { diskFreeBytes: room.bytes };
+    const heartbeat = { agent, instance, incarnation, ...host.counts(), ...disk };
     publishHeartbeat(connection, agent, toBytes(Heartbeat, heartbeat));
   };
   beat();
@@ -53,19 +52,9 @@ export function startPresence(options: PresenceOptions): Presence {
   };
 }
 
-function blockedBy(freeDiskBytes: number, ledger: Ledger): string | null {
+function blockedBy(room: DiskRoom, ledger: Ledger): string | null {
   const isBlocked = ledger.isBlocked();
-  if (!isBlocked && freeDiskBytes >= LEAST_FREE_BYTES) return null;
-  return `the disk of the agent's state folder is full (${Math.floor(freeDiskBytes / 1024)} KiB free)`;
-}
-
-function freeBytes(dir: string): number {
-  try {
-    const { bavail, bsize } = statfsSync(dir);
-    return bavail * bsize;
-  } catch {
-    return 0;
-  }
+  return lackOf(room) ?? (isBlocked ? fullText(room.bytes) : null);
 }
 
 function toBytes<S extends z.ZodType>(_schema: S, value: z.infer<S>): Uint8Array {

@@ -115,7 +115,10 @@ export class EventSink {
     this.#held.push(waiting);
     if (this.#isHolding) return;
     this.#isHolding = true;
-    this.#options.log.error({}, 'the disk of the state folder is full: events wait in memory');
+    this.#options.log.error(
+      {},
+      'the disk of the state folder takes no events: they wait in memory',
+    );
     this.#options.clock.after(RETRY_MS, () => {
       this.#isHolding = false;
       if (this.#isClosed) return;

@@ -7,6 +7,8 @@
  *    a summary of all before, and only then the older are removed (I12).
  * 3. A reserve lies beside it. When the disk is full it is given up, so outcomes can still be
  *    written; what cannot be written even then waits in memory and is tried again (design 6).
+ * 4. A disk that has become read-only, or fails, is told once and for good: nothing can be promised any
+ *    more, and what this process knows is not trusted to be on it.
  */
 import {
   closeSync,
@@ -20,7 +22,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '#protocol/messages/errors.ts';
+import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
+import { isFull } from '../process/record/errno.ts';
 
 const RESERVE_BYTES = 1024 * 1024;
 const SYNC_WITHIN_MS = 250;
@@ -31,9 +34,17 @@ export interface OpenedJournal {
   readonly lines: readonly unknown[];
 }
 
+export interface JournalPlace {
+  readonly dir: string;
+  readonly name: string;
+  /** The disk takes nothing any more (4). What found it throws the same. */
+  readonly onBroken?: (error: MeshError) => void;
+}
+
 export class JournalFile {
   readonly #dir: string;
   readonly #name: string;
+  readonly #onBroken: (error: MeshError) => void;
   #generation: number;
   #fd: number;
   #bytes: number;
@@ -45,32 +56,33 @@ export class JournalFile {
   #timer: NodeJS.Timeout | null = null;
 
   private constructor(
-    dir: string,
-    name: string,
+    { dir, name, onBroken = () => undefined }: JournalPlace,
     opened: { generation: number; fd: number; bytes: number },
   ) {
     this.#dir = dir;
     this.#name = name;
+    this.#onBroken = onBroken;
     this.#generation = opened.generation;
     this.#fd = opened.fd;
     this.#bytes = opened.bytes;
   }
 
   /** Opens the newest whole generation, or begins one with `summary`. Throws system errors. */
-  static open(dir: string, name: string, summary: unknown): OpenedJournal {
+  static open(place: JournalPlace, summary: unknown): OpenedJournal {
+    const { dir, name } = place;
     for (const generation of generations(dir, name).reverse()) {
       const file = join(dir, `${name}.${generation}`);
       const { lines, bytes } = wholeLines(readFileSync(file));
       if (lines.length === 0) continue;
       const fd = openSync(file, 'a');
       ftruncateSync(fd, bytes);
-      const journal = new JournalFile(dir, name, { generation, fd, bytes });
+      const journal = new JournalFile(place, { generation, fd, bytes });
       journal.reserve();
       return { journal, lines };
     }
     const generation = (generations(dir, name).at(-1) ?? 0) + 1;
     const fd = openSync(join(dir, `${name}.${generation}`), 'a');
-    const journal = new JournalFile(dir, name, { generation, fd, bytes: 0 });
+    const journal = new JournalFile(place, { generation, fd, bytes: 0 });
     journal.reserve();
     journal.append(summary);
     return { journal, lines: [summary] };
@@ -126,8 +138,8 @@ export class JournalFile {
         this.#bytes += bytes.length;
         return true;
       } catch (error) {
+        if (!isFull(errnoOf(error))) throw this.#broken(error);
         ftruncateSync(this.#fd, this.#bytes);
-        if (!isFull(error)) throw error;
         if (!this.#giveUpReserve()) return false;
       }
     }
@@ -140,8 +152,8 @@ export class JournalFile {
       writeFileSync(this.#reserveFile(), Buffer.alloc(RESERVE_BYTES));
       this.#hasReserve = true;
     } catch (error) {
+      if (!isFull(errnoOf(error))) throw this.#broken(error);
       rmSync(this.#reserveFile(), { force: true });
-      if (!isFull(error)) throw error;
     }
     return this.#hasReserve;
   }
@@ -179,9 +191,9 @@ export class JournalFile {
     try {
       writeFileSync(file, `${JSON.stringify(summary)}\n`, { flush: true });
     } catch (error) {
+      if (!isFull(errnoOf(error))) throw this.#broken(error);
       rmSync(file, { force: true });
-      if (isFull(error)) return false;
-      throw error;
+      return false;
     }
     closeSync(this.#fd);
     this.#fd = openSync(file, 'a');
@@ -193,7 +205,15 @@ export class JournalFile {
     return true;
   }
 
-  /** For the process's end: syncs and closes. */
+  #broken(cause: unknown): MeshError {
+    const { message } = toError(cause);
+    const text = `the state folder cannot be written any more (${this.#dir}): ${message}`;
+    const error = new MeshError('state_unwritable', text, cause);
+    this.#onBroken(error);
+    return error;
+  }
+
+  /** For the process's end: syncs and closes. Throws what the disk says. */
   close(): Promise<void> {
     this.flush();
     this.#isClosed = true;
@@ -205,11 +225,6 @@ export class JournalFile {
       });
     });
   }
-}
-
-function isFull(error: unknown): boolean {
-  const errno = errnoOf(error);
-  return errno === 'ENOSPC' || errno === 'EDQUOT';
 }
 
 function generations(dir: string, name: string): number[] {

@@ -5,6 +5,7 @@
  * A line cannot be lost to a full disk: it waits in memory, in order, and `isBlocked` then keeps
  * new work away until it could be written.
  */
+import type { MeshError } from '#protocol/messages/errors.ts';
 import { JournalFile } from './journal-file.ts';
 import {
   EMPTY_SUMMARY,
@@ -34,12 +35,10 @@ export class Ledger {
   }
 
   /** Opens the ledger in `dir` and reads it whole. Throws system errors. */
-  static open(dir: string): OpenedLedger {
-    const { journal, lines } = JournalFile.open(dir, 'ledger', {
-      t: 'summary',
-      ledger: EMPTY_SUMMARY,
-      ev: [],
-    });
+  static open(dir: string, onBroken?: (error: MeshError) => void): OpenedLedger {
+    const place = { dir, name: 'ledger', ...(onBroken === undefined ? {} : { onBroken }) };
+    const summary = { t: 'summary', ledger: EMPTY_SUMMARY, ev: [] };
+    const { journal, lines } = JournalFile.open(place, summary);
     const fold = new LedgerFold();
     let events: NumberedEvent[] = [];
     for (const line of lines) {

@@ -13,7 +13,7 @@
  *
  * Only the holder of the lock writes here; it is free again as soon as its holder is dead.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
@@ -85,7 +85,21 @@ async function nextIncarnation(dir: string, id: string): Promise<Identity> {
   const temporary = `${file}.${process.pid}.tmp`;
   await writeFile(temporary, `${JSON.stringify(identity)}\n`, { flush: true });
   await rename(temporary, file);
+  await syncFolder(dir);
   return identity;
+}
+
+/** So that a power cut takes no new name back: under another instance the mesh refuses this agent. */
+async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r');
+  try {
+    await folder.sync();
+  } catch (error) {
+    // Not every file system syncs folders.
+    if (errnoOf(error) !== 'EINVAL') throw error;
+  } finally {
+    await folder.close();
+  }
 }
 
 async function readIdentity(file: string): Promise<Identity | null> {

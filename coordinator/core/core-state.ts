@@ -156,6 +156,8 @@ export interface CoreTiming {
   readonly logGoneMs: number;
   /** Between sweeps for what comes after the end. */
   readonly sweepEveryMs: number;
+  /** An agent that finds a replaced checkpoint stored already has so long to say that it counts on it. */
+  readonly replacedAfterMs: number;
 }
 
 export const CORE_TIMING: CoreTiming = {
@@ -164,6 +166,7 @@ export const CORE_TIMING: CoreTiming = {
   agentLeaseMs: AGENT_LEASE_MS,
   logGoneMs: 30_000,
   sweepEveryMs: 600_000,
+  replacedAfterMs: 30_000,
 };
 
 export interface CoreState {

@@ -11,8 +11,6 @@ import { checkpointObjects, keyOf, usedObjects } from '../runs/run-files.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import type { Context } from './core-state.ts';
 
-const WAIT_MS = 30_000;
-
 /** Folds a checkpoint and remembers what it replaced. */
 export function noteCheckpoint(
   { now }: Context,
@@ -33,7 +31,9 @@ export function dropOldCheckpoints({ state, now, effects }: Context): void {
   for (const run of state.runs.values()) {
     // A run that is being archived reads its files; its purge takes the rest.
     if (run.replaced.size === 0 || run.ended !== 'no') continue;
-    const due = [...run.replaced].filter(([, { sinceMs }]) => now.monotonicMs - sinceMs > WAIT_MS);
+    const due = [...run.replaced].filter(
+      ([, { sinceMs }]) => now.monotonicMs - sinceMs > state.timing.replacedAfterMs,
+    );
     if (due.length === 0) continue;
     const used = usedObjects(run);
     const files = due

@@ -12,7 +12,7 @@ export class SmallDisk {
     this.path = path;
   }
 
-  /** `size` as mount takes it (`64m`); null where none can be mounted. */
+  /** `size` as mount takes it (`64m`, `64m,nr_inodes=200`); null where none can be mounted. */
   static mount(size: string): SmallDisk | null {
     const path = mkdtempSync(join(tmpdir(), 'benchmesh-disk-'));
     try {

@@ -3,6 +3,7 @@ import type { LostFile } from '#protocol/messages/attempt.ts';
 import { requiredAmong } from '../../files/result-rules.ts';
 import type { StepResult } from '#protocol/messages/attempt.ts';
 import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import { isDiskTrouble } from '../../process/record/errno.ts';
 import type { StepEnd, StepOutcome } from '../../process/types.ts';
 import type { AttemptState, Verdict } from '../attempt-state.ts';
 
@@ -81,8 +82,8 @@ export function verdictOf(
   }
   if (outcome.deadline) return { outcome: 'timed_out', stage, class: 'timeout', reason };
   if (end.kind === 'exec_failed') {
-    const isDisk = end.errno === 'ENOSPC' || end.errno === 'EDQUOT';
-    return { outcome: 'failed', stage, class: isDisk ? 'disk' : 'exec', reason };
+    const kind = isDiskTrouble(end.errno) ? 'disk' : 'exec';
+    return { outcome: 'failed', stage, class: kind, reason };
   }
   if (isOom(outcome)) return { outcome: 'failed', stage, class: 'oom', reason };
   return { outcome: 'failed', stage, class: end.kind === 'signaled' ? 'signal' : 'exit', reason };

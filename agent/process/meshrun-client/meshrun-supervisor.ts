@@ -10,7 +10,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupRoot } from '../cgroup/cgroup-root.ts';
-import { errnoName } from '../record/errno.ts';
+import { noRoomText } from '../disk-room.ts';
+import { errnoName, isFull } from '../record/errno.ts';
 import { FIFOS } from './exit-fifo.ts';
 import type { Log } from '../log.ts';
 import { MeshrunAdopter, removeFiles, removeTokens } from './meshrun-adopter.ts';
@@ -146,7 +147,7 @@ export class MeshrunSupervisor implements Supervisor {
         return;
       case 'failed':
         removeTokens(stepDir);
-        step.onFailed(failed(errnoName(answer.errno), startFailure(answer)));
+        step.onFailed(failed(errnoName(answer.errno), startFailure(stepDir, answer)));
         return;
       case 'undecided': {
         removeTokens(stepDir);
@@ -169,7 +170,8 @@ export class MeshrunSupervisor implements Supervisor {
       return null;
     } catch (error) {
       const { code = 'EIO', message } = error as NodeJS.ErrnoException;
-      return failed(code, `cannot write to the step's folder: ${message}`);
+      const why = isFull(code) ? noRoomText(stepDir) : message;
+      return failed(code, `cannot write to the step's folder: ${why}`);
     }
   }
 }
@@ -178,9 +180,11 @@ function failed(errno: string, message: string): StepOutcome {
   return notStartedOutcome(errno, 'supervision', message);
 }
 
-function startFailure({ errno, what }: Extract<StartAnswer, { kind: 'failed' }>): string {
+function startFailure(
+  stepDir: string,
+  { errno, what }: Extract<StartAnswer, { kind: 'failed' }>,
+): string {
   const name = errnoName(errno);
-  const isFull = name === 'ENOSPC' || name === 'EDQUOT';
-  const why = isFull ? `${name}: the disk of the agent's state folder is full` : name;
+  const why = isFull(name) ? `${name}: ${noRoomText(stepDir)}` : name;
   return `meshrun could not start the step: ${what}: ${why}`;
 }

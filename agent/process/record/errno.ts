@@ -1,4 +1,4 @@
-/** Names of errno numbers. */
+/** Names of errno numbers, and which of them are the disk's doing. */
 import { constants } from 'node:os';
 
 const NAMES = new Map(
@@ -12,4 +12,14 @@ const ELIBBAD = 80;
 
 export function errnoName(number: number): string {
   return NAMES.get(number) ?? (number === ELIBBAD ? 'ELIBBAD' : `E${number}`);
+}
+
+/** No room: for bytes, for files, or within a quota. */
+export function isFull(errno: string | null): boolean {
+  return errno === 'ENOSPC' || errno === 'EDQUOT';
+}
+
+/** Or the disk has become read-only. */
+export function isDiskTrouble(errno: string | null): boolean {
+  return isFull(errno) || errno === 'EROFS';
 }

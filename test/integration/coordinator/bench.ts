@@ -84,6 +84,7 @@ export async function openBench(): Promise<CoordinatorBench> {
           agentLeaseMs: 2_500,
           logGoneMs: 500,
           sweepEveryMs: 500,
+          replacedAfterMs: 1_000,
         },
         onStandby: ({ description }) => standbyOf.push(description),
         onBug: (error) => bugs.push(error),

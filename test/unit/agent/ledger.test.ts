@@ -189,20 +189,20 @@ describe('a stream that was made anew, or has lost its end', () => {
 
 describe('the file', () => {
   test('a new generation begins with its summary; the older goes; a torn one is passed over', async () => {
-    const { journal } = JournalFile.open(dir, 'j', { at: 1 });
+    const { journal } = JournalFile.open({ dir, name: 'j' }, { at: 1 });
     journal.append({ n: 1 });
     expect(journal.rotate({ at: 2 })).toBe(true);
     journal.append({ n: 2 });
     await journal.close();
     expect(readdirSync(dir).sort()).toEqual(['j.2', 'j.reserve']);
     appendFileSync(join(dir, 'j.3'), '{"at":3');
-    const { lines, journal: again } = JournalFile.open(dir, 'j', { at: 0 });
+    const { lines, journal: again } = JournalFile.open({ dir, name: 'j' }, { at: 0 });
     expect(lines).toEqual([{ at: 2 }, { n: 2 }]);
     await again.close();
   });
 
   test('has the lines of a turn when the turn is over, in order, and at once those before a flush', async () => {
-    const { journal } = JournalFile.open(dir, 'j', { at: 1 });
+    const { journal } = JournalFile.open({ dir, name: 'j' }, { at: 1 });
     const lines = (): unknown[] =>
       readFileSync(join(dir, 'j.1'), 'utf8')
         .trim()
