@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WAKE_EVERY_US = 20000 };
+enum { WAKE_EVERY_US = 50000 };
 
 struct channel {
   int ctl_fd, exit_fd;

@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogBatch } from '#agent/logs/log-batch.ts';
-import { LogPacer, PACE_MS } from '#agent/logs/log-pacer.ts';
+import { LogPacer, PACE_MS, paceMs } from '#agent/logs/log-pacer.ts';
 import { LogShipper } from '#agent/logs/log-shipper.ts';
 import type { LogStore } from '#agent/logs/log-store.ts';
 import { ENTRY_BYTES, KIND_STDOUT, segmentName } from '#agent/process/spool/log-format.ts';
@@ -184,6 +184,24 @@ describe('the pace', () => {
     // Published within the timer's own turn.
     expect(lengths().length).toBe(8);
     for (const { shipper } of [...all, late]) shipper.close();
+  });
+
+  it('comes less often where more wait for it, and as before when they are fewer again', () => {
+    const turns: number[] = [];
+    const from = clock.now().monotonicMs;
+    const ask = (logs: number): void => {
+      const each = Array.from({ length: logs }, (_, at) => () => {
+        if (at === 0) turns.push(clock.now().monotonicMs - from);
+      });
+      for (const onPace of each) pacer.soon(onPace);
+    };
+    for (const logs of [64, 64, 2, 2]) {
+      ask(logs);
+      while (clock.waiting > 0) clock.advance(1);
+    }
+    const slow = paceMs(64);
+    expect(slow).toBeGreaterThan(PACE_MS);
+    expect(turns).toEqual([PACE_MS, PACE_MS + slow, PACE_MS + 2 * slow, 2 * PACE_MS + 2 * slow]);
   });
 });
 
