@@ -298,7 +298,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   });
   const adopted = host.restore();
   sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
-  const presence = startPresence({ connection, registration, host, ledger });
+  const presence = startPresence({ connection, registration, host, ledger, sink });
   const inspection = serveInspection({
     connection,
     agent,

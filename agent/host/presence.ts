@@ -8,6 +8,7 @@ import { publishHeartbeat } from '#protocol/nats/heartbeat.ts';
 import { registerAgent } from '#protocol/nats/registry.ts';
 import type { z } from 'zod';
 import { diskRoom, fullText, lackOf, type DiskRoom } from '../process/disk-room.ts';
+import type { EventSink } from '../state/event-sink.ts';
 import type { Ledger } from '../state/ledger.ts';
 import type { Host } from './host.ts';
 
@@ -27,6 +28,7 @@ export interface PresenceOptions {
   readonly registration: Registration;
   readonly host: Host;
   readonly ledger: Ledger;
+  readonly sink: EventSink;
 }
 
 export interface Presence {
@@ -35,10 +37,10 @@ export interface Presence {
 
 export function startPresence(options: PresenceOptions): Presence {
   const beat = (): void => {
-    const { connection, registration, host, ledger } = options;
+    const { connection, registration, host, ledger, sink } = options;
     const { agent, instance, incarnation, stateDir } = registration;
     const room = diskRoom(stateDir);
-    host.onDisk(blockedBy(room, ledger));
+    host.onDisk(blockedBy(room, ledger) ?? sink.whyHeld());
     const disk = { diskFreeBytes: room.bytes };
     const heartbeat = { agent, instance, incarnation, ...host.counts(), ...disk };
     publishHeartbeat(connection, agent, toBytes(Heartbeat, heartbeat));

@@ -7,7 +7,7 @@
  */
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { encode, type Writer } from '#protocol/messages/envelope.ts';
-import type { Outbox } from '#protocol/nats/outbox.ts';
+import type { AppendOutcome, Outbox } from '#protocol/nats/outbox.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { NumberedEvent } from './ledger-entries.ts';
@@ -23,6 +23,16 @@ export interface SinkOptions {
 
 /** The outbox has this number of the subject already. */
 class AlreadyRecorded extends Error {}
+
+type Refused = Extract<AppendOutcome, { kind: 'no_space' | 'failed' }>;
+
+function whyRefused(outcome: Refused): string {
+  if (outcome.kind === 'failed')
+    return `the agent's journal of events cannot be written: ${outcome.error.message}`;
+  if (outcome.errno === 'limit')
+    return "the agent's journal of events is at its limit (journalLimit): the server has not stored it";
+  return "the disk of the agent's state folder is full";
+}
 
 const RETRY_MS = 1_000;
 /** `bm.v1.evt.agent.<agent>` and `bm.v1.evt.ack.<agent>`: the source says it already. */
@@ -42,6 +52,7 @@ function idOf(subject: string, seq: number): string {
 export class EventSink {
   readonly #options: SinkOptions;
   #held: Waiting[] = [];
+  #why: string | null = null;
   #isHolding = false;
   #isClosed = false;
 
@@ -58,6 +69,11 @@ export class EventSink {
   tell<N extends MessageName>(subject: string, name: N, data: MessageData<N>): void {
     const event = { subject, name, data, run: '', seq: null };
     this.#offer({ event, timeMs: this.#options.clock.now().wallMs });
+  }
+
+  /** Why events wait here, or null. What they come from is not to be made more (I12). */
+  whyHeld(): string | null {
+    return this.#why;
   }
 
   close(): void {
@@ -80,7 +96,7 @@ export class EventSink {
           return;
         case 'no_space':
         case 'failed':
-          this.#hold(waiting);
+          this.#hold(waiting, outcome);
           return;
         case 'too_large':
           log.error(
@@ -100,6 +116,7 @@ export class EventSink {
   }
 
   #recorded(event: Waiting['event']): void {
+    if (!this.#isHolding) this.#why = null;
     if (event.seq !== null) this.#options.onRecorded(event as NumberedEvent);
   }
 
@@ -110,15 +127,13 @@ export class EventSink {
     return encode({ name, data, id: idOf(subject, seq), timeMs, writer, seq });
   }
 
-  /** The disk is full: this one and all that follow wait, and are tried in order. */
-  #hold(waiting: Waiting): void {
+  /** The disk is full, or the journal at its limit: this one and all that follow wait, and are tried in order. */
+  #hold(waiting: Waiting, outcome: Refused): void {
+    this.#why = whyRefused(outcome);
     this.#held.push(waiting);
     if (this.#isHolding) return;
     this.#isHolding = true;
-    this.#options.log.error(
-      {},
-      'the disk of the state folder takes no events: they wait in memory',
-    );
+    this.#options.log.error({}, `${this.#why}: events wait in memory`);
     this.#options.clock.after(RETRY_MS, () => {
       this.#isHolding = false;
       if (this.#isClosed) return;
