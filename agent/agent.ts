@@ -312,6 +312,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const exec = serveExec({
     connection,
     agent,
+    stateDir: folder.dir,
     rules: options.execRules,
     env: inheritedEnv(process.env),
     sink,

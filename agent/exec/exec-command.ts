@@ -12,7 +12,7 @@ import { parseUptime, TICKS_PER_SECOND } from '../telemetry/proc-text.ts';
 /** Of each stream; with base64 both fit into one message. */
 export const OUTPUT_MOST_BYTES = 256 * 1024;
 /** In the environment of its processes, and of no others. */
-const MARK = 'BENCHMESH_EXEC';
+export const EXEC_MARK = 'BENCHMESH_EXEC';
 /** A killed process that a driver holds is not waited for any longer. */
 const GONE_MS = 2_000;
 /** No process has this pid: only the mark tells, and the time since the begin. */
@@ -43,14 +43,14 @@ export async function execCommand(job: ExecJob): Promise<ExecOutcome> {
     timeoutMs,
     maxBytes: OUTPUT_MOST_BYTES,
     signal,
-    env: { ...env, [MARK]: id },
+    env: { ...env, [EXEC_MARK]: id },
     encoding: 'latin1',
   });
   const { end, stdout, stderr, pid, gone } = result;
   let survivors: readonly number[] = [];
   if (pid !== null) {
     await within(gone, GONE_MS);
-    const target = { mark: { name: MARK, value: id }, main: { pid: NO_MAIN, startTime } };
+    const target = { mark: { name: EXEC_MARK, value: id }, main: { pid: NO_MAIN, startTime } };
     ({ survivors } = await killProcesses(target));
   }
   return {

@@ -4,7 +4,8 @@
  * 1. Nothing runs that the policy does not permit, and nothing through a shell.
  * 2. What is asked is recorded before it begins, and what became of it after: on the host's subject and
  *    in the agent's log. So is what was refused.
- * 3. It is bounded (I12): some at a time, each within its time and amount of output.
+ * 3. What the death of an agent leaves of it, the next agent of the state folder ends and tells.
+ * 4. It is bounded (I12): some at a time, each within its time and amount of output.
  */
 import { ExecRequest, type ExecReply } from '#protocol/messages/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
@@ -17,12 +18,14 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { EventSink } from '../state/event-sink.ts';
 import { execCommand } from './exec-command.ts';
+import { endLeftCommands, forget, note } from './left-commands.ts';
 
 const AT_A_TIME = 4;
 
 export interface ExecOptions {
   readonly connection: MeshConnection;
   readonly agent: string;
+  readonly stateDir: string;
   /** None: nothing is permitted. */
   readonly rules: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -35,6 +38,7 @@ export function serveExec(options: ExecOptions): Serving {
   const { connection, agent } = options;
   const abort = new AbortController();
   let running = 0;
+  void endLeftCommands(options);
   const serving = serve(connection, `${agent}.exec`, async (body) => {
     const request = ExecRequest.safeParse(body);
     if (!request.success) {
@@ -73,13 +77,14 @@ function permit({ agent, rules, sink, log }: ExecOptions, { by, argv }: ExecRequ
 }
 
 async function run(
-  { agent, env, sink, clock, log }: ExecOptions,
+  { agent, stateDir, env, sink, clock, log }: ExecOptions,
   { by, argv, timeoutMs }: ExecRequest,
   signal: AbortSignal,
 ): Promise<ExecReply> {
   const id = newId();
   const subject = subjects.hostEvents(agent);
   log.info({ id, by, argv }, 'command started');
+  note(stateDir, { id, by, argv }, log);
   sink.tell(subject, 'agent.exec_started', { id, by, argv });
   const startedMs = clock.now().monotonicMs;
   const outcome = await execCommand({ id, argv, timeoutMs, env, signal });
@@ -97,6 +102,7 @@ async function run(
     stderrBytes: stderr.length,
     survivors,
   });
+  forget(stateDir, id);
   return {
     id,
     end,

@@ -16,7 +16,8 @@ export async function readWorkFile(stateDir: string, request: ReadRequest): Prom
   try {
     const buffer = Buffer.allocUnsafe(PIECE_BYTES);
     const { bytesRead } = await file.read(buffer, 0, PIECE_BYTES, request.offset);
-    return { bytes: stat.size, data: buffer.subarray(0, bytesRead).toString('base64') };
+    const data = buffer.subarray(0, bytesRead).toString('base64');
+    return { bytes: stat.size, data, file: `${stat.dev}:${stat.ino}` };
   } finally {
     await file.close();
   }

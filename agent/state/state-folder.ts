@@ -9,6 +9,7 @@
  *   <state>/attempts/<run>/<task>.<n>.{report, stop.<step>, checkpoint/, collect/}
  *     two folders an attempt, since making one is the dearest call of a short attempt
  *   <state>/attempts/<run>/{host-setup-<id>, scratch-<slot>}   of the run on this host
+ *   <state>/exec/                                   commands for somebody that run (agent/exec)
  *   <state>/agent.log
  *
  * Only the holder of the lock writes here; it is free again as soon as its holder is dead.

@@ -19,6 +19,7 @@ import { operator } from '../mesh/home.ts';
 import { plural } from '../output/format.ts';
 import { terminal } from '../output/terminal.ts';
 import { askAgent } from '../runs/ask-agent.ts';
+import { refuseUnknown } from '../runs/fleet.ts';
 
 interface ExecFlags extends MeshFlags, JsonFlag {
   readonly timeout: number;
@@ -67,7 +68,12 @@ Each stream may have 256 KiB. It runs beside the benchmarks of that host, and ta
     const mesh = await openMesh(flags, 'exec');
     try {
       const timeoutMs = flags.timeout + ANSWER_MORE_MS;
-      const answer = await askAgent(mesh.connection, { agent, verb: 'exec', body, timeoutMs });
+      const question = { agent, verb: 'exec', body, timeoutMs };
+      const answer = await askAgent(mesh.connection, question).catch(async (error: unknown) => {
+        const isSilent = error instanceof MeshError && error.code === 'agent_unreachable';
+        if (isSilent) await refuseUnknown(mesh.connection, agent);
+        throw error;
+      });
       show(ExecReply.parse(answer), { agent, argv, isJson: flags.json === true });
     } finally {
       await mesh.close();

@@ -1,6 +1,6 @@
 /** `benchmesh get RUN/TASK[/N] PATH`: a file of an attempt, while it runs or of what was kept. */
 import { createHash } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { chmod, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
@@ -46,7 +46,7 @@ not followed.`,
           ? keptFile(found.directory, { ref, path })
           : liveFile(found.mesh.connection, attempt.agent, { ref, path });
       if (flags.output === undefined) {
-        for await (const chunk of content) await written(chunk);
+        for await (const chunk of content) await print(chunk);
         return;
       }
       const output = resolve(flags.output);
@@ -57,7 +57,7 @@ not followed.`,
   });
 }
 
-function written(chunk: Uint8Array): Promise<void> {
+function print(chunk: Uint8Array): Promise<void> {
   return new Promise((done, fail) => {
     process.stdout.write(chunk, (error) => {
       if (error === null || error === undefined) done();
@@ -66,8 +66,30 @@ function written(chunk: Uint8Array): Promise<void> {
   });
 }
 
-/** Whole, or not at all. */
+/**
+ * Whole, or not at all: what was there before stays until all has come. What is no regular file (a
+ * FIFO, /dev/stdout) is written to as it comes.
+ */
 async function save(
+  output: string,
+  content: AsyncIterable<Uint8Array>,
+): Promise<{ bytes: number; sha256: string }> {
+  const before = await stat(output).catch(() => null);
+  if (before !== null && !before.isFile()) return written(output, content);
+  const target = before === null ? output : await realpath(output);
+  const part = `${target}.${process.pid}.part`;
+  try {
+    const facts = await written(part, content);
+    if (before !== null) await chmod(part, before.mode);
+    await rename(part, target);
+    return facts;
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+}
+
+async function written(
   output: string,
   content: AsyncIterable<Uint8Array>,
 ): Promise<{ bytes: number; sha256: string }> {
@@ -82,9 +104,6 @@ async function save(
       bytes += chunk.length;
       await file.writeFile(chunk);
     }
-  } catch (error) {
-    await rm(output, { force: true });
-    throw error;
   } finally {
     await file.close();
   }

@@ -9,6 +9,7 @@ import { pause } from '#protocol/nats/connection.ts';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { operator } from '../mesh/home.ts';
+import { isThere } from './archive.ts';
 import { askAgent } from './ask-agent.ts';
 import { attemptOf, type Asked } from './find-attempt.ts';
 import { readRun, type FoundRun } from './find-run.ts';
@@ -35,7 +36,8 @@ export async function collectAgain(
 ): Promise<CollectedAgain> {
   const fold = await readRun(found);
   const { ref, attempt } = attemptOf(fold, target);
-  if (found.kind === 'archived' || fold.state === 'ended') throw endedAlready(found, fold, ref);
+  if (found.kind === 'archived' || fold.state === 'ended')
+    throw await endedAlready(found, fold, ref);
   const { files, fileRules } = specOf(fold, ref);
   if (files.length === 0) {
     const { name } = fold.submitted?.suite ?? {};
@@ -71,7 +73,7 @@ async function told(found: FoundRun, ref: AttemptRef, id: string): Promise<Asked
     const asked = attemptOf(fold, { ...ref, run: fold.run });
     const { collected } = asked.attempt;
     if (collected?.id === id && collected.isDone) return asked;
-    if (fold.state === 'ended') throw endedAlready(found, fold, ref);
+    if (fold.state === 'ended') throw await endedAlready(found, fold, ref);
     if (performance.now() > until) {
       const { agent } = asked.attempt;
       throw new MeshError('timed_out', `agent ${agent} has the files, and cannot store that now`);
@@ -80,12 +82,12 @@ async function told(found: FoundRun, ref: AttemptRef, id: string): Promise<Asked
   }
 }
 
-function endedAlready(found: FoundRun, fold: RunFold, ref: AttemptRef): MeshError {
+async function endedAlready(found: FoundRun, fold: RunFold, ref: AttemptRef): Promise<MeshError> {
   const { run, task, n } = ref;
   const directory = found.kind === 'archived' ? found.directory : fold.archived;
-  const where =
-    directory === null
-      ? 'its directory is being made'
-      : `what was kept of its files is in ${directory}/files/${task}/${n}`;
+  const files = `${directory ?? ''}/files/${task}/${n}`;
+  let where = `nothing was kept of the files of ${task}/${n}`;
+  if (directory === null) where = 'its directory is being made';
+  else if (await isThere(files)) where = `what was kept of its files is in ${files}`;
   return new MeshError('already_ended', `run ${run} has ended: ${where}`);
 }

@@ -1,5 +1,6 @@
 /** The agents of a mesh, folded from BM_EVENTS. */
 import { applyToFleet, createFleetFold, type AgentFold } from '#protocol/fold/fleet-fold.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { readAll } from '#protocol/nats/tail.ts';
@@ -21,4 +22,11 @@ export async function readFleet(connection: MeshConnection): Promise<Fleet> {
   });
   const agents = [...fold.agents.values()].sort((a, b) => (a.agent < b.agent ? -1 : 1));
   return { sequence: fold.sequence, agents };
+}
+
+/** Rejects with `not_found` where no such agent has ever joined. */
+export async function refuseUnknown(connection: MeshConnection, agent: string): Promise<void> {
+  const { agents } = await readFleet(connection);
+  if (!agents.some((one) => one.agent === agent))
+    throw new MeshError('not_found', `no agent ${agent} has joined: benchmesh agents lists them`);
 }

@@ -23,6 +23,8 @@ export const ReadReply = z.object({
   bytes: z.number().int().nonnegative(),
   /** Base64; empty at the end. */
   data: z.string(),
+  /** Another one: another file has taken its place. Agents that do not tell it leave it out. */
+  file: z.string().optional(),
 });
 export type ReadReply = z.infer<typeof ReadReply>;
 

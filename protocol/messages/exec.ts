@@ -5,7 +5,8 @@ import { z } from 'zod';
 export const EXEC_MOST_MS = 60_000;
 
 /**
- * - exited, signaled: by itself.
+ * - exited, signaled: by itself; SIGKILL also of the next agent, where its own died meanwhile, and no
+ *   code where it had ended before that one looked.
  * - timed_out, too_much_output: it was ended.
  * - not_found, not_started: it never ran.
  */

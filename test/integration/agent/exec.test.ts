@@ -1,9 +1,12 @@
 /** Commands on an agent's host: permitted or refused, recorded, bounded, and nothing of them left. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ExecReply } from '#protocol/messages/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { processesWithEnvironment } from '#test/support/processes.ts';
+import { until } from '#test/support/until.ts';
 import { AGENT, startTestMesh, type TestMesh } from './support/agent-process.ts';
 
 let mesh: TestMesh;
@@ -99,4 +102,33 @@ test('runs a few at a time', async () => {
   );
   const failed = all.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   expect(failed.map((error) => (error as MeshError).code)).toEqual(['busy', 'busy']);
+});
+
+test('what a killed agent leaves is ended and told by the next one', async () => {
+  const flags = ['--exec', 'sh *'];
+  const second = await startTestMesh();
+  try {
+    const first = await second.start(flags);
+    const argv = ['sh', '-c', "setsid sh -c 'sleep 324 & sleep 325' & sleep 326"];
+    const body = { by: 'tester', argv, timeoutMs: 10_000 };
+    const asked = call(second.connection, `${AGENT}.exec`, body, 1_000).catch(() => null);
+    const { id } = (await second.wait('agent.exec_started')).data;
+    await until(() => processesWithEnvironment('BENCHMESH_EXEC', id).length >= 5, 'all of them');
+    await second.kill(first);
+    await asked;
+    expect(processesWithEnvironment('BENCHMESH_EXEC', id)).not.toEqual([]);
+    await second.start(flags);
+    const ended = await second.wait('agent.exec_ended');
+    expect(ended.data).toMatchObject({
+      id,
+      by: 'tester',
+      argv,
+      end: { kind: 'signaled', signal: 'SIGKILL' },
+      survivors: [],
+    });
+    expect(processesWithEnvironment('BENCHMESH_EXEC', id)).toEqual([]);
+    await until(() => readdirSync(join(second.state, 'exec')).length === 0, 'no note of it');
+  } finally {
+    await second.close();
+  }
 });

@@ -1,6 +1,6 @@
 /** `collect --again`: result files taken once more, of one that runs and of one that has ended. */
 import { existsSync } from 'node:fs';
-import { readFile, symlink, writeFile } from 'node:fs/promises';
+import { readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { AttemptView } from '#protocol/fold/run-view.ts';
@@ -155,4 +155,7 @@ it('the run directory has the last of each, audit agrees, and afterwards it says
   const result = await mesh.cli(['collect', `${run}/${failed}`, '--again']);
   expect([result.status, result.stdout]).toEqual([9, '']);
   expect(result.stderr).toContain(join(directory, 'files', failed, '1'));
+  await rm(join(directory, 'files', failed), { recursive: true });
+  const none = await mesh.cli(['collect', `${run}/${failed}`, '--again']);
+  expect(none.stderr).toContain(`nothing was kept of the files of ${failed}/1`);
 });

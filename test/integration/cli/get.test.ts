@@ -1,5 +1,6 @@
 /** `get`: a file of an attempt, while it runs and after; never anything else of the host. */
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestMesh } from '#test/support/mesh.ts';
@@ -20,7 +21,10 @@ run:
   shell: |
     mkdir out; head -c 600000 /dev/zero > out/big; echo so far > log.txt
     ln -s ${mesh.home}/secrets/key link; ln -s ${mesh.home}/secrets dir; mkfifo pipe
-    while [ ! -e ${mesh.home}/gate ]; do sleep 0.05; done
+    head -c 6000000 /dev/zero | tr '\\0' a > a; head -c 6000000 /dev/zero | tr '\\0' b > b
+    while [ ! -e ${mesh.home}/gate ]; do
+      for letter in a b; do cp $letter next; mv next turns; sleep 0.02; done
+    done
 files: [log.txt]
 `,
   );
@@ -57,6 +61,34 @@ it.each([
   expect([result.status, result.stdout]).toEqual([5, '']);
 });
 
+it('never makes one file of two, where it is replaced while it is read', async () => {
+  const output = join(mesh.home, 'turns');
+  await rm(output, { force: true });
+  const { status, stderr } = await mesh.cli(['get', `${run}/${task}`, 'turns', '-o', output]);
+  if (status === 6) expect(stderr).toContain('turns was replaced while it was read: ask again');
+  const text = status === 6 ? '' : await readFile(output, 'latin1');
+  expect([status, new Set(text).size]).toEqual(status === 6 ? [6, 0] : [0, 1]);
+});
+
+it('leaves what was at --output as it is, where it cannot write all of the file', async () => {
+  const output = join(mesh.home, 'mine');
+  await writeFile(output, 'mine');
+  for (const path of ['missing', 'pipe'])
+    expect((await mesh.cli(['get', `${run}/${task}`, path, '-o', output])).status).toBe(5);
+  expect(await readFile(output, 'utf8')).toBe('mine');
+  await mesh.ok('get', `${run}/${task}`, 'log.txt', '-o', output);
+  expect(await readFile(output, 'utf8')).toBe('so far\n');
+});
+
+it('keeps a FIFO that it was to write to, and a failure', async () => {
+  const fifo = join(mesh.home, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const reading = readFile(fifo, 'utf8');
+  expect((await mesh.cli(['get', `${run}/${task}`, 'missing', '-o', fifo])).status).toBe(5);
+  expect(await reading).toBe('');
+  expect((await stat(fifo)).isFIFO()).toBe(true);
+});
+
 it('needs --output with --json', async () => {
   expect((await mesh.cli(['get', `${run}/${task}`, 'log.txt', '--json'])).status).toBe(2);
 });
@@ -67,6 +99,6 @@ it('prints what was kept, when the run has ended', async () => {
   expect(await mesh.ok('get', `${run}/${task}`, 'log.txt')).toBe('so far\n');
   expect((await mesh.cli(['get', `${run}/${task}`, 'out/big'])).status).toBe(5);
   await symlink('/etc/passwd', join(directory, 'elsewhere'));
-  for (const path of ['../../../run.json', '/etc/passwd'])
+  for (const path of ['../../../run.json', '/etc/passwd', '.', 'log.txt/more'])
     expect((await mesh.cli(['get', `${run}/${task}`, path])).status).toBe(5);
 });

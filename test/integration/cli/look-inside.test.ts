@@ -100,7 +100,7 @@ it('exec: one clear line and a status of its own for what does not run', async (
     [['local-1', 'uname', '-a'], 2],
     [['local-1'], 2],
     [['local-1', '--timeout', '2m', '--', 'uname', '-a'], 2],
-    [['nobody', '--', 'uname', '-a'], 7],
+    [['nobody', '--', 'uname', '-a'], 5],
     [['a.b', '--', 'uname', '-a'], 5],
   ];
   for (const [args, status] of cases) {

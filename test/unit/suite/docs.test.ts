@@ -1,5 +1,5 @@
 /** docs/suite.md, the examples and the committed JSON Schema say what the code says. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { format, type Options } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -119,26 +119,38 @@ function usedKeys(value: unknown): string[] {
   ];
 }
 
+const EXAMPLES: readonly (readonly [name: string, profile: string | null, tasks: number])[] = [
+  ['hello', null, 1],
+  ['openssl-speed', null, 24],
+  ['openssl-speed', 'quick', 2],
+  ['sysbench-cpu', null, 6],
+  ['sysbench-cpu', 'quick', 2],
+  ['node-sort', null, 8],
+  ['node-sort', 'quick', 2],
+  ['vllm-serve', null, 12],
+  ['vllm-serve', 'quick', 4],
+  ['ollama', null, 138],
+  ['ollama', 'quick', 12],
+  ['llama-bench', null, 4],
+  ['llama-bench', 'quick', 2],
+  ['gpu-smoke', null, 1],
+];
+
 describe('examples', () => {
-  it.each([
-    ['hello', null, 1],
-    ['openssl-speed', null, 24],
-    ['openssl-speed', 'quick', 2],
-    ['sysbench-cpu', null, 6],
-    ['sysbench-cpu', 'quick', 2],
-    ['node-sort', null, 8],
-    ['node-sort', 'quick', 2],
-    ['vllm-serve', null, 12],
-    ['vllm-serve', 'quick', 4],
-    ['ollama', null, 138],
-    ['ollama', 'quick', 12],
-  ])('%s with profile %s has %d tasks', (name, profile, count) => {
+  it.each(EXAMPLES)('%s with profile %s has %d tasks', (name, profile, count) => {
     const text = read(`examples/${name}.yaml`);
     const options = { file: `${name}.yaml`, dir: '/x', profile };
     expect(warningsOf(text, options)).toEqual([]);
     const suite = suiteOf(text, options);
     expect(suite.name).toBe(name);
     expect(expandTasks(suite)).toHaveLength(count);
+  });
+
+  it('each of them is looked at above', () => {
+    const there = readdirSync(new URL('../../../examples/', import.meta.url))
+      .filter((name) => name.endsWith('.yaml') && name !== 'agent.yaml') // a config, no suite
+      .map((name) => name.replace('.yaml', ''));
+    expect(there.filter((name) => !EXAMPLES.some(([known]) => known === name))).toEqual([]);
   });
 
   it('the metrics of openssl-speed read what openssl prints', () => {
