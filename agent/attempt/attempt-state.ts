@@ -105,8 +105,6 @@ export interface AttemptState {
   /** How long its host was being prepared before its own steps; absent where it was not. */
   readonly hostSetupMs?: number;
   readonly progress: number;
-  readonly progressEmitted: number;
-  readonly progressAtMs: number;
   readonly malformed: boolean;
   /** From the report; read again from its begin after a restart, so never in the journal. */
   readonly reported: Reported | null;
@@ -304,8 +302,6 @@ export function newAttempt({ spec, command, bootId, proof }: NewAttempt): Attemp
     steps: [],
     phase: -1,
     progress: 0,
-    progressEmitted: 0,
-    progressAtMs: 0,
     malformed: false,
     reported: null,
     extracted: [],

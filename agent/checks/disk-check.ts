@@ -2,7 +2,7 @@
 import { statfs } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { CheckOf } from '#protocol/messages/check-spec.ts';
-import { amount } from './amount.ts';
+import { amounts } from './amount.ts';
 import { failed, PASSED, type CheckContext, type CheckResult } from './types.ts';
 
 const MIB = 1024 * 1024;
@@ -15,5 +15,6 @@ export async function checkDisk(
   const { bavail, bsize } = await statfs(place);
   const freeMiB = (bavail * bsize) / MIB;
   if (freeMiB >= minFreeMiB) return PASSED;
-  return failed(`${amount(freeMiB)} free at ${place}, ${amount(minFreeMiB)} needed`);
+  const [free, needed] = amounts(freeMiB, minFreeMiB);
+  return failed(`${free} free at ${place}, ${needed} needed`);
 }

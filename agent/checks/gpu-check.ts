@@ -1,7 +1,7 @@
 /** Is there a GPU of the name wanted, with VRAM free and a driver new enough? The rule is pure. */
 import type { CheckOf } from '#protocol/messages/check-spec.ts';
 import type { Gpu } from '#protocol/messages/hardware.ts';
-import { amount } from './amount.ts';
+import { amount, amounts } from './amount.ts';
 import { failed, PASSED, type CheckContext, type CheckResult, type GpuLook } from './types.ts';
 
 export async function checkGpu(
@@ -31,7 +31,21 @@ export function gpuResult(
   const lack = lacks.find((each) => each !== null) ?? null;
   const isEnough =
     gpuIds === null ? lacks.includes(null) : lack === null && named.length === gpuIds.length;
-  return isEnough ? PASSED : failed(lack ?? noGpu(check, held));
+  return isEnough ? PASSED : failed(lack ?? missing(gpuIds ?? [], { named, gpus }));
+}
+
+/** Of GPUs that the attempt holds, the first that is not among the usable ones of the name wanted. */
+function missing(
+  gpuIds: readonly string[],
+  { named, gpus }: { readonly named: readonly Gpu[]; readonly gpus: readonly Gpu[] },
+): string {
+  const id = gpuIds.find((each) => !named.some((gpu) => gpu.id === each)) ?? '?';
+  const gpu = gpus.find((each) => each.id === id);
+  const name = gpu?.name ?? 'a GPU';
+  if (gpu === undefined) return `${id} of the attempt is not there`;
+  if (gpu.state === 'ready' || gpu.state === 'degraded')
+    return `${id} of the attempt is ${name}, which has another name`;
+  return `${id} of the attempt (${name}) is ${gpu.state}: ${gpu.reason ?? '?'}`;
 }
 
 function hasName(gpu: Gpu, wanted: string | null): boolean {
@@ -58,12 +72,16 @@ function lackOf({ minFreeVramMiB, driver }: CheckOf<'gpu'>, gpu: Gpu): string | 
   if (minFreeVramMiB !== null && free === null)
     return `free VRAM of ${name} is not known, ${amount(minFreeVramMiB)} needed`;
   if (minFreeVramMiB !== null && free !== null && free < minFreeVramMiB)
-    return `${amount(free)} free of VRAM on ${name}, ${amount(minFreeVramMiB)} needed`;
+    return tooLittle(amounts(free, minFreeVramMiB), name);
   if (driver !== null && gpu.driver === null)
     return `the driver of ${name} is not known, ${driver} or newer needed`;
   if (driver !== null && gpu.driver !== null && isOlder(gpu.driver, driver))
     return `driver ${gpu.driver} of ${name} is too old, ${driver} or newer needed`;
   return null;
+}
+
+function tooLittle([free, needed]: readonly [string, string], name: string): string {
+  return `${free} free of VRAM on ${name}, ${needed} needed`;
 }
 
 /** `535.104.05` is older than `550`: number by number. */

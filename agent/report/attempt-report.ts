@@ -11,6 +11,7 @@ import type { Writer } from '#protocol/messages/envelope.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { MetricBatch } from '../telemetry/metric-outbox.ts';
+import { ProgressPace } from './progress-pace.ts';
 import { ReportFold, type ReportFact, type ReportSpec } from './report-fold.ts';
 import { ReportJournal } from './report-journal.ts';
 import { ReportSeries } from './report-series.ts';
@@ -53,6 +54,7 @@ export class AttemptReport implements Pollable {
   readonly #fold: ReportFold;
   readonly #journal: ReportJournal;
   readonly #series: ReportSeries;
+  readonly #progress = new ProgressPace();
 
   constructor(options: AttemptReportOptions) {
     this.#options = options;
@@ -65,12 +67,14 @@ export class AttemptReport implements Pollable {
 
   poll(): void {
     this.#take(this.#tail.read());
+    this.#tellProgress(false);
   }
 
   /** Its writers are gone: reads the rest. Null where nothing ever came. */
   finish(): Reported | null {
     do this.#take(this.#tail.read(true));
     while (this.#tail.isBehind);
+    this.#tellProgress(true);
     this.#series.flush();
     const { metrics, summary } = this.#fold.figures();
     if (summary.lines === 0 && summary.malformed === 0) return null;
@@ -91,7 +95,6 @@ export class AttemptReport implements Pollable {
     if (last === undefined) return;
     const now = { elapsedMs: this.#options.elapsedMs(), wallMs: this.#options.clock.now().wallMs };
     const facts: ReportFact[] = [];
-    let progress = 0;
     const heard: HeardSample[] = [];
     for (const read of reads) {
       if (read.kind !== 'line') {
@@ -101,7 +104,7 @@ export class AttemptReport implements Pollable {
       }
       const folded = this.#fold.take(read.text, this.#journal.timeOf(read.end, now));
       for (const fact of folded.facts) {
-        if (fact.kind === 'progress') progress = Math.max(progress, fact.progress);
+        if (fact.kind === 'progress') this.#progress.say(fact.progress);
         else facts.push(fact);
       }
       for (const sample of folded.samples) {
@@ -109,12 +112,16 @@ export class AttemptReport implements Pollable {
         heard.push(sample);
       }
     }
-    // Of a look's progress the furthest is enough: one line may say it a thousand times.
-    if (progress > 0) facts.push({ kind: 'progress', progress });
     this.#journal.readTo(last.end, now);
     this.#logMalformed(facts);
     if (facts.length > 0) this.#options.onFacts(facts);
     this.#options.onHeard?.(heard);
+  }
+
+  /** What was said last is told too, with a later look or at the end: nothing more may come for long. */
+  #tellProgress(isEnd: boolean): void {
+    const progress = this.#progress.take(this.#options.elapsedMs(), isEnd);
+    if (progress !== null) this.#options.onFacts([{ kind: 'progress', progress }]);
   }
 
   #trouble(kind: Exclude<Read['kind'], 'line'>): ReportFact | null {

@@ -54,8 +54,12 @@ function typed(kind: CheckTemplate['kind'], values: Values): Record<string, unkn
   const { url, contains = null } = values;
   switch (kind) {
     case 'gpu': {
-      const { name = null, driver = null } = values;
-      return { name, driver, minFreeVramMiB: numberOf(values['minFreeVramMiB']) };
+      const { name = null, driver } = values;
+      return {
+        name,
+        driver: versionOf(driver),
+        minFreeVramMiB: numberOf(values['minFreeVramMiB']),
+      };
     }
     case 'http':
       return { url: urlOf(url), contains };
@@ -78,4 +82,10 @@ function numberOf(text: string | undefined): number | null {
 
 function urlOf(text: string | undefined): string | null {
   return text !== undefined && /^https?:\/\/\S+$/.test(text) && URL.canParse(text) ? text : null;
+}
+
+/** Throws by its schema where it is no version: whatever has no number would be older than all. */
+function versionOf(text: string | undefined): string | number | null {
+  if (text === undefined) return null;
+  return /^\d[\w.+-]*$/.test(text) ? text : Number.NaN;
 }

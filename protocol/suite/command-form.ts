@@ -62,13 +62,18 @@ function isPort(value: string): boolean {
   );
 }
 
+const DRIVER = 'must be a version of a driver, such as 550 or 535.104.05';
+const driver = z.union([z.number(), z.string().regex(/^\d[\w.+-]*$|\{\{/, DRIVER)], {
+  error: DRIVER,
+});
+
 /** Keys of a check that the agent itself makes. */
 const askedKeys = {
   gpu: z
     .strictObject({
       name: word.optional().meta({ description: 'Part of the name of the GPU, any case' }),
       minFreeVramMiB: amount.optional().meta({ description: 'VRAM that must be free, in MiB' }),
-      driver: word.optional().meta({ description: 'Oldest version of the driver' }),
+      driver: driver.optional().meta({ description: 'Oldest version of the driver' }),
     })
     .meta({ description: 'A usable GPU is there' }),
   http: url.meta({ description: 'URL that answers with a status of 2xx' }),

@@ -97,6 +97,7 @@ const WANTED: Readonly<Record<string, string>> = {
   port: 'must be a port, from 1 to 65535',
   minFreeMiB: 'must be a whole number',
   minFreeVramMiB: 'must be a whole number',
+  driver: 'must be a version of a driver, such as 550 or 535.104.05',
 };
 
 interface Trial {

@@ -2,10 +2,6 @@
 import type { ReportFact } from '../../report/report-fold.ts';
 import type { Turn } from './turn.ts';
 
-/** Progress is told when it moved this much, and not more often than this. */
-const PROGRESS_STEP = 0.005;
-const PROGRESS_EVERY_MS = 200;
-
 export function onReport(turn: Turn, facts: readonly ReportFact[]): void {
   for (const fact of facts) {
     switch (fact.kind) {
@@ -13,7 +9,7 @@ export function onReport(turn: Turn, facts: readonly ReportFact[]): void {
         onPhase(turn, fact);
         break;
       case 'progress':
-        if (fact.progress > turn.state.progress) turn.set({ progress: fact.progress });
+        onProgress(turn, fact.progress);
         break;
       case 'message':
         onMessage(turn, fact);
@@ -23,7 +19,6 @@ export function onReport(turn: Turn, facts: readonly ReportFact[]): void {
         break;
     }
   }
-  tellProgress(turn);
 }
 
 function onPhase(
@@ -35,14 +30,11 @@ function onPhase(
   turn.emit('attempt.phase', { elapsedMs: turn.elapsedMs(), phase, index });
 }
 
-function tellProgress(turn: Turn): void {
-  const { progress, progressEmitted, progressAtMs } = turn.state;
-  const elapsedMs = turn.elapsedMs();
-  const isDue =
-    progress - progressEmitted >= PROGRESS_STEP && elapsedMs - progressAtMs >= PROGRESS_EVERY_MS;
-  if (progress <= progressEmitted || (!isDue && progress < 1)) return;
-  turn.set({ progressEmitted: progress, progressAtMs: elapsedMs });
-  turn.emit('attempt.progress', { elapsedMs, progress });
+/** Its pace is the report's (progress-pace.ts). */
+function onProgress(turn: Turn, progress: number): void {
+  if (progress <= turn.state.progress) return;
+  turn.set({ progress });
+  turn.emit('attempt.progress', { elapsedMs: turn.elapsedMs(), progress });
 }
 
 /** The report is read again from its begin after a restart: what was told is not told again. */

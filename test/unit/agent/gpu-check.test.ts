@@ -85,6 +85,26 @@ describe('the gpu check', () => {
     expect(gpuResult(want(), look(RTX), ['GPU-1', 'GPU-9'])).toMatchObject({ ok: false });
   });
 
+  test('says which of the GPUs it holds is not there, and why', () => {
+    const lost = { ...RTX, id: 'GPU-2', state: 'absent' as const, reason: 'it is listed no more' };
+    const ids = ['GPU-1', 'GPU-2'];
+    expect(gpuResult(want(), look(RTX, lost), ids)).toEqual(
+      no('GPU-2 of the attempt (NVIDIA RTX 4090) is absent: it is listed no more'),
+    );
+    const other = { ...RTX, id: 'GPU-2', name: 'NVIDIA T4' };
+    expect(gpuResult(want({ name: '4090' }), look(RTX, other), ids)).toEqual(
+      no('GPU-2 of the attempt is NVIDIA T4, which has another name'),
+    );
+    expect(gpuResult(want(), look(RTX), ids)).toEqual(no('GPU-2 of the attempt is not there'));
+  });
+
+  test('amounts that look the same when rounded are told in MiB', () => {
+    const free = { ...RTX, memoryFreeMiB: 24_000 };
+    expect(gpuResult(want({ minFreeVramMiB: 24_001 }), look(free))).toEqual(
+      no('24000 MiB free of VRAM on NVIDIA RTX 4090, 24001 MiB needed'),
+    );
+  });
+
   test.each([
     ['535.104.05', '550', true],
     ['550.54.14', '550.54', false],

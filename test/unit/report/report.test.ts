@@ -341,11 +341,23 @@ describe('a report on disk', () => {
     const flood = open();
     writeFileSync(file, 'progress 0.5\n'.repeat(LOOK_MOST / 4) + 'message end\n');
     facts.length = 0;
+    clock.advance(200);
     flood.poll();
     expect(facts).toEqual([{ kind: 'progress', progress: 0.5 }]);
     const all = flood.finish();
     expect(all?.summary).toMatchObject({ lines: LOOK_MOST / 4 + 1, malformed: 0 });
-    expect(facts.at(-2)).toMatchObject({ kind: 'message', index: 0 });
+    expect(facts.at(-1)).toMatchObject({ kind: 'message', index: 0 });
+  });
+
+  it('tells what was said last of progress, with a later look or at the end', () => {
+    const report = open();
+    appendFileSync(file, 'progress 0.1\n');
+    report.poll();
+    clock.advance(250);
+    report.poll(); // nothing new
+    appendFileSync(file, 'progress 0.2\n');
+    report.finish();
+    expect(facts.map((fact) => 'progress' in fact && fact.progress)).toEqual([0.1, 0.2]);
   });
 
   it('a report that is made shorter is said, and read on', () => {

@@ -120,6 +120,18 @@ describe('what is refused, and where', () => {
       ['suite.yaml:2:30: preflight[0].gpu.minFreeVramMiB: must be a whole number'],
     ],
     [
+      'preflight: { gpu: { driver: ">=550" } }\nrun: [x]',
+      [
+        'suite.yaml:1:29: preflight.gpu.driver: must be a version of a driver, such as 550 or 535.104.05',
+      ],
+    ],
+    [
+      'axes: { d: [550, 6.10.5, latest] }\npreflight: { gpu: { driver: "{{d}}" } }\nrun: [x]',
+      [
+        'suite.yaml:2:29: preflight.gpu.driver: must be a version of a driver, such as 550 or 535.104.05; with d latest it is "latest"',
+      ],
+    ],
+    [
       'preflight: [{ http: localhost }]\nrun: [x]',
       ['suite.yaml:1:21: preflight[0].http: must be a URL, such as http://127.0.0.1:8000/health'],
     ],
