@@ -59,11 +59,7 @@ export default tseslint.config(
     [NATS, CHILD, OUTSIDE_PROTOCOL, '/(runtime|nats)/'],
     'suite/ and fold/ know messages/ only',
   ),
-  layer(
-    ['protocol/runtime/**'],
-    [NATS, CHILD, OUTSIDE_PROTOCOL, '/nats/'],
-    'runtime/ knows no NATS',
-  ),
+  layer(['protocol/runtime/**'], [NATS, OUTSIDE_PROTOCOL, '/nats/'], 'runtime/ knows no NATS'),
   layer(['protocol/nats/**'], [OUTSIDE_PROTOCOL], 'nats/ is below the programs'),
   layer(
     ['agent/**'],

@@ -12,9 +12,13 @@ import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
 import { newId } from '#protocol/messages/ids.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { pause } from '#protocol/nats/connection.ts';
-import { claimEpoch } from '#protocol/nats/leader-claim.ts';
-import { contendForLease, type LeaseContender, type LeaseHolder } from '#protocol/nats/lease.ts';
-import { ensureStreams } from '#protocol/nats/streams.ts';
+import { claimEpoch } from '#protocol/nats/leader/leader-claim.ts';
+import {
+  contendForLease,
+  type LeaseContender,
+  type LeaseHolder,
+} from '#protocol/nats/leader/lease.ts';
+import { ensureStreams } from '#protocol/nats/streams/streams.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';

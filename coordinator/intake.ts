@@ -3,15 +3,15 @@
  * as they go, then as they grow; heartbeats. One message after the other, in stream order.
  */
 import { decode } from '#protocol/messages/envelope.ts';
-import { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
-import { subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
-import { watchAgents } from '#protocol/nats/registry.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { tail, type Tail, type TailMessage } from '#protocol/nats/tail.ts';
+import { subscribeHeartbeats } from '#protocol/nats/agents/heartbeat.ts';
+import { watchAgents } from '#protocol/nats/agents/registry.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { tail, type Tail, type TailMessage } from '#protocol/nats/streams/tail.ts';
 import { attemptOfStart } from './core/act.ts';
 import type { CoreMessage } from './core/core-state.ts';
 

@@ -3,8 +3,8 @@ import { applyToFleet, createFleetFold, type AgentFold } from '#protocol/fold/fl
 import { MeshError } from '#protocol/messages/errors.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { readAll } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
 
 export interface Fleet {

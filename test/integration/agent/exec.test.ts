@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ExecReply } from '#protocol/messages/agent-api.ts';
+import { ExecReply } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { processesWithEnvironment } from '#test/support/processes.ts';

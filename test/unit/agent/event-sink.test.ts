@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { EventSink } from '#agent/state/event-sink.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import { openOutbox, type Outbox } from '#protocol/nats/outbox.ts';
+import { openOutbox, type Outbox } from '#protocol/nats/outbox/outbox.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { ManualClock } from '#test/support/manual-clock.ts';
 import { fakeStore, type FakeStore } from '#test/support/nats-fake-store.ts';
