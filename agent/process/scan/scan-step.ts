@@ -47,6 +47,8 @@ interface Setting {
 /** From the main process to its drain. */
 export const PIPE = 'pipe';
 const OUTPUT_PACE_MS = 20;
+/** Where changes cannot be watched. */
+const OUTPUT_UNWATCHED_MS = 250;
 const LINGER_MS = 500;
 const DRAIN_PATIENCE_MS = 1000;
 const LOOK_MS = 500;
@@ -60,6 +62,7 @@ export class ScanStep implements StepHandle {
   #budgetTimer: NodeJS.Timeout | null = null;
   #phase: 'running' | 'ended' | 'detached' = 'running';
   #mainEnd: MainEnd | 'unknown' | null = null;
+  #toldBytes = 0;
   #drained = false;
   #stop: { readonly at: number; readonly deadline: boolean; killAt: number } | null = null;
   #signalled = 0;
@@ -204,15 +207,25 @@ export class ScanStep implements StepHandle {
   #watchOutput(): void {
     try {
       this.#watcher = watch(join(this.#setting.stepDir, RAW_LOG), () => {
-        this.#outputTimer ??= setTimeout(() => {
-          this.#outputTimer = null;
-          if (this.#phase === 'running') this.#setting.events.onOutput?.();
-        }, OUTPUT_PACE_MS);
+        this.#lookSoon(OUTPUT_PACE_MS);
       });
       this.#watcher.on('error', () => undefined);
     } catch {
-      // Out of inotify watches: the output is read at the end.
+      // Out of inotify watches.
     }
+    // What came before the watch is told by no change after it.
+    this.#lookSoon(OUTPUT_PACE_MS);
+  }
+
+  #lookSoon(ms: number): void {
+    this.#outputTimer ??= setTimeout(() => {
+      this.#outputTimer = null;
+      if (this.#phase !== 'running') return;
+      const bytes = rawSize(this.#setting.stepDir);
+      if (bytes !== this.#toldBytes) this.#setting.events.onOutput?.();
+      this.#toldBytes = bytes;
+      if (this.#watcher === null) this.#lookSoon(OUTPUT_UNWATCHED_MS);
+    }, ms);
   }
 
   #append(line: RecordLine): void {

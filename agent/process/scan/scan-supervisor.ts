@@ -178,8 +178,8 @@ export class ScanSupervisor implements Supervisor {
       stdio: 'ignore',
       env: TOOLS,
     });
-    main.stdin.end(GO);
     const step = this.#stepOf({ stepDir, started, plan, events, ranMs: 0 });
+    main.stdin.end(GO);
     setImmediate(() => events.onStarted?.(pid));
     drain.on('exit', () => {
       step.onDrained();

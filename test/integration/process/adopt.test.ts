@@ -328,6 +328,8 @@ describe('adopting on the scan rung', () => {
     const found = await bench.adopt(alive);
     expect(found.kind).toBe('alive');
     expect(found.step?.handle.pid).toBe(pids[0]);
+    // No change of the file tells of it any more.
+    await until(() => (found.step?.calls.output ?? 0) > 0, 'what it said before to be told');
     expect(await bench.adopt(ended)).toMatchObject({
       kind: 'ended',
       outcome: { end: { kind: 'lost' } },
