@@ -80,6 +80,8 @@ const WATCHED = [
   ['persistence', 'persistence'],
   ['ecc', 'ECC'],
   ['powerLimitW', 'power limit W'],
+  ['maxSmMHz', 'highest SM clock MHz'],
+  ['maxMemoryMHz', 'highest memory clock MHz'],
   ['recoveryAction', 'recovery action'],
 ] as const satisfies readonly (readonly [keyof Gpu, string])[];
 

@@ -33,6 +33,8 @@ export function blankGpu(vendor: Vendor, id: string): Gpu {
     persistence: null,
     ecc: null,
     powerLimitW: null,
+    maxSmMHz: null,
+    maxMemoryMHz: null,
     recoveryAction: null,
     processes: null,
   };

@@ -29,6 +29,8 @@ export const FURTHER_FIELDS = [
   'persistence_mode',
   'ecc.mode.current',
   'power.limit',
+  'clocks.max.sm',
+  'clocks.max.memory',
 ] as const;
 export const PROCESS_FIELDS = ['gpu_uuid', 'pid', 'used_gpu_memory', 'process_name'] as const;
 
@@ -102,6 +104,8 @@ function gpuOf(row: Row): Gpu {
     persistence: switchOf(row('persistence_mode')),
     ecc: switchOf(row('ecc.mode.current')),
     powerLimitW: amountOf(row('power.limit')),
+    maxSmMHz: amountOf(row('clocks.max.sm')),
+    maxMemoryMHz: amountOf(row('clocks.max.memory')),
     recoveryAction: text('gpu_recovery_action'),
   };
 }

@@ -17,7 +17,7 @@ export function resourcesOf(
   return {
     gpus: given.gpus.map((gpu) => {
       const { id, uuid, index, name, vendor, kind, memoryMiB, numaNode } = gpu;
-      const { driver, cuda, powerLimitW, parent } = gpu;
+      const { driver, cuda, powerLimitW, maxSmMHz, maxMemoryMHz, parent } = gpu;
       return {
         id,
         uuid,
@@ -31,6 +31,8 @@ export function resourcesOf(
         driver,
         cuda,
         powerLimitW,
+        maxSmMHz,
+        maxMemoryMHz,
       };
     }),
     cpus: [...given.cpus],

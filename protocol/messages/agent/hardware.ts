@@ -65,6 +65,9 @@ export const Gpu = z.object({
   persistence: z.boolean().nullable(),
   ecc: z.boolean().nullable(),
   powerLimitW: amount.nullable(),
+  /** The highest clocks it can have. Absent from older agents. */
+  maxSmMHz: amount.nullable().optional(),
+  maxMemoryMHz: amount.nullable().optional(),
   recoveryAction: z.string().nullable(),
   /** Null: could not be told. */
   processes: z.array(GpuProcess).nullable(),

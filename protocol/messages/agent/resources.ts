@@ -18,6 +18,9 @@ export const AssignedGpu = z.object({
   driver: z.string().nullable(),
   cuda: z.string().nullable(),
   powerLimitW: z.number().nonnegative().nullable(),
+  /** The highest clocks it can have; telemetry has those that it had. Absent from older agents. */
+  maxSmMHz: z.number().nonnegative().nullable().optional(),
+  maxMemoryMHz: z.number().nonnegative().nullable().optional(),
 });
 export type AssignedGpu = z.infer<typeof AssignedGpu>;
 
