@@ -155,6 +155,14 @@ describe('a task', () => {
     });
   });
 
+  it('whose GPU has the number of one that is gone: by id', () => {
+    const mesh = withGpus([fenced('not listed any more'), fenced('in use by x')], () => 0);
+    submit(mesh, RUN, { needs: { ...NEEDS, gpus: { count: 1 } } });
+    expect(ofTask(mesh, 7)).toMatchObject({
+      agents: [{ fences: ['GPU 0 (gpu-0): not listed any more', 'GPU 0 (gpu-1): in use by x'] }],
+    });
+  });
+
   it('that is not there is not found', () => {
     const mesh = meshOf([]);
     expect(() => explain(mesh.core, { run: RUN, task: 'none' })).toThrow('there is no task');
@@ -198,15 +206,18 @@ describe('an agent', () => {
 const fenced = (reason: string): GpuFence => ({ kind: 'used', reason, since: '' });
 
 /** One agent, which has a GPU for each of these. */
-function withGpus(fences: readonly (GpuFence | null)[]): Miniature {
+function withGpus(
+  fences: readonly (GpuFence | null)[],
+  indexOf = (at: number): number => at,
+): Miniature {
   const mesh = new Miniature([{ slots: 8 }]);
   const agent = mesh.core.fleet.agents.get('a0');
   const { registration } = agent ?? {};
   const [gpu] = goldenMessages['agent.changed'].registration.hardware?.gpus ?? [];
   if (registration === undefined || registration === null || gpu === undefined)
     throw new Error('no agent, or no GPU to show');
-  const gpus = fences.map((fence, index): Gpu => {
-    const { fence: _none, ...free } = { ...gpu, id: `gpu-${index}`, index };
+  const gpus = fences.map((fence, at): Gpu => {
+    const { fence: _none, ...free } = { ...gpu, id: `gpu-${at}`, index: indexOf(at) };
     return { ...free, state: 'ready', ...(fence === null ? {} : { fence }) };
   });
   const hardware = { ...registration.hardware, gpus } as typeof registration.hardware;
