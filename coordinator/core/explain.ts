@@ -108,6 +108,7 @@ function* joined({ fleet }: CoreState): Generator<AgentEntry> {
 
 function closedReason(agent: AgentEntry): AgentReason | null {
   if (isAvailable(agent)) return null;
+  if (agent.ended) return { kind: 'draining', ended: true };
   if (agent.unreachable) return { kind: 'unreachable' };
   return agent.stopping ? { kind: 'draining' } : { kind: 'not_heard' };
 }

@@ -1,6 +1,7 @@
 /** `explain` says what the scheduler would: for each reason there is, a mesh in which it holds. */
 import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
+import { onAgentStarted, onAgentStopping, onObserved } from '#coordinator/fleet/fleet-reducer.ts';
 import { enqueue, vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
 import type { Gpu, GpuFence } from '#protocol/messages/agent/hardware.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
@@ -132,6 +133,20 @@ describe('a task', () => {
     expect(ofTask(mesh, 7)).toEqual({
       agents: [{ kind: 'unreachable' }, { kind: 'draining' }, { kind: 'not_heard' }],
     });
+  });
+
+  it('whose agent drained and has ended since: it is not waited for, heard or not', () => {
+    const mesh = meshOf([{ slots: 1 }]);
+    const { fleet } = mesh.core;
+    const closed = (): unknown => explain(mesh.core, { agent: 'a0' });
+    onAgentStopping(fleet, 'a0', { incarnation: 1, ended: false });
+    expect(closed()).toMatchObject({ closed: { kind: 'draining' } });
+    expect(closed()).not.toMatchObject({ closed: { ended: true } });
+    onAgentStopping(fleet, 'a0', { incarnation: 1, ended: true });
+    onObserved(fleet, 'a0', true);
+    expect(closed()).toMatchObject({ closed: { kind: 'draining', ended: true } });
+    onAgentStarted(fleet, 'a0', 2);
+    expect(closed()).toMatchObject({ closed: { kind: 'unreachable' } });
   });
 
   it('whose GPUs are fenced, or held', () => {
