@@ -11,6 +11,8 @@ export interface NamedText {
   readonly name: string;
   /** Of the error for what is no text. */
   readonly code: ErrorCode;
+  /** What to do about a pipe or a device, to follow `it is no regular file`; default nothing. */
+  readonly hint?: string;
 }
 
 /** Rejects with `file_not_found`, or with `code` for bytes that are no UTF-8. */
@@ -19,7 +21,7 @@ export async function readText(path: string, named: NamedText): Promise<string> 
     const about = await stat(path);
     // A pipe without a writer would be waited for without a word, a device read for ever.
     if (!about.isFile() && !about.isDirectory())
-      throw new Error('it is no regular file; write - to read standard input');
+      throw new Error(`it is no regular file${named.hint ?? ''}`);
     return textOf(await readFile(path), named);
   } catch (error) {
     if (error instanceof MeshError) throw error;

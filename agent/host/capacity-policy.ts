@@ -11,6 +11,7 @@
  */
 import { gpuCountOf } from '#protocol/messages/attempt/attempt-spec.ts';
 import { countGpus } from '#protocol/messages/agent/gpu-counts.ts';
+import { shortGpuName } from '#protocol/messages/agent/gpu-names.ts';
 import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { chooseCpus } from '../cpus/cpu-policy.ts';
 import { chooseGpus, freeGpus } from '../gpus/gpu-policy.ts';
@@ -94,8 +95,8 @@ export function waitReason(state: HostState, { needs }: LiveAttempt): string {
   const { gpus, isKnown } = state.gpus;
   if (!isKnown && gpus.length === 0) return 'the GPUs of this host are not known yet';
   const needed = `it needs ${count} ${count === 1 ? 'GPU' : 'GPUs'}`;
-  const why = gpus.flatMap(({ id, index, fence }) =>
-    fence === undefined ? [] : [`GPU ${index ?? id} is fenced: ${fence.reason}`],
+  const why = gpus.flatMap((gpu) =>
+    gpu.fence === undefined ? [] : [`${shortGpuName(gpu, gpus)} is fenced: ${gpu.fence.reason}`],
   );
   return why.length === 0 ? `${needed}, and they are not there` : `${needed}; ${why.join('; ')}`;
 }

@@ -59,7 +59,11 @@ export function configFile(
 /** Rejects with `file_not_found` or `config_invalid`; all problems but the last go to stderr before. */
 export async function readAgentConfig(file: string): Promise<Said> {
   const path = resolve(file);
-  const text = await readText(path, { name: file, code: 'config_invalid' });
+  const text = await readText(path, {
+    name: file,
+    code: 'config_invalid',
+    hint: '; the config is read again at each start: write it to a file',
+  });
   const parsed = parseAgentConfig(text, file);
   if (parsed.kind === 'invalid') {
     const last = parsed.problems.at(-1) ?? `${file} is no config`;

@@ -24,7 +24,7 @@ export function build(command: Command): void {
     `
 What runs is told as by a stop (the stop signal, $BENCHMESH_STOP), has its grace, its checkpoint is
 taken and its processes are proven gone. Nothing of it has ended or failed: it waits until benchmesh
-resume, and its next attempt finds the checkpoint in place. Ends as benchmesh stop does: 0 only when
+resume, holding up no other run, and its next attempt finds the checkpoint in place. Ends as benchmesh stop does: 0 only when
 every process is proven gone, 8 if that is open or unproven, 9 if the run or task had ended already.`,
   );
   withExamples(command, [

@@ -1,5 +1,6 @@
 /** `benchmesh up`: a local mesh that stays. Starts what is missing, so it also heals. */
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { SETTINGS } from '../agent/agent-settings.ts';
 import {
   durationOption,
   integerOption,
@@ -15,6 +16,7 @@ import { terminal } from '../output/terminal.ts';
 interface UpFlags extends JsonFlag {
   readonly detach?: boolean;
   readonly slots?: number;
+  readonly reservedCpus?: string;
   readonly rung?: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly label?: readonly string[];
   readonly port?: number;
@@ -26,6 +28,12 @@ export function build(command: Command): void {
   withJson(command)
     .option('--detach', 'return when the mesh is up; benchmesh down ends it')
     .addOption(integerOption('--slots <n>', 'slots of the agent; default one per usable CPU', 1))
+    .addOption(
+      new Option(
+        SETTINGS.reservedCpus.flag,
+        `${SETTINGS.reservedCpus.description}, or as before`,
+      ).argParser(cpuList),
+    )
     .addOption(
       new Option('--rung <rung>', 'how processes are supervised')
         .choices(['auto', 'cgroup', 'subreaper', 'scan'])
@@ -65,6 +73,12 @@ runs that are live are stopped first; a second Ctrl-C leaves everything running.
   });
 }
 
+function cpuList(text: string): string {
+  const problem = SETTINGS.reservedCpus.problem(text);
+  if (problem !== null) throw new InvalidArgumentError(`It ${problem}.`);
+  return text;
+}
+
 function optionsOf(flags: UpFlags): StartOptions {
   const resultsDir = namedResultsDir(flags.results);
   return {
@@ -73,6 +87,7 @@ function optionsOf(flags: UpFlags): StartOptions {
     readyMs: flags.ready,
     ...(resultsDir === null ? {} : { resultsDir }),
     ...(flags.slots === undefined ? {} : { slots: flags.slots }),
+    ...(flags.reservedCpus === undefined ? {} : { reservedCpus: flags.reservedCpus }),
     ...(flags.rung === undefined ? {} : { rung: flags.rung }),
     ...(flags.label === undefined ? {} : { labels: flags.label }),
     ...(flags.port === undefined ? {} : { port: flags.port }),
@@ -81,7 +96,7 @@ function optionsOf(flags: UpFlags): StartOptions {
 
 /** Flags for a part that was running already and goes on as it was. Pure. */
 export function notApplied(
-  wanted: Pick<StartOptions, 'slots' | 'rung' | 'labels' | 'port' | 'resultsDir'>,
+  wanted: Pick<StartOptions, 'slots' | 'reservedCpus' | 'rung' | 'labels' | 'port' | 'resultsDir'>,
   { mesh, started }: StartedMesh,
 ): string[] {
   const lines: string[] = [];
@@ -97,6 +112,7 @@ export function notApplied(
     );
   };
   check('agent', ['--slots', wanted.slots], mesh.agent?.slots);
+  check('agent', ['--reserved-cpus', wanted.reservedCpus], mesh.agent?.reservedCpus);
   check('agent', ['--rung', wanted.rung], mesh.agent?.rung);
   const labels = mesh.agent?.labels ?? [];
   check(

@@ -48,6 +48,8 @@ export interface StartOptions {
   readonly resultsDir?: string;
   readonly port?: number;
   readonly slots?: number;
+  /** A list such as `0-1,8`. */
+  readonly reservedCpus?: string;
   readonly rung?: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly labels?: readonly string[];
   /** How long the parts may take to answer. Default 60 s. */
@@ -213,8 +215,12 @@ class Starter {
     const slots = this.#options.slots ?? known?.slots ?? null;
     const rung = this.#options.rung ?? known?.rung ?? 'auto';
     const labels = [...(this.#options.labels ?? known?.labels ?? [])];
+    const reservedCpus = this.#options.reservedCpus ?? known?.reservedCpus;
     const logFile = join(paths.logs, 'agent.log');
-    const about = { id: LOCAL_AGENT, stateDir: paths.agentState, logFile, slots, rung, labels };
+    const about = {
+      ...{ id: LOCAL_AGENT, stateDir: paths.agentState, logFile, slots, rung, labels },
+      ...(reservedCpus === undefined ? {} : { reservedCpus }),
+    };
     const found = findByCommandLine('agent.js', `--state ${paths.agentState} `);
     if (found !== null) return { part: { ...found, ...about }, spawned: null };
     const spawned = await spawn(home, {
@@ -224,6 +230,7 @@ class Starter {
         ...['--id', LOCAL_AGENT, '--state', paths.agentState, '--server', mesh.server.url],
         ...['--credential', mesh.server.credentialFile, '--log-file', logFile],
         ...(slots === null ? [] : ['--slots', String(slots)]),
+        ...(reservedCpus === undefined ? [] : ['--reserved-cpus', reservedCpus]),
         ...(rung === 'auto' ? [] : ['--rung', rung]),
         ...labels.flatMap((label) => ['--label', label]),
       ],

@@ -45,7 +45,9 @@ export function agentReasonText(reason: AgentReason): string {
     case 'unreachable':
       return 'it is not heard';
     case 'draining':
-      return 'it drains: it takes nothing new';
+      return reason.ended === true
+        ? 'it has ended: it takes nothing until it is started again'
+        : 'it drains: it takes nothing new';
     case 'not_heard':
       return 'it was not heard since the coordinator began';
     case 'never': {

@@ -20,12 +20,17 @@ export interface ReadSuite {
   readonly file: string | null;
 }
 
+const STDIN_HINT = '; write - to read standard input';
+
 /** `-` reads standard input. Warnings go to stderr. Rejects with `suite_invalid` or `file_not_found`. */
 export async function readSuite(file: string, flags: SuiteFlags): Promise<ReadSuite> {
   const isStdin = file === '-';
   const path = isStdin ? null : resolve(file);
   const code = 'suite_invalid';
-  const text = path === null ? await readStdin(code) : await readText(path, { name: file, code });
+  const text =
+    path === null
+      ? await readStdin(code)
+      : await readText(path, { name: file, code, hint: STDIN_HINT });
   const parsed = parseSuite({
     text,
     file: isStdin ? 'stdin' : file,

@@ -4,6 +4,7 @@
  */
 import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
 import { taskView } from '#protocol/fold/run-view.ts';
+import { shortGpuName } from '#protocol/messages/agent/gpu-names.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type {
   AgentExplanation,
@@ -107,6 +108,7 @@ function* joined({ fleet }: CoreState): Generator<AgentEntry> {
 
 function closedReason(agent: AgentEntry): AgentReason | null {
   if (isAvailable(agent)) return null;
+  if (agent.ended) return { kind: 'draining', ended: true };
   if (agent.unreachable) return { kind: 'unreachable' };
   return agent.stopping ? { kind: 'draining' } : { kind: 'not_heard' };
 }
@@ -148,8 +150,9 @@ function fullReason(
 ): AgentReason {
   const { capacity, needs, of } = input;
   const { usable } = capacity.gpus;
-  const fences = (registration?.hardware?.gpus ?? []).flatMap(({ id, index, fence }) =>
-    fence === undefined ? [] : [`GPU ${index ?? id}: ${fence.reason}`],
+  const gpus = registration?.hardware?.gpus ?? [];
+  const fences = gpus.flatMap((gpu) =>
+    gpu.fence === undefined ? [] : [`${shortGpuName(gpu, gpus)}: ${gpu.fence.reason}`],
   );
   if (of === 'gpus' && fences.length > 0 && needed(needs, of) > usable)
     return { kind: 'fenced', needs: needed(needs, of), usable, fences };

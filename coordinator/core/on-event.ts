@@ -290,7 +290,10 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
   const kind = SAID[message.name] ?? 'other';
   onHostSaid(state.fleet, agent, { sequence: record.sequence, kind });
   if (message.name === 'agent.stopping' || message.name === 'agent.draining')
-    onAgentStopping(state.fleet, agent, incarnation);
+    onAgentStopping(state.fleet, agent, {
+      incarnation,
+      ended: message.name === 'agent.stopping',
+    });
   if (message.name === 'agent.undrained' && onAgentUndrained(state.fleet, agent))
     markDirty(state, [agent]);
   if (message.name !== 'agent.started') return;

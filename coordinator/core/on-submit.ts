@@ -1,5 +1,6 @@
 /** Submissions: idempotent by run id; answered when `run.submitted` has come back stored. */
 import { subjects } from '#protocol/messages/subjects.ts';
+import { isAllPaused } from '../runs/run-reducer.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { abandonStart } from './act.ts';
 import {
@@ -32,7 +33,7 @@ export function onSubmit(context: Context, submit: Submit): void {
     return;
   }
   const behind = runsBefore(state, Infinity, request.suite.priority);
-  const holder = liveRuns(state)[0] ?? [...state.submitting.keys()][0];
+  const holder = holders(state)[0]?.id ?? [...state.submitting.keys()][0];
   if (request.ifBusy === 'reject' && holder !== undefined) {
     const message = `run ${holder} holds the hosts: wait for it, stop it, or submit with --if-busy queue`;
     effects.push({ kind: 'reply', token, reply: { kind: 'error', code: 'busy', message } });
@@ -63,10 +64,14 @@ export function answerSubmit(context: Context, run: RunEntry, behind: readonly s
   }
 }
 
+/** Live runs that have hosts, or take their turn at them. */
+function holders(state: CoreState): RunEntry[] {
+  return [...state.runs.values()].filter((run) => run.ended !== 'stored' && !isAllPaused(run));
+}
+
 /** Live runs that take their turn before one of this order and priority. */
 function runsBefore(state: CoreState, order: number, priority: number): string[] {
-  return [...state.runs.values()]
-    .filter((run) => run.ended !== 'stored')
+  return holders(state)
     .filter(
       ({ suite, order: other }) =>
         suite.priority > priority || (suite.priority === priority && other < order),

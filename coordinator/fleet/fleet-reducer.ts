@@ -31,6 +31,8 @@ export interface AgentEntry {
   asked: 'unreachable' | 'returned' | null;
   /** It has said that it drains or ends; nothing is started there until it begins again. */
   stopping: boolean;
+  /** It has said that it ends, as its last word: it is not there until it begins again. */
+  ended: boolean;
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
   startedSequence: number;
   saidSince: number;
@@ -93,6 +95,7 @@ export function onHeard(
   if (beat.incarnation > agent.incarnation) {
     agent.incarnation = beat.incarnation;
     agent.stopping = false;
+    agent.ended = false;
   }
   return !before && isAvailable(agent);
 }
@@ -139,12 +142,19 @@ export function onAgentStarted(state: FleetState, id: string, incarnation: numbe
   const agent = entryOf(state, id);
   agent.incarnation = Math.max(agent.incarnation, incarnation);
   agent.stopping = false;
+  agent.ended = false;
 }
 
-export function onAgentStopping(state: FleetState, id: string, incarnation: number): void {
+/** It takes nothing more: it drains, or it has ended. */
+export function onAgentStopping(
+  state: FleetState,
+  id: string,
+  said: { readonly incarnation: number; readonly ended: boolean },
+): void {
   const agent = entryOf(state, id);
-  agent.incarnation = Math.max(agent.incarnation, incarnation);
+  agent.incarnation = Math.max(agent.incarnation, said.incarnation);
   agent.stopping = true;
+  agent.ended = said.ended;
 }
 
 /** It takes work again. True if it has become available by it. */
@@ -236,6 +246,7 @@ function entryOf(state: FleetState, id: string): AgentEntry {
     unreachable: false,
     asked: null,
     stopping: false,
+    ended: false,
     startedSequence: 0,
     saidSince: 0,
     superseded: [],

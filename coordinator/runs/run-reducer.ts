@@ -131,6 +131,17 @@ export function isPaused(run: RunEntry, task: TaskEntry): boolean {
   return newestPause(run, task) > Math.max(run.resumedSequence, task.resumedSequence);
 }
 
+/** Nothing of it is with an agent, and nothing will be before a resume: it holds nobody up. */
+export function isAllPaused(run: RunEntry): boolean {
+  let paused = 0;
+  for (const task of run.listed) {
+    if (task.phase === 'ended') continue;
+    if (task.phase !== 'pending' || isStopped(run, task) || !isPaused(run, task)) return false;
+    paused += 1;
+  }
+  return paused > 0;
+}
+
 /** The outcome of a run whose tasks have all ended. */
 export function runOutcome(run: RunEntry): RunOutcome {
   if (run.stopSequence > 0) return 'stopped';

@@ -48,6 +48,8 @@ export const MeshFile = z.object({
     rung: z.enum(['auto', 'cgroup', 'subreaper', 'scan']),
     /** Likewise; `key=value` each. */
     labels: z.array(z.string()).optional(),
+    /** Likewise. */
+    reservedCpus: z.string().optional(),
   }).nullable(),
 });
 export type MeshFile = z.infer<typeof MeshFile>;

@@ -148,8 +148,17 @@ export function teardownFailureOf(
 
 function describe(step: StepSpec, outcome: StepOutcome): string {
   if (outcome.deadline) return `${step.id}: the time limit ended it (${endOf(outcome.end)})`;
-  const memory = isOom(outcome) ? ': the kernel killed it for want of memory' : '';
-  return `${step.id}: ${endOf(outcome.end)}${memory}`;
+  return `${step.id}: ${endOf(outcome.end)}${whyOf(step, outcome)}`;
+}
+
+/** What the signal alone does not say. */
+function whyOf({ limits }: StepSpec, outcome: StepOutcome): string {
+  if (isOom(outcome)) return ': the kernel killed it for want of memory';
+  const { end } = outcome;
+  const isTooLong = end.kind === 'signaled' && end.signal === 'SIGXFSZ';
+  return isTooLong && limits?.each?.fileSize !== undefined
+    ? ': a file was to grow beyond the limit fileSize'
+    : '';
 }
 
 function endOf(end: StepEnd): string {

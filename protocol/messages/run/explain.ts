@@ -19,8 +19,8 @@ export type ExplainRequest = z.infer<typeof ExplainRequest>;
 export const AgentReason = z.discriminatedUnion('kind', [
   /** Silent past its lease. */
   z.object({ kind: z.literal('unreachable') }),
-  /** It has said that it drains or ends. */
-  z.object({ kind: z.literal('draining') }),
+  /** It has said that it drains; with `ended`, that it has, and nothing has been heard of it since. */
+  z.object({ kind: z.literal('draining'), ended: z.literal(true).optional() }),
   /** It registered, and has not been heard since this coordinator leads. */
   z.object({ kind: z.literal('not_heard') }),
   /** More than it has at all. */

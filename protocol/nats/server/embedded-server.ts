@@ -10,7 +10,7 @@
  *    recovery, so a client that connects finds its streams.
  */
 import { spawn } from 'node:child_process';
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { MeshError } from '../../messages/errors.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -166,13 +166,15 @@ async function launch(
   await writeConfig(paths, settings);
   await rm(paths.pid, { force: true });
   const logFrom = await sizeOf(paths.log);
-  const logFile = await open(paths.log, 'a', 0o600);
+  // What a dead one said last is kept, once.
+  if ((await sizeOf(paths.output)) > 0) await rename(paths.output, `${paths.output}.1`);
+  const output = await open(paths.output, 'w', 0o600);
   let exited: string | null = null;
   let pid: number | undefined;
   try {
     const child = spawn(binary.file, ['-c', paths.config], {
       detached: true,
-      stdio: ['ignore', logFile.fd, logFile.fd],
+      stdio: ['ignore', output.fd, output.fd],
       cwd: paths.dir,
       env: { GOMAXPROCS: String(serverThreads(availableParallelism())), ...process.env },
     });
@@ -185,7 +187,7 @@ async function launch(
     child.unref();
     pid = child.pid;
   } finally {
-    await logFile.close();
+    await output.close();
   }
   options.log.info({ pid, port: settings.port, binary: binary.file }, 'nats-server started');
   const deadline = performance.now() + readyMs;
@@ -270,8 +272,14 @@ async function startFailure(
   failure: { readonly end: string; readonly logFrom: number },
 ): Promise<MeshError> {
   const { end, logFrom } = failure;
-  const text = await readFile(paths.log, 'utf8').catch(() => '');
-  const lines = Buffer.from(text).subarray(logFrom).toString('utf8').trim().split('\n');
+  const whole = await readFile(paths.log).catch(() => Buffer.alloc(0));
+  // Shorter than it was: a new one was begun at its limit meanwhile.
+  const logged = whole
+    .subarray(whole.length < logFrom ? 0 : logFrom)
+    .toString('utf8')
+    .trim();
+  const printed = (await readFile(paths.output, 'utf8').catch(() => '')).trim();
+  const lines = `${logged}\n${printed}`.trim().split('\n');
   if (lines.some((line) => line.includes('address already in use')))
     return portTaken(settings.port, true);
   const fatal = lines.findLast((line) => line.includes('[FTL]')) ?? lines.at(-1) ?? '';
@@ -280,7 +288,7 @@ async function startFailure(
   }
   return new MeshError(
     'start_failed',
-    `nats-server did not start (${end}): ${fatal.trim()}; see ${paths.log}`,
+    `nats-server did not start (${end}): ${fatal.trim()}; see ${printed.includes(fatal) ? paths.output : paths.log}`,
   );
 }
 

@@ -5,7 +5,10 @@
  *   nats-server.conf  generated at each start, 0600
  *   credential        the seed of the mesh's own user, 0600
  *   server.pid        written by nats-server itself
- *   nats-server.log   its log, appended
+ *   nats-server.log   its log, appended; at LOG_BYTES it is renamed to a name with the time, and the one
+ *                     before goes: nats-server does both itself
+ *   nats-server.out   what it prints outside of its log: why a start failed, a panic; the one of the start
+ *                     before that said something as nats-server.out.1
  *   store/            JetStream's files
  */
 import { randomBytes } from 'node:crypto';
@@ -24,6 +27,7 @@ export interface ServerPaths {
   readonly credential: string;
   readonly pid: string;
   readonly log: string;
+  readonly output: string;
   readonly store: string;
 }
 
@@ -36,6 +40,7 @@ export function serverPaths(home: string): ServerPaths {
     credential: join(dir, 'credential'),
     pid: join(dir, 'server.pid'),
     log: join(dir, 'nats-server.log'),
+    output: join(dir, 'nats-server.out'),
     store: join(dir, 'store'),
   };
 }
@@ -101,6 +106,9 @@ export async function guarded<T>(dir: string, write: () => Promise<T>): Promise<
   }
 }
 
+/** As the other parts of the local mesh: so much, and the one before. */
+const LOG_BYTES = 32 * 1024 * 1024;
+
 export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
 
 /** Writes the config of a server on loopback that only the mesh's own credential can use. */
@@ -112,6 +120,9 @@ export async function writeConfig(paths: ServerPaths, settings: ServerSettings):
     'host: "127.0.0.1"',
     `port: ${settings.port}`,
     `pid_file: ${quote(paths.pid)}`,
+    `log_file: ${quote(paths.log)}`,
+    `logfile_size_limit: ${LOG_BYTES}`,
+    'logfile_max_num: 2',
     `max_payload: ${MAX_PAYLOAD_BYTES}`,
     'max_connections: 4096',
     'write_deadline: "10s"',

@@ -46,6 +46,23 @@ describe('the local mesh', () => {
     },
   );
 
+  it('up hands its agent the reserved CPUs, and keeps them when it is started again', async () => {
+    const refused = await mesh.cli(['up', '--detach', '--reserved-cpus', 'first']);
+    expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('list of CPUs')]);
+    const reserved = async (): Promise<unknown> =>
+      (
+        await mesh.json<{ agents: { registration: { reservedCpus?: string } }[] }>(
+          'agents',
+          'local-1',
+        )
+      ).agents[0]?.registration.reservedCpus;
+    await mesh.ok('up', '--detach', '--reserved-cpus', '0');
+    expect(await reserved()).toBe('0');
+    await mesh.kill9('agent');
+    await mesh.ok('up', '--detach');
+    expect(await reserved()).toBe('0');
+  });
+
   it('finds its parts again when mesh.json is lost', async () => {
     await mesh.up();
     const before = await pids();

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -144,6 +144,40 @@ describe('embedded server', () => {
     await expect(start({ home: join(home, 'file') })).rejects.toMatchObject({
       code: 'state_unwritable',
     });
+  });
+
+  it('bounds its log over restarts, and says in its own words why it does not start', async () => {
+    const dir = join(home, 'server');
+    const log = join(dir, 'nats-server.log');
+    const logs = async (): Promise<string[]> =>
+      (await readdir(dir)).filter((name) => name.startsWith('nats-server.log'));
+    for (let round = 0; round < 3; round += 1) {
+      const server = await start();
+      expect(server.logFile).toBe(log);
+      expect(await readFile(log, 'utf8')).toContain('Server is ready');
+      await stopServer(home);
+      await truncate(log, 32 * 1024 * 1024 - 200);
+    }
+    await start();
+    await until(async () => (await stat(log)).size < 1024 * 1024, 'a new log');
+    expect(await logs()).toHaveLength(2);
+    expect((await stat(log)).mode & 0o007).toBe(0);
+    await stopServer(home);
+    // Its store cannot be opened: a file is where the folder was. It says so in its log.
+    await rm(join(dir, 'store'), { recursive: true });
+    await writeFile(join(dir, 'store'), '');
+    await expect(start()).rejects.toThrow(/store/);
+    await rm(join(dir, 'store'));
+    // What it says before it has a log.
+    const silent = join(home, 'no-config');
+    await writeFile(
+      silent,
+      '#!/bin/sh\n[ "$1" = --version ] && echo v2.11.6 && exit\necho "no such key" >&2; exit 1\n',
+    );
+    await chmod(silent, 0o700);
+    const failing = start({ binary: silent });
+    await expect(failing).rejects.toThrow(/no such key; see .*nats-server\.out$/);
+    await expect(failing).rejects.toMatchObject({ code: 'start_failed' });
   });
 
   describe('a connection', () => {

@@ -117,6 +117,23 @@ describe('behind the fence of a GPU', () => {
     expect(at([[5_003, seen([gpu(0)])]], again.state).short).toEqual(['begin a']);
   });
 
+  test('it is told from one with the same number that is gone', () => {
+    const { id: _zero, ...first } = gpu(0, { fence: FENCE });
+    const { effects } = at([
+      [
+        0,
+        seen([
+          { ...first, id: 'GPU-aaaaaaaa-1' },
+          { ...first, id: 'GPU-bbbbbbbb-1' },
+        ]),
+      ],
+      [1, start('a', 1, needing(1))],
+    ]);
+    const reason =
+      'it needs 1 GPU; GPU 0 (GPU-aaaaaaaa) is fenced: in use by x; GPU 0 (GPU-bbbbbbbb) is fenced: in use by x';
+    expect(effects).toContainEqual({ kind: 'behind_fence', key: key('a'), reason });
+  });
+
   test('what survivors hold is not given away until they are gone', () => {
     const { state } = at([
       [0, seen([gpu(0)])],

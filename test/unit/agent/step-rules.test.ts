@@ -24,6 +24,15 @@ describe('the class of a failed step', () => {
     expect(verdictOf(step, outcome, null)?.class).toBe(expected);
   });
 
+  it('says which limit it was that sends a signal', () => {
+    const big = killedBy('SIGXFSZ', null);
+    const limited = { ...step, limits: { each: { fileSize: 1024 } } };
+    expect(verdictOf(limited, big, null)?.reason).toMatch(
+      /killed by SIGXFSZ: a file was to grow beyond the limit fileSize$/,
+    );
+    expect(verdictOf(step, big, null)?.reason).toMatch(/killed by SIGXFSZ$/);
+  });
+
   it('says so, and a step that passed did', () => {
     const reason = verdictOf(step, killedBy('SIGKILL', 1), 'last words')?.reason;
     expect(reason).toMatch(

@@ -1,8 +1,11 @@
 /** The agent's config file and who wins over it: exact lines for whoever has to mend one. */
-import { readFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
-import { agentArgs, CONFIG_VARIABLE, nameOf } from '#cli/agent/agent-args.ts';
+import { agentArgs, CONFIG_VARIABLE, nameOf, readAgentConfig } from '#cli/agent/agent-args.ts';
 import { parseAgentConfig } from '#cli/agent/agent-config.ts';
 import { AgentForm, agentJsonSchema } from '#cli/agent/agent-form.ts';
 import {
@@ -116,6 +119,17 @@ describe('what is wrong with a config', () => {
       'agent.yaml:2:3: labels: there are 65 labels, 64 are the most',
     ]);
   });
+});
+
+it('a config that is a pipe: nobody waits for it, and nobody is sent to standard input', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'benchmesh-config-'));
+  const pipe = join(dir, 'agent.yaml');
+  execFileSync('mkfifo', [pipe]);
+  await expect(readAgentConfig(pipe)).rejects.toMatchObject({
+    code: 'file_not_found',
+    message: `${pipe} cannot be read: it is no regular file; the config is read again at each start: write it to a file`,
+  });
+  await rm(dir, { recursive: true });
 });
 
 describe('what a config says', () => {

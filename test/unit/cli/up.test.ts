@@ -14,6 +14,7 @@ const mesh: MeshFile = {
 };
 const WANTED = {
   slots: 4,
+  reservedCpus: '0-1',
   rung: 'scan',
   labels: ['rack=r7'],
   port: 4333,
@@ -23,6 +24,7 @@ const WANTED = {
 it('what runs on as it was', () => {
   expect(notApplied(WANTED, { mesh, started: [] })).toEqual([
     '--slots 4 is not applied: the agent runs already; benchmesh down ends it',
+    '--reserved-cpus 0-1 is not applied: the agent runs already; benchmesh down ends it',
     '--rung scan is not applied: the agent runs already with auto; benchmesh down ends it',
     '--label rack=r7 is not applied: the agent runs already; benchmesh down ends it',
     '--port 4333 is not applied: the server runs already with 4222; benchmesh down ends it',

@@ -1,6 +1,7 @@
 /** `explain` says what the scheduler would: for each reason there is, a mesh in which it holds. */
 import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
+import { onAgentStarted, onAgentStopping, onObserved } from '#coordinator/fleet/fleet-reducer.ts';
 import { enqueue, vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
 import type { Gpu, GpuFence } from '#protocol/messages/agent/hardware.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
@@ -134,6 +135,20 @@ describe('a task', () => {
     });
   });
 
+  it('whose agent drained and has ended since: it is not waited for, heard or not', () => {
+    const mesh = meshOf([{ slots: 1 }]);
+    const { fleet } = mesh.core;
+    const closed = (): unknown => explain(mesh.core, { agent: 'a0' });
+    onAgentStopping(fleet, 'a0', { incarnation: 1, ended: false });
+    expect(closed()).toMatchObject({ closed: { kind: 'draining' } });
+    expect(closed()).not.toMatchObject({ closed: { ended: true } });
+    onAgentStopping(fleet, 'a0', { incarnation: 1, ended: true });
+    onObserved(fleet, 'a0', true);
+    expect(closed()).toMatchObject({ closed: { kind: 'draining', ended: true } });
+    onAgentStarted(fleet, 'a0', 2);
+    expect(closed()).toMatchObject({ closed: { kind: 'unreachable' } });
+  });
+
   it('whose GPUs are fenced, or held', () => {
     const gpus = { needs: { ...NEEDS, gpus: { count: 1 } } };
     const mesh = withGpus([fenced('a process has it open: 4711 (python)'), null]);
@@ -152,6 +167,14 @@ describe('a task', () => {
           fences: ['GPU 0: a process has it open: 4711 (python)'],
         },
       ],
+    });
+  });
+
+  it('whose GPU has the number of one that is gone: by id', () => {
+    const mesh = withGpus([fenced('not listed any more'), fenced('in use by x')], () => 0);
+    submit(mesh, RUN, { needs: { ...NEEDS, gpus: { count: 1 } } });
+    expect(ofTask(mesh, 7)).toMatchObject({
+      agents: [{ fences: ['GPU 0 (gpu-0): not listed any more', 'GPU 0 (gpu-1): in use by x'] }],
     });
   });
 
@@ -198,15 +221,18 @@ describe('an agent', () => {
 const fenced = (reason: string): GpuFence => ({ kind: 'used', reason, since: '' });
 
 /** One agent, which has a GPU for each of these. */
-function withGpus(fences: readonly (GpuFence | null)[]): Miniature {
+function withGpus(
+  fences: readonly (GpuFence | null)[],
+  indexOf = (at: number): number => at,
+): Miniature {
   const mesh = new Miniature([{ slots: 8 }]);
   const agent = mesh.core.fleet.agents.get('a0');
   const { registration } = agent ?? {};
   const [gpu] = goldenMessages['agent.changed'].registration.hardware?.gpus ?? [];
   if (registration === undefined || registration === null || gpu === undefined)
     throw new Error('no agent, or no GPU to show');
-  const gpus = fences.map((fence, index): Gpu => {
-    const { fence: _none, ...free } = { ...gpu, id: `gpu-${index}`, index };
+  const gpus = fences.map((fence, at): Gpu => {
+    const { fence: _none, ...free } = { ...gpu, id: `gpu-${at}`, index: indexOf(at) };
     return { ...free, state: 'ready', ...(fence === null ? {} : { fence }) };
   });
   const hardware = { ...registration.hardware, gpus } as typeof registration.hardware;

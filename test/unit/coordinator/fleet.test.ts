@@ -44,7 +44,7 @@ describe('an agent', () => {
   it('that drains is not available, until it says that it takes work again', () => {
     const state = enrolled();
     onHeard(state, { agent: 'a', incarnation: 1 }, 1);
-    onAgentStopping(state, 'a', 1);
+    onAgentStopping(state, 'a', { incarnation: 1, ended: false });
     onHeard(state, { agent: 'a', incarnation: 1 }, 2);
     expect(available(state)).toEqual([]);
     expect(onAgentUndrained(state, 'a')).toBe(true);
@@ -98,7 +98,7 @@ describe('an agent', () => {
   it('that has said it ends gets nothing until it begins again', () => {
     const state = enrolled();
     onHeard(state, { agent: 'a', incarnation: 3 }, 1);
-    onAgentStopping(state, 'a', 3);
+    onAgentStopping(state, 'a', { incarnation: 3, ended: true });
     onHeard(state, { agent: 'a', incarnation: 3 }, 2);
     expect(available(state)).toEqual([]);
     onAgentStarted(state, 'a', 4);

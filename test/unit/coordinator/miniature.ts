@@ -104,7 +104,7 @@ export class Miniature {
     this.post({ kind: 'tick' });
   }
 
-  submit(run: string, suite: Partial<SuiteSpec>): void {
+  submit(run: string, suite: Partial<SuiteSpec>, ifBusy: 'queue' | 'reject' = 'queue'): void {
     this.#tokens += 1;
     const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
     const spec: SuiteSpec = {
@@ -122,7 +122,7 @@ export class Miniature {
       suiteText: '',
       suiteFile: null,
       by: 'u@h',
-      ifBusy: 'queue' as const,
+      ifBusy,
       labels: {},
     };
     const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
