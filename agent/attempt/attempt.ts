@@ -252,7 +252,6 @@ export class Attempt {
       this.#events(index, step, before),
     );
     this.#handles.set(index, handle);
-    this.#asker.watch(index, this.#stepDir(step));
     this.#files.watch();
     // Decided while it was prepared: it runs only to be ended, so that its end is proven.
     const isOver = stop !== null || verdict !== null;
@@ -265,6 +264,8 @@ export class Attempt {
       onStarted: (pid) => {
         if (step.step === 'run') this.#asker.health.begin();
         this.post({ kind: 'step_started', index, pid });
+        // Not before: a service that is ready at once would have begun untold.
+        this.#asker.watch(index, this.#stepDir(step));
         // What it reports is told after its start.
         this.#report.follow();
       },

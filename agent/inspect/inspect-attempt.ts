@@ -157,7 +157,10 @@ function gpusOf(
     name,
     memoryMiB,
     sample: seen?.samples.find((sample) => sample.id === id) ?? null,
-    users: usersOf(seen, id)?.map((user) => ({ ...user, own: own.has(user.pid) })) ?? null,
+    users:
+      usersOf(seen, id)
+        ?.map((user) => ({ ...user, own: own.has(user.pid) }))
+        .sort((a, b) => Number(b.own) - Number(a.own) || a.pid - b.pid) ?? null,
   }));
   return { gpus, gpuReason: seen?.reason ?? (seen === null ? 'nothing was sampled yet' : null) };
 }
