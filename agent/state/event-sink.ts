@@ -10,6 +10,7 @@ import { encode, type Writer } from '#protocol/messages/envelope.ts';
 import type { AppendOutcome, Outbox } from '#protocol/nats/outbox/outbox.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import { noRoomText } from '../process/disk-room.ts';
 import type { NumberedEvent } from './ledger-entries.ts';
 
 export interface SinkOptions {
@@ -31,7 +32,7 @@ function whyRefused(outcome: Refused): string {
     return `the agent's journal of events cannot be written: ${outcome.error.message}`;
   if (outcome.errno === 'limit')
     return "the agent's journal of events is at its limit (journalLimit): the server has not stored it";
-  return "the disk of the agent's state folder is full";
+  return noRoomText(null);
 }
 
 const RETRY_MS = 1_000;

@@ -1,12 +1,14 @@
 /** Service and check steps through a real agent: a real server beside a real client. */
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { ReadySpec } from '#protocol/messages/attempt/check-spec.ts';
-import { isRunning } from '#test/support/processes.ts';
+import { childrenOf, isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 import {
   attemptSpec,
@@ -237,4 +239,32 @@ test('a stop ends a check that hangs at once', async () => {
     steps: [{ code: 1 }],
   });
   held.close();
+});
+
+test('one that answers before its own start is known is told as started all the same, first', async () => {
+  const first = attemptSpec([step('true')]);
+  await mesh.startAttempt(first);
+  await mesh.exited(first);
+  // Held up, what starts the steps tells of none: only who asks for the service has an answer by then.
+  const [spawner = 0] = childrenOf(agent.pid);
+  const server = createServer((socket) => socket.end());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port: there } = server.address() as AddressInfo;
+  const ready: ReadySpec = { kind: 'port', host: '127.0.0.1', port: there };
+  const spec = attemptSpec([
+    step('exec sleep 60', { step: 'service', service: { ready, readyMs: 60_000 } }),
+    step('true'),
+  ]);
+  process.kill(spawner, 'SIGSTOP');
+  try {
+    const asked = once(server, 'connection');
+    await mesh.startAttempt(spec);
+    await Promise.race([asked, setTimeout(1_000)]);
+  } finally {
+    process.kill(spawner, 'SIGCONT');
+  }
+  expect((await mesh.exited(spec)).data).toMatchObject({ outcome: 'passed', proven: true });
+  const started = mesh.of(spec, 'attempt.step_started').map(({ data }) => data.step);
+  expect(started).toEqual(['service', 'run']);
+  await new Promise((resolve) => server.close(resolve));
 });
