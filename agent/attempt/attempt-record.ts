@@ -2,6 +2,7 @@
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { Log } from '#protocol/runtime/log.ts';
+import type { Ledger } from '../state/ledger.ts';
 import type { StoredAttempt } from '../state/ledger-entries.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import type { AttemptEvent, AttemptState } from './attempt-state.ts';
@@ -14,8 +15,12 @@ export interface AttemptEntry {
   readonly log: Log;
 }
 
+type Deps = Pick<AttemptDeps, 'sink' | 'agent'> & {
+  readonly ledger: Pick<Ledger, 'write' | 'sync'>;
+};
+
 export function recordAttempt(
-  { ledger, sink, agent }: Pick<AttemptDeps, 'ledger' | 'sink' | 'agent'>,
+  { ledger, sink, agent }: Deps,
   { state, events, isShipped, log }: AttemptEntry,
 ): void {
   const { spec, reported: _reported, ...stored } = state;

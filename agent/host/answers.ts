@@ -3,6 +3,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
+import type { Ledger } from '../state/ledger.ts';
 import type { HostEffect } from './host-state.ts';
 
 type AckName = Extract<MessageName, `command.${'received' | 'stop_done' | 'revoke_answered'}`>;
@@ -20,7 +21,9 @@ export type AnswerEffect = Extract<
   { kind: 'stop_received' | 'stop_done' | 'revoke_answered' }
 >;
 
-type Deps = Pick<AttemptDeps, 'ledger' | 'sink' | 'agent' | 'log'>;
+type Deps = Pick<AttemptDeps, 'sink' | 'agent' | 'log'> & {
+  readonly ledger: Pick<Ledger, 'fold' | 'write' | 'sync'>;
+};
 
 export function answer(deps: Deps, effect: AnswerEffect): void {
   const { command } = effect;

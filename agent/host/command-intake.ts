@@ -8,19 +8,21 @@ import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MailDecision, MailMessage } from '#protocol/nats/agents/mailbox.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
+import type { Ledger } from '../state/ledger.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
 import { readCommand, type Command } from './command-reader.ts';
 import type { HostMessage } from './host-state.ts';
 import { drainReason, undrainReason } from './waiting.ts';
 
+type Deps = Pick<AttemptDeps, 'agent' | 'sink' | 'log'> & {
+  readonly ledger: Pick<Ledger, 'fold' | 'writeCommand'>;
+};
+
 export class CommandIntake {
-  readonly #deps: Pick<AttemptDeps, 'ledger' | 'agent' | 'sink' | 'log'>;
+  readonly #deps: Deps;
   readonly #post: (message: HostMessage) => void;
 
-  constructor(
-    deps: Pick<AttemptDeps, 'ledger' | 'agent' | 'sink' | 'log'>,
-    post: (message: HostMessage) => void,
-  ) {
+  constructor(deps: Deps, post: (message: HostMessage) => void) {
     this.#deps = deps;
     this.#post = post;
   }

@@ -1,9 +1,12 @@
 /**
- * `npm run bench [-- NAME ...]`: what the mesh costs, beside peers and floors in the same run.
+ * `npm run bench [-- NAME ... [options of fleet]]`: what the mesh costs, beside peers and floors in the same run.
  * Absolute figures belong to the machine they were taken on; quote the ratios.
  */
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
+import { toError } from '#protocol/messages/errors.ts';
+import { fleet } from './fleet/fleet.ts';
+import { FLEET_USAGE, parseFleetOptions } from './fleet/options.ts';
 import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
 import { output } from './output.ts';
@@ -20,15 +23,28 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   telemetry,
   idle,
   perturbation,
+  fleet: () => fleet(flags),
 };
 
-const wanted = process.argv.slice(2);
+const args = process.argv.slice(2);
+const firstFlag = args.findIndex((arg) => arg.startsWith('-'));
+const wanted = firstFlag === -1 ? args : args.slice(0, firstFlag);
+const flags = args.slice(wanted.length);
 const unknown = wanted.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
   console.error(
     `no bench named ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}`,
   );
   process.exit(2);
+}
+if (flags.length > 0) {
+  try {
+    if (wanted.join() !== 'fleet') throw new Error(`only fleet has options: ${flags.join(' ')}`);
+    parseFleetOptions(flags);
+  } catch (error) {
+    console.error(`${toError(error).message}\n${FLEET_USAGE}`);
+    process.exit(2);
+  }
 }
 const kernel = spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim();
 console.log(

@@ -1,0 +1,58 @@
+/** CPU time of processes, from /proc: all threads together. */
+import { readFileSync } from 'node:fs';
+
+/** Clock ticks a second in /proc on Linux, whatever the kernel's own. */
+const TICKS = 100;
+const UTIME = 11;
+
+/** Milliseconds since the process began; NaN where it is gone. */
+export function cpuMs(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return ((Number(fields[UTIME]) + Number(fields[UTIME + 1])) * 1_000) / TICKS;
+  } catch {
+    return NaN;
+  }
+}
+
+export function rssMiB(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1_024;
+  } catch {
+    return NaN;
+  }
+}
+
+/** How much of one core each of the named processes has used since. */
+export class CpuMeter {
+  readonly #pids: Readonly<Record<string, readonly number[]>>;
+  readonly #beganMs = performance.now();
+  readonly #before: Readonly<Record<string, number>>;
+
+  constructor(pids: Readonly<Record<string, readonly number[]>>) {
+    this.#pids = pids;
+    this.#before = this.#now();
+  }
+
+  /** 1: a whole core. */
+  shares(): Readonly<Record<string, number>> {
+    const tookMs = performance.now() - this.#beganMs;
+    return Object.fromEntries(
+      Object.entries(this.#now()).map(([name, ms]) => [
+        name,
+        (ms - (this.#before[name] ?? NaN)) / tookMs,
+      ]),
+    );
+  }
+
+  #now(): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(this.#pids).map(([name, pids]) => [
+        name,
+        pids.reduce((sum, pid) => sum + cpuMs(pid), 0),
+      ]),
+    );
+  }
+}
