@@ -15,7 +15,6 @@ import {
   connect as dial,
   PermissionViolationError,
   UserAuthenticationExpiredError,
-  nkeyAuthenticator,
   usernamePasswordAuthenticator,
   type NatsConnection,
   type NodeConnectionOptions,
@@ -24,6 +23,7 @@ import { MeshError, toError } from '../messages/errors.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Credential } from './credential.ts';
+import { nkeySigner } from './nkey.ts';
 import { Requests, type RequestOptions, type RequestOutcome } from './requests.ts';
 
 export type { RequestOptions, RequestOutcome } from './requests.ts';
@@ -139,7 +139,7 @@ function authenticatorOf(
   credential: Credential,
 ): NonNullable<NodeConnectionOptions['authenticator']> {
   return credential.kind === 'nkey'
-    ? nkeyAuthenticator(credential.seed)
+    ? nkeySigner(credential.seed)
     : usernamePasswordAuthenticator(credential.user, credential.password);
 }
 
