@@ -10,6 +10,7 @@ import {
   applyStart,
   applyToStop,
   createStopFold,
+  isStopOpen,
   stopView,
   type AgentStopView,
   type StopFold,
@@ -43,6 +44,8 @@ export interface StopRequest {
 /** Agents beat each 2 s: silent for this long is not reachable now. */
 const SILENT_MS = 5_000;
 const PUBLISH_MS = 20_000;
+/** Between two looks at a stop that is open. */
+const LOOK_MS = 50;
 
 /**
  * Stores the stop, for ever, and resolves with its sequence in BM_COMMANDS. Rejects with
@@ -125,6 +128,7 @@ class Stopping {
   #fold: StopFold | null = null;
   #closedAs: StopVerdict | null = null;
   #told = '';
+  #looking: NodeJS.Timeout | undefined;
   #settle: () => void = () => undefined;
 
   constructor(connection: MeshConnection, request: StopRequest, watch: StopWatch) {
@@ -144,6 +148,7 @@ class Stopping {
       await this.#settled(sequence);
       return this.#result(performance.now() - begun);
     } finally {
+      clearTimeout(this.#looking);
       heartbeats.stop();
       await follow.close();
     }
@@ -177,7 +182,17 @@ class Stopping {
     }
     if (this.#fold === null) this.#records.push(record);
     else applyToStop(this.#fold, record);
-    this.#look();
+    this.#lookSoon();
+  }
+
+  /** A view of a thousand agents costs more than a thousand records: while it is open, only so often. */
+  #lookSoon(): void {
+    if (this.#fold === null) return;
+    if (!isStopOpen(this.#fold) || this.#closedAs !== null) this.#look();
+    else
+      this.#looking ??= setTimeout(() => {
+        this.#look();
+      }, LOOK_MS);
   }
 
   async #settled(sequence: number): Promise<void> {
@@ -199,6 +214,8 @@ class Stopping {
   }
 
   #look(): void {
+    clearTimeout(this.#looking);
+    this.#looking = undefined;
     if (this.#fold === null) return;
     const view = this.#view(this.#fold);
     const text = JSON.stringify(view);

@@ -14,6 +14,7 @@ import {
   applyStart,
   applyToStop,
   createStopFold,
+  isStopOpen,
   stopView,
   type StopFold,
 } from '#protocol/fold/stop-fold.ts';
@@ -132,6 +133,7 @@ export function closable(stops: RunStops): { stop: StopEntry; result: StopResult
   const ready: { stop: StopEntry; result: StopResult }[] = [];
   for (const stop of stops.stops.values()) {
     if (stop.closed !== 'no' || stop.announced !== 'stored' || stop.overtaken.size > 0) continue;
+    if (isStopOpen(stop.fold)) continue;
     const { verdict } = stopView(stop.fold);
     if (verdict !== 'open') ready.push({ stop, result: verdict });
   }

@@ -33,6 +33,8 @@ export interface StopFold {
   /** Its sequence in BM_COMMANDS. */
   readonly sequence: number;
   readonly agents: Map<string, AgentUnderStop>;
+  /** Those of them that it waits for; kept, since a broadcast to a thousand is looked at with every ack. */
+  readonly open: Set<string>;
 }
 
 export type StopVerdict = 'open' | 'dead' | 'unproven' | 'unkillable';
@@ -65,7 +67,7 @@ export function createStopFold(stop: {
   task: string | null;
   sequence: number;
 }): StopFold {
-  return { ...stop, agents: new Map() };
+  return { ...stop, agents: new Map(), open: new Set() };
 }
 
 /** A start read from BM_COMMANDS; one after the stop is none of its business. */
@@ -80,6 +82,7 @@ export function applyStart(
   const key = attemptKey(start);
   if (!agent.starts.has(key)) agent.starts.set(key, false);
   if (start.exited === true) agent.unproven.add(key);
+  review(fold, start.agent, agent);
 }
 
 /** A record of BM_EVENTS: ends of attempts, acknowledgements, reachability. */
@@ -101,10 +104,12 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
     const agent = agentOf(fold, subject.agent);
     if (proven && survivors.length === 0) agent.starts.set(attemptKey(subject.ref), true);
     else agent.unproven.add(attemptKey(subject.ref));
+    review(fold, subject.agent, agent);
   } else if (subject.kind === 'ack' && subject.command === fold.command) {
     const agent = agentOf(fold, subject.agent);
     if (message.name === 'command.received') agent.received = message.data.attempts;
     if (message.name === 'command.stop_done') agent.done = message.data.attempts;
+    review(fold, subject.agent, agent);
   } else if (subject.kind === 'fleet') {
     if (message.name === 'agent.unreachable') agentOf(fold, subject.agent).unreachable = true;
     if (message.name === 'agent.returned') agentOf(fold, subject.agent).unreachable = false;
@@ -114,9 +119,27 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
 /** A start may have expired since: an attempt that was accepted has begun all the same. */
 function noteAccepted(fold: StopFold, agent: string, ref: AttemptRef): void {
   if (ref.run !== fold.run || (fold.task !== null && ref.task !== fold.task)) return;
-  const { starts } = agentOf(fold, agent);
+  const known = agentOf(fold, agent);
   const key = attemptKey(ref);
-  if (!starts.has(key)) starts.set(key, false);
+  if (!known.starts.has(key)) known.starts.set(key, false);
+  review(fold, agent, known);
+}
+
+/** Whether the stop waits for anybody: its verdict is `open`. O(1). */
+export function isStopOpen({ open }: StopFold): boolean {
+  return open.size > 0;
+}
+
+function review(fold: StopFold, id: string, agent: AgentUnderStop): void {
+  if (isWaitedFor(agent)) fold.open.add(id);
+  else fold.open.delete(id);
+}
+
+function isWaitedFor({ starts, received, done }: AgentUnderStop): boolean {
+  if (done !== null) return false;
+  if (received !== null && received > 0) return true;
+  for (const ended of starts.values()) if (!ended) return true;
+  return false;
 }
 
 export function stopView(fold: StopFold): StopView {
@@ -144,10 +167,9 @@ function verdictOf(agents: readonly AgentStopView[]): StopVerdict {
 function agentView(id: string, agent: AgentUnderStop): AgentStopView {
   const owed = [...agent.starts.values()].filter((ended) => !ended).length;
   const answered = new Set(agent.done?.map(attemptKey));
-  const working = agent.received !== null && agent.received > 0;
   return {
     agent: id,
-    open: agent.done === null && (owed > 0 || working),
+    open: isWaitedFor(agent),
     received: agent.received !== null,
     done: agent.done !== null,
     unreachable: agent.unreachable,

@@ -1,8 +1,10 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   applyStart,
   applyToStop,
   createStopFold,
+  isStopOpen,
   stopView,
   type StopFold,
 } from '#protocol/fold/stop-fold.ts';
@@ -159,4 +161,68 @@ describe('a stop (I5)', () => {
     ack(fold, 'done');
     expect(stopView(fold).verdict).toBe('dead');
   });
+
+  it('knows without a look at every agent whether it is open', () => {
+    const agent = fc.constantFrom('a1', 'a2', 'a3');
+    const task = fc.constantFrom('t1', 't2');
+    const step = fc.oneof(
+      fc.record({ what: fc.constant('start' as const), agent, task, sequence: fc.nat(200) }),
+      fc.record({ what: fc.constant('exited' as const), agent, task, proven: fc.boolean() }),
+      fc.record({ what: fc.constant('accepted' as const), agent, task }),
+      fc.record({ what: fc.constant('received' as const), agent, attempts: fc.nat(2) }),
+      fc.record({ what: fc.constant('done' as const), agent }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const fold = createStopFold({ command: 's1', run: RUN, task: null, sequence: 100 });
+        for (const one of steps) {
+          applyStep(fold, one);
+          expect(isStopOpen(fold)).toBe(stopView(fold).verdict === 'open');
+          expect(isStopOpen(fold)).toBe(stopView(fold).agents.some(({ open }) => open));
+        }
+      }),
+    );
+  });
 });
+
+type Step =
+  | { what: 'start'; agent: string; task: string; sequence: number }
+  | { what: 'exited'; agent: string; task: string; proven: boolean }
+  | { what: 'accepted'; agent: string; task: string }
+  | { what: 'received'; agent: string; attempts: number }
+  | { what: 'done'; agent: string };
+
+function applyStep(fold: StopFold, step: Step): void {
+  const { agent } = step;
+  const log = new RecordLog();
+  switch (step.what) {
+    case 'start':
+      applyStart(fold, { agent, run: RUN, task: step.task, n: 1, sequence: step.sequence });
+      return;
+    case 'exited':
+    case 'accepted': {
+      const subject = subjects.attemptEvents(agent, { run: RUN, task: step.task, n: 1 });
+      const exit = {
+        ...goldenMessages['attempt.exited'],
+        proven: step.what === 'exited' && step.proven,
+      };
+      const record =
+        step.what === 'exited'
+          ? log.add(subject, 'attempt.exited', exit)
+          : log.add(subject, 'attempt.accepted', goldenMessages['attempt.accepted']);
+      applyToStop(fold, record);
+      return;
+    }
+    case 'received':
+      ack(
+        fold,
+        'received',
+        Array.from({ length: step.attempts }, () => dead),
+        agent,
+      );
+      return;
+    case 'done':
+      ack(fold, 'done', [dead], agent);
+      return;
+  }
+}
