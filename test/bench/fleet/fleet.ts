@@ -57,6 +57,10 @@ function printMatrix(
     ],
     [`CPU, of ${cpus().length} cores`, shares(figures.cpu)],
     ['coordinator memory at the empty queue', `${figures.coordinatorMiB.toFixed(0)} MiB`],
+    [
+      'streams filled by the run',
+      `commands ${percent(figures.storedShare.commands)}, events ${percent(figures.storedShare.events)}`,
+    ],
     ['last task over, run archived', `${seconds(figures.endedMs)}, ${seconds(figures.archivedMs)}`],
   ]);
 }

@@ -3,6 +3,8 @@
  * handed out, what that cost, and how full the slots were while there was work to give.
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { streamState } from '#protocol/nats/streams/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import type { FleetMesh } from './fleet-mesh.ts';
 import { matrixSuite } from './fleet-suite.ts';
@@ -33,6 +35,8 @@ export interface MatrixFigures {
   /** Shares of a core until the queue was empty. */
   readonly cpu: Readonly<Record<string, number>>;
   readonly coordinatorMiB: number;
+  /** At the empty queue: what is stored of the run, over what the streams may hold. */
+  readonly storedShare: { readonly commands: number; readonly events: number };
 }
 
 /** Throws an Error where a task did not end exactly once. */
@@ -47,6 +51,10 @@ export async function matrixRound(mesh: FleetMesh, options: FleetOptions): Promi
   const cpu = meter.shares();
   const [pid = NaN] = mesh.pids().coordinator;
   const coordinatorMiB = rssMiB(pid);
+  const storedShare = {
+    commands: await storedShareOf(mesh, STREAMS.commands),
+    events: await storedShareOf(mesh, STREAMS.events),
+  };
   const tasks = await until(
     () => mesh.archivedLines(run, 'tasks.ndjson'),
     'the directory of the run',
@@ -87,7 +95,13 @@ export async function matrixRound(mesh: FleetMesh, options: FleetOptions): Promi
     gapsMs: { p50: quantile(gaps, 0.5), p99: quantile(gaps, 0.99), most: gaps.at(-1) ?? NaN },
     cpu,
     coordinatorMiB,
+    storedShare,
   };
+}
+
+async function storedShareOf({ connection }: FleetMesh, stream: string): Promise<number> {
+  const { bytes, maxBytes } = await streamState(connection, stream);
+  return bytes / maxBytes;
 }
 
 /** A bound on hanging. */
