@@ -5,6 +5,7 @@
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
+import { needsHistory } from '#protocol/suite/task-order.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
@@ -30,6 +31,8 @@ export interface ApiEnvironment {
   readonly post: (message: CoreMessage) => void;
   readonly state: () => CoreState;
   readonly isArchived: (run: string) => Promise<boolean>;
+  /** The newest finished run of a suite of this name. */
+  readonly lastRunOf: (suite: string) => Promise<string | null>;
   readonly about: () => Pick<
     InfoReply,
     'coordinator' | 'epoch' | 'version' | 'pid' | 'host' | 'resultsDir' | 'logFile' | 'notices'
@@ -68,7 +71,9 @@ export function serveApi(env: ApiEnvironment): Api {
     const request = parseSubmit(body);
     const tasks = checkSuite(request);
     const isArchived = await env.isArchived(request.run);
-    return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived }));
+    const { order, name } = request.suite;
+    const basis = needsHistory(order) ? { basis: await env.lastRunOf(name) } : {};
+    return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived, ...basis }));
   };
 
   const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {

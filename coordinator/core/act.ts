@@ -37,6 +37,7 @@ import {
   type StopEntry,
 } from '../stop/stop-reducer.ts';
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
+import { askHistory } from './order.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
 import { endPassed, tasksEnded } from './passed.ts';
 import { budgetReason, stopOverBudget } from './run-budget.ts';
@@ -328,6 +329,7 @@ export function resume(context: Context): void {
       if (task !== undefined) settleTask(context, run, task);
     }
     endWaiting(context, run, run.listed);
+    askHistory(context, run);
     closeStops(context, run);
     finishRun(context, run);
     if (run.archived === 'stored') schedulePurge(context, run);

@@ -22,6 +22,7 @@ import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
@@ -55,11 +56,20 @@ export type CoreMessage =
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
+  | ReadHistory
   | { readonly kind: 'purged'; readonly run: string };
 
 export interface OwnStart extends AttemptRef {
   /** In BM_COMMANDS. */
   readonly sequence: number;
+}
+
+/** `read_history` is done; null where the run that was to be read is gone, and why. */
+export interface ReadHistory {
+  readonly kind: 'history';
+  readonly run: string;
+  readonly history: RunHistory | null;
+  readonly reason: string | null;
 }
 
 export interface Submit {
@@ -70,6 +80,8 @@ export interface Submit {
   readonly tasks: number;
   /** The run's directory exists already. */
   readonly isArchived: boolean;
+  /** As in `run.submitted`. */
+  readonly basis?: string | null;
 }
 
 export interface Resume {
@@ -121,6 +133,8 @@ export type Effect =
     }
   | { readonly kind: 'reply'; readonly token: number; readonly reply: ApiAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
+  /** What became of the tasks of the run `basis`, for the order of `run`. */
+  | { readonly kind: 'read_history'; readonly run: string; readonly basis: string }
   | { readonly kind: 'say_passed_soon'; readonly afterMs: number }
   /** The stop with this sequence in BM_COMMANDS is closed. */
   | { readonly kind: 'delete_stop'; readonly sequence: number }

@@ -22,6 +22,8 @@ import { firstFor } from '../scheduler/scheduler-reducer.ts';
 import { usageOf, type AgentCapacity } from '../scheduler/scheduler-state.ts';
 import type { CoreState } from './core-state.ts';
 
+type ListedBefore = Extract<AgentReason, { kind: 'listed_before' }>;
+
 /** Throws `not_found` for what is not there. */
 export function explain(state: CoreState, request: ExplainRequest): ExplainReply {
   return 'agent' in request
@@ -63,6 +65,7 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
   }
   if (isStopped(run, task)) return { kind: 'stopping' };
   if (isPaused(run, task)) return { kind: 'paused', by: view?.paused?.by ?? 'unknown' };
+  if (run.basis?.state === 'unread') return { kind: 'ordering', basis: run.basis.run };
   const { maxParallel } = run.suite;
   const queue = state.scheduler.runs.get(run.id)?.queue;
   if (maxParallel !== null && queue !== undefined && queue.inFlight >= maxParallel)
@@ -81,7 +84,7 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
   if (agent === undefined || capacity === null)
     throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
   const waiting = [...state.scheduler.runs.values()]
-    .filter(({ queue }) => queue.count > 0)
+    .filter(({ queue }) => queue.waiting.count > 0)
     .sort((a, b) => b.of.priority - a.of.priority || a.queue.order - b.queue.order);
   const ready = waiting.filter(({ queue }) => isEligible(queue));
   return {
@@ -92,11 +95,15 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
       const run = state.runs.get(queue.run);
       if (run === undefined) return [];
       const reason = agentReason(state, agent, { run, index: null });
-      return [{ run: queue.run, priority: of.priority, waiting: queue.count, reason }];
+      return [{ run: queue.run, priority: of.priority, waiting: queue.waiting.count, reason }];
     }),
     heldBack: waiting
-      .filter(({ queue }) => !isEligible(queue))
-      .map(({ queue }) => ({ run: queue.run, limit: queue.maxParallel, waiting: queue.count })),
+      .filter(({ queue }) => !isEligible(queue) && !queue.held)
+      .map(({ queue }) => ({
+        run: queue.run,
+        limit: queue.maxParallel,
+        waiting: queue.waiting.count,
+      })),
     closed: closedReason(agent),
   };
 }
@@ -134,7 +141,13 @@ function agentReason(
   if (lack !== null) return fullReason(state, agent, { capacity, needs, of: lack });
   const queue = state.scheduler.runs.get(run.id)?.queue;
   const before = index === null || queue === undefined ? 0 : waitingBefore(queue, index);
-  return before > 0 ? { kind: 'listed_before', count: before } : { kind: 'next' };
+  return before > 0 ? { kind: 'listed_before', count: before, ...orderOf(run) } : { kind: 'next' };
+}
+
+function orderOf({ suite, basis }: RunEntry): Pick<ListedBefore, 'order'> {
+  if (suite.order === undefined) return {};
+  const gone = basis?.state === 'gone';
+  return { order: { by: suite.order.by, basis: basis?.run ?? null, gone } };
 }
 
 function fullReason(

@@ -44,6 +44,7 @@ import {
 import { log, markDirty, type Context } from './core-state.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
+import { beginOrder } from './order.ts';
 import { holdBack, letGo } from './pause.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
@@ -107,6 +108,7 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     priority,
     needs,
   });
+  beginOrder(context, run);
   for (const agent of state.fleet.agents.values())
     if (agent.unreachable) run.fold.unreachable.add(agent.id);
   return run;

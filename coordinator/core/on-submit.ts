@@ -13,7 +13,7 @@ import {
 
 export function onSubmit(context: Context, submit: Submit): void {
   const { state, effects } = context;
-  const { token, request, tasks, isArchived } = submit;
+  const { token, request, tasks, isArchived, basis } = submit;
   const known = state.runs.get(request.run);
   if (known !== undefined || isArchived) {
     const reply = {
@@ -43,7 +43,10 @@ export function onSubmit(context: Context, submit: Submit): void {
   publish(context, {
     subject: subjects.run(request.run),
     name: 'run.submitted',
-    data: { suite, suiteText, suiteFile, by, tasks, behind, labels },
+    data: {
+      ...{ suite, suiteText, suiteFile, by, tasks, behind, labels },
+      ...(basis === undefined ? {} : { basis }),
+    },
   });
 }
 

@@ -60,6 +60,12 @@ export interface ReplacedObject extends StoredObject {
 /** `no` -> `asked` (on its way) -> `stored`. */
 export type Progress = 'no' | 'asked' | 'stored';
 
+/** `unread`: nothing of the run is served. `gone`: it is served as listed. */
+export interface Basis {
+  readonly run: string;
+  state: 'unread' | 'read' | 'gone';
+}
+
 export interface RunEntry {
   readonly id: string;
   readonly order: number;
@@ -67,6 +73,8 @@ export interface RunEntry {
   readonly fold: RunFold;
   readonly tasks: ReadonlyMap<string, TaskEntry>;
   readonly listed: readonly TaskEntry[];
+  /** The run whose results its order goes by; null for none. */
+  readonly basis: Basis | null;
   /** Ends of current attempts whose consequence is not stored yet, by task. */
   readonly undecided: Map<string, AttemptEnd>;
   /** By `task#n`. */
@@ -118,6 +126,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     fold: createRunFold(id),
     tasks: new Map(listed.map((task) => [task.id, task])),
     listed,
+    basis: basisOf(submitted),
     undecided: new Map(),
     open: new Map(),
     agents: new Set(),
@@ -136,6 +145,10 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     purgeAtMs: null,
     purging: false,
   };
+}
+
+function basisOf({ basis }: RunSubmitted): Basis | null {
+  return basis === undefined || basis === null ? null : { run: basis, state: 'unread' };
 }
 
 export const openKey = (task: string, n: number): string => `${task}#${n}`;

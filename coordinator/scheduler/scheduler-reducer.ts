@@ -5,7 +5,7 @@
  *   waiting tasks --(by run)--> queues --(by priority and needs)--> classes
  *   attempts in flight --(by agent)--> usage --(by host id)--> who shares a machine
  *
- * 1. Higher priority first, then runs as submitted, then listed order. An agent takes from the
+ * 1. Higher priority first, then runs as submitted, then the run's own order. An agent takes from the
  *    first class that could ever fit it; if there is no room for that now, nothing overtakes it.
  * 2. One look at the head of each class decides, so a placement costs O(classes).
  * 3. Capacity, in attempts handed out and not ended: an exclusive one has the host (all agents of
@@ -16,9 +16,18 @@
  *    attempt that needs them, after all others: it waits there, and its agent says what for.
  */
 import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Sequence } from '#protocol/suite/task-order.ts';
 import { paceAfter } from './ahead-policy.ts';
 import { lackOf, misfit } from './fit-policy.ts';
-import { createRunQueue, isEligible, putBack, takeFirst, takeOut } from './run-queue.ts';
+import {
+  clear,
+  createRunQueue,
+  isEligible,
+  putBack,
+  setSequence,
+  takeFirst,
+  takeOut,
+} from './run-queue.ts';
 import {
   usageOf,
   type AgentCapacity,
@@ -59,11 +68,28 @@ function classKey(priority: number, needs: Needs): string {
   return `${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}/${gpuCountOf(needs)}`;
 }
 
+/** Nothing of the run is served before `orderRun`. */
+export function holdRun(state: SchedulerState, run: string): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  scheduled.queue.held = true;
+  review(scheduled);
+}
+
+/** Its tasks are served in this order; null: as listed. */
+export function orderRun(state: SchedulerState, run: string, sequence: Sequence | null): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  if (sequence !== null) setSequence(scheduled.queue, sequence);
+  scheduled.queue.held = false;
+  review(scheduled);
+}
+
 /** Forgets a run that has ended. */
 export function dropRun(state: SchedulerState, run: string): void {
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
-  scheduled.queue.count = 0;
+  clear(scheduled.queue);
   review(scheduled);
   state.runs.delete(run);
   const { priority, needs } = scheduled.of;
@@ -138,7 +164,7 @@ export function neighbours(state: SchedulerState, agent: string): Iterable<strin
 
 export function waitingTasks(state: SchedulerState): number {
   let count = 0;
-  for (const { queue } of state.runs.values()) count += queue.count;
+  for (const { queue } of state.runs.values()) count += queue.waiting.count;
   return count;
 }
 

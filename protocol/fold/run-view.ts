@@ -3,6 +3,8 @@
  * depends on the reader's clock, host or locale: at equal sequence two readers get equal bytes (I2).
  */
 import type { AxisValue } from '../messages/ids.ts';
+import type { RunSubmitted } from '../messages/run/run.ts';
+import type { TaskOrder } from '../messages/run/suite-spec.ts';
 import type {
   FailureClass,
   Metric,
@@ -35,6 +37,8 @@ export interface RunView {
   readonly profile: string | null;
   readonly by: string;
   readonly priority: number;
+  /** Which of its tasks goes first. */
+  readonly order: OrderView;
   readonly state: RunState;
   readonly outcome: RunOutcome | null;
   readonly reason: string | null;
@@ -54,6 +58,14 @@ export interface RunView {
   readonly pauses: readonly PauseSummary[];
   /** What is assigned or running now, in the order of the matrix. */
   readonly current: readonly CurrentTask[];
+}
+
+export interface OrderView {
+  readonly by: 'listed' | TaskOrder['by'];
+  /** Of `random`. */
+  readonly seed: number | null;
+  /** The run whose results it goes by; null where it goes by none, or there was none. */
+  readonly basis: string | null;
 }
 
 interface StopSummary {
@@ -194,6 +206,7 @@ export function runView(fold: RunFold): RunView | null {
     profile: submitted.suite.profile,
     by: submitted.by,
     priority: submitted.suite.priority,
+    order: orderView(submitted),
     state: runStateOf(fold),
     outcome: fold.outcome,
     reason: fold.reason,
@@ -222,6 +235,11 @@ export function runView(fold: RunFold): RunView | null {
     })),
     current: fold.states.assigned + fold.states.running === 0 ? [] : currentTasks(fold),
   };
+}
+
+function orderView({ suite: { order }, basis = null }: RunSubmitted): OrderView {
+  const seed = order?.by === 'random' ? order.seed : null;
+  return { by: order?.by ?? 'listed', seed, basis };
 }
 
 export function taskView(fold: RunFold, task: TaskFold): TaskView {

@@ -44,6 +44,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     repeats: form.repeats ?? 1,
     seed: form.seed ?? 1,
     priority: form.priority ?? 0,
+    ...orderOf(form),
     env: textValues(form.env),
     steps: [...hostSetupOf(form), ...STEPS.flatMap((step) => stepsOf(step, form))],
     phases: form.phases ?? [],
@@ -62,6 +63,14 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ...(form.report === undefined ? {} : { report: { phases: form.report.phases } }),
     ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
     ...onPartitionOf(form),
+  };
+}
+
+function orderOf({ order, seed = 1 }: SuiteForm): Pick<SuiteSpec, 'order'> {
+  if (order === undefined || order === 'listed') return {};
+  if (order === 'random') return { order: { by: 'random', seed } };
+  return {
+    order: typeof order === 'string' ? { by: order } : { by: 'random', seed: order.random },
   };
 }
 

@@ -19,10 +19,10 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
+import { beatOf, messageOf, registrationOf } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
-import type { Message } from '#protocol/messages/envelope.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
@@ -50,6 +50,10 @@ export class Miniature {
   core: CoreState = createCore({ epoch: 1, sequence: 1 });
   outgoing: PublishEffect[] = [];
   archived: string[] = [];
+  /** Runs in the results directory, and what was asked of it and is not read yet. */
+  readonly histories = new Map<string, RunHistory>();
+  reading: Extract<Effect, { kind: 'read_history' }>[] = [];
+  readonly logged: string[] = [];
   readonly replies = new Map<number, ApiAnswer>();
   #eventAt = 0;
   #commandAt = 0;
@@ -78,6 +82,7 @@ export class Miniature {
   lead(): void {
     this.#epoch += 1;
     this.outgoing = [];
+    this.reading = [];
     this.#isPassedDue = false;
     this.#store(subjects.eventEpoch(), 'leader.elected', goldenMessages['leader.elected']);
     this.core = createCore({ epoch: this.#epoch, sequence: this.events.length });
@@ -104,7 +109,7 @@ export class Miniature {
     this.post({ kind: 'tick' });
   }
 
-  submit(run: string, suite: Partial<SuiteSpec>): void {
+  submit(run: string, suite: Partial<SuiteSpec>, basis?: string | null): void {
     this.#tokens += 1;
     const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
     const spec: SuiteSpec = {
@@ -126,7 +131,8 @@ export class Miniature {
       labels: {},
     };
     const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
-    this.post({ kind: 'submit', token: this.#tokens, request, tasks, isArchived: false });
+    const submit = { kind: 'submit' as const, token: this.#tokens, request, tasks };
+    this.post({ ...submit, isArchived: false, ...(basis === undefined ? {} : { basis }) });
   }
 
   stop(run: string, task: string | null): void {
@@ -210,6 +216,16 @@ export class Miniature {
     return true;
   }
 
+  /** The oldest read of a directory is done. */
+  readHistory(): boolean {
+    const asked = this.reading.shift();
+    if (asked === undefined) return false;
+    const { run, basis } = asked;
+    const history = this.histories.get(basis) ?? null;
+    this.post({ kind: 'history', run, history, reason: history === null ? 'ENOENT' : null });
+    return true;
+  }
+
   /** Its time has come, if it was asked for. */
   sayPassed(): boolean {
     if (!this.#isPassedDue) return false;
@@ -225,6 +241,7 @@ export class Miniature {
         this.storeOne(0) ||
         this.readEvent() ||
         this.readCommand() ||
+        this.readHistory() ||
         this.sayPassed() ||
         this.agents.some((_, at) => this.agentReads(at, false)) ||
         this.agents.some((_, at) => this.agentExits(at, 'passed', false));
@@ -248,6 +265,12 @@ export class Miniature {
       case 'reply':
         if (this.replies.has(effect.token)) this.problems.push(`${effect.token} answered twice`);
         this.replies.set(effect.token, effect.reply);
+        return;
+      case 'read_history':
+        this.reading.push(effect);
+        return;
+      case 'log':
+        this.logged.push(effect.text);
         return;
       case 'say_passed_soon':
         this.#isPassedDue = true;
@@ -367,30 +390,4 @@ export class Miniature {
       message: messageOf(name, data, id),
     });
   }
-}
-
-function messageOf<N extends MessageName>(name: N, data: MessageData<N>, id: string): Message {
-  return {
-    name,
-    data,
-    id,
-    source: '/test',
-    seq: null,
-    instance: null,
-    incarnation: 1,
-    epoch: null,
-  } as Message;
-}
-
-function beatOf({ id }: MiniAgent): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {
-  return { agent: id, instance: id, incarnation: 1, running: 0, queued: 0, diskFreeBytes: 1 };
-}
-
-export function registrationOf({
-  id,
-  hostId,
-  slots,
-}: Pick<MiniAgent, 'id' | 'hostId' | 'slots'>): Registration {
-  const { registration } = goldenMessages['agent.started'];
-  return { ...registration, agent: id, hostId, slots, cpus: slots };
 }
