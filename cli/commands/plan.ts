@@ -6,6 +6,7 @@ import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
 import { planRun, type PlanHost } from '#protocol/suite/plan.ts';
 import { needsHistory, sequenceOf } from '#protocol/suite/task-order.ts';
+import { addedPriority } from '#protocol/suite/task-priority.ts';
 import { availableParallelism } from 'node:os';
 import {
   integerOption,
@@ -42,7 +43,10 @@ export function build(command: Command): void {
     const { tasks, order } = await inOrder(suite, flags);
     const listed = tasks.slice(0, flags.limit);
     if (flags.json === true) {
-      const rows = listed.map(({ id, index, axes, repeat }) => ({ id, index, axes, repeat }));
+      const rows = listed.map(({ id, index, axes, repeat }) => {
+        const priority = suite.priority + addedPriority(suite, axes);
+        return { id, index, axes, repeat, priority };
+      });
       terminal.printJson('plan', { suite: suite.name, ...plan, hosts: from, order, list: rows });
       return;
     }
@@ -54,17 +58,26 @@ export function build(command: Command): void {
     if (suite.order !== undefined) terminal.print(`order: ${orderLine(order)}`);
     for (const warning of plan.warnings) terminal.print(style.warn(`warning: ${warning}`));
     const columns = [
-      { header: 'id', value: (task: (typeof tasks)[number]) => task.id },
+      { header: 'id', value: (task: PlannedTask) => task.id },
       {
         header: 'axes',
-        value: (task: (typeof tasks)[number]) => axesText(task.axes),
+        value: (task: PlannedTask) => axesText(task.axes),
         shrinkTo: 12,
       },
       {
         header: 'repeat',
-        value: (task: (typeof tasks)[number]) => String(task.repeat),
+        value: (task: PlannedTask) => String(task.repeat),
         align: 'right' as const,
       },
+      ...(suite.priorityBy === undefined
+        ? []
+        : [
+            {
+              header: 'priority',
+              value: ({ axes }: PlannedTask) => String(suite.priority + addedPriority(suite, axes)),
+              align: 'right' as const,
+            },
+          ]),
     ];
     if (listed.length > 0)
       terminal.printLines(table(listed, columns, { width, paintHeader: style.dim }));

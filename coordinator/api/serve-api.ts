@@ -5,6 +5,7 @@
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
+import { addedPriorities } from '#protocol/suite/task-priority.ts';
 import { needsHistory } from '#protocol/suite/task-order.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
@@ -69,11 +70,14 @@ export function serveApi(env: ApiEnvironment): Api {
   const submit = async (body: unknown): Promise<SubmitReply | ResumeReply> => {
     env.onRequest();
     const request = parseSubmit(body);
-    const tasks = checkSuite(request);
+    const { tasks, priority } = checkSuite(request);
     const isArchived = await env.isArchived(request.run);
     const { order, name } = request.suite;
     const basis = needsHistory(order) ? { basis: await env.lastRunOf(name) } : {};
-    return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived, ...basis }));
+    return ask((token) => ({
+      ...{ kind: 'submit', token, request, tasks, priority, isArchived },
+      ...basis,
+    }));
   };
 
   const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {
@@ -159,8 +163,8 @@ function parseSubmit(body: unknown): SubmitRequest {
   throw new MeshError('suite_invalid', `submit: ${where}${issue?.message ?? 'invalid'}`);
 }
 
-/** Number of tasks. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
-function checkSuite({ run, suite }: SubmitRequest): number {
+/** Number of tasks, and the highest priority among them. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
+function checkSuite({ run, suite }: SubmitRequest): { tasks: number; priority: number } {
   const tasks = expandTasks(suite);
   const task = tasks[0];
   if (task === undefined) throw new MeshError('suite_invalid', 'the suite has no task');
@@ -169,5 +173,9 @@ function checkSuite({ run, suite }: SubmitRequest): number {
   } catch (error) {
     throw new MeshError('suite_invalid', toError(error).message, error);
   }
-  return tasks.length;
+  const added = addedPriorities(suite, tasks)?.reduce(
+    (most, one) => Math.max(most, one),
+    -Infinity,
+  );
+  return { tasks: tasks.length, priority: suite.priority + (added ?? 0) };
 }

@@ -78,6 +78,8 @@ export interface Submit {
   readonly request: SubmitRequest;
   /** Tasks the suite expands to. */
   readonly tasks: number;
+  /** The highest of its tasks. */
+  readonly priority: number;
   /** The run's directory exists already. */
   readonly isArchived: boolean;
   /** As in `run.submitted`. */

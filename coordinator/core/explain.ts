@@ -131,11 +131,10 @@ function agentReason(
   const never = misfit(capacity, needs);
   if (never !== null)
     return { kind: 'never', of: never, needs: needed(needs, never), has: had(capacity, never) };
-  const first = firstFor(state.scheduler, capacity)?.eligible[0];
-  if (first !== undefined && first.run !== run.id) {
-    const priority = state.runs.get(first.run)?.suite.priority ?? 0;
-    return { kind: 'behind', run: first.run, priority };
-  }
+  const best = firstFor(state.scheduler, capacity);
+  const first = best?.eligible[0];
+  if (best !== null && first !== undefined && first.run !== run.id)
+    return { kind: 'behind', run: first.run, priority: best.priority };
   const lack = lackOf(state.scheduler, { agent: capacity, needs, queued: true });
   if (lack === 'alone' || lack === 'taken') return { kind: lack };
   if (lack !== null) return fullReason(state, agent, { capacity, needs, of: lack });

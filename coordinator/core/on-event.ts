@@ -106,6 +106,7 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     tasks: run.listed.length,
     maxParallel,
     priority,
+    added: run.added,
     needs,
   });
   beginOrder(context, run);

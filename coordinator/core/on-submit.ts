@@ -13,14 +13,14 @@ import {
 
 export function onSubmit(context: Context, submit: Submit): void {
   const { state, effects } = context;
-  const { token, request, tasks, isArchived, basis } = submit;
+  const { token, request, tasks, priority, isArchived, basis } = submit;
   const known = state.runs.get(request.run);
   if (known !== undefined || isArchived) {
     const reply = {
       run: request.run,
       created: false,
       tasks: known?.listed.length ?? tasks,
-      behind: known === undefined ? [] : runsBefore(state, known.order, known.suite.priority),
+      behind: known === undefined ? [] : runsBefore(state, known.order, priority),
       sequence: known?.order ?? null,
     };
     effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
@@ -31,7 +31,7 @@ export function onSubmit(context: Context, submit: Submit): void {
     waiting.push(token);
     return;
   }
-  const behind = runsBefore(state, Infinity, request.suite.priority);
+  const behind = runsBefore(state, Infinity, priority);
   const holder = liveRuns(state)[0] ?? [...state.submitting.keys()][0];
   if (request.ifBusy === 'reject' && holder !== undefined) {
     const message = `run ${holder} holds the hosts: wait for it, stop it, or submit with --if-busy queue`;
@@ -66,14 +66,14 @@ export function answerSubmit(context: Context, run: RunEntry, behind: readonly s
   }
 }
 
-/** Live runs that take their turn before one of this order and priority. */
-function runsBefore(state: CoreState, order: number, priority: number): string[] {
-  return [...state.runs.values()]
+/** Live runs whose next task takes its turn before the first one of a run of this order and priority. */
+function runsBefore({ runs, scheduler }: CoreState, order: number, priority: number): string[] {
+  return [...runs.values()]
     .filter((run) => run.ended !== 'stored')
-    .filter(
-      ({ suite, order: other }) =>
-        suite.priority > priority || (suite.priority === priority && other < order),
-    )
+    .filter(({ id, suite, order: other }) => {
+      const next = scheduler.runs.get(id)?.of.priority ?? suite.priority;
+      return next > priority || (next === priority && other < order);
+    })
     .map((run) => run.id);
 }
 

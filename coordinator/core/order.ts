@@ -3,6 +3,7 @@
  * `run.submitted` names: that run is read again after each replay, from its directory. Meanwhile nothing
  * of the run is served; where the directory is gone, its tasks are served as listed.
  */
+import type { PlannedTask } from '#protocol/suite/expand.ts';
 import { sequenceOf } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { holdRun, orderRun } from '../scheduler/scheduler-reducer.ts';
@@ -11,11 +12,12 @@ import { log, markDirty, type Context, type ReadHistory } from './core-state.ts'
 /** `run.submitted` was read, and the run is in the scheduler. */
 export function beginOrder(context: Context, run: RunEntry): void {
   const { scheduler } = context.state;
+  const { order, priorityBy } = run.suite;
   if (run.basis !== null) {
     holdRun(scheduler, run.id);
     askHistory(context, run);
-  } else if (run.suite.order !== undefined) {
-    orderRun(scheduler, run.id, sequenceOf(run.suite, run.listed, null));
+  } else if (order !== undefined || priorityBy !== undefined) {
+    orderRun(scheduler, run.id, sequenceOf(run.suite, plansOf(run), null));
   }
 }
 
@@ -35,6 +37,8 @@ export function onHistory(context: Context, { run: id, history, reason }: ReadHi
     const text = 'the run that its order goes by cannot be read: its tasks are served as listed';
     log(context, 'warn', { run: id, basis, reason }, text);
   }
-  orderRun(state.scheduler, id, sequenceOf(run.suite, run.listed, history));
+  orderRun(state.scheduler, id, sequenceOf(run.suite, plansOf(run), history));
   markDirty(state, 'all');
 }
+
+const plansOf = ({ listed }: RunEntry): readonly PlannedTask[] => listed.map(({ plan }) => plan);

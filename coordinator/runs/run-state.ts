@@ -3,6 +3,7 @@
  * shares (I2), the current attempt of each task and what is on its way.
  */
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
+import { addedPriorities } from '#protocol/suite/task-priority.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { RunSubmitted } from '#protocol/messages/run/run.ts';
@@ -75,6 +76,8 @@ export interface RunEntry {
   readonly listed: readonly TaskEntry[];
   /** The run whose results its order goes by; null for none. */
   readonly basis: Basis | null;
+  /** By index: what each task's priority has over the run's; null where all have that. */
+  readonly added: Float64Array | null;
   /** Ends of current attempts whose consequence is not stored yet, by task. */
   readonly undecided: Map<string, AttemptEnd>;
   /** By `task#n`. */
@@ -127,6 +130,10 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     tasks: new Map(listed.map((task) => [task.id, task])),
     listed,
     basis: basisOf(submitted),
+    added: addedPriorities(
+      submitted.suite,
+      listed.map(({ plan }) => plan),
+    ),
     undecided: new Map(),
     open: new Map(),
     agents: new Set(),

@@ -19,6 +19,10 @@ export interface RunQueue {
   /** Sequence of `run.submitted`: earlier runs first. */
   readonly order: number;
   readonly maxParallel: number;
+  /** Of the run; higher first. */
+  readonly priority: number;
+  /** By index: what the priority of a task has over that; null where all have that. */
+  readonly added: Float64Array | null;
   /** Attempts of the run handed to agents and not ended. */
   inFlight: number;
   /** Its order is not known yet: nothing is served. */
@@ -34,11 +38,15 @@ export function createRunQueue(input: {
   order: number;
   tasks: number;
   maxParallel: number | null;
+  priority: number;
+  added: Float64Array | null;
 }): RunQueue {
   return {
     run: input.run,
     order: input.order,
     maxParallel: input.maxParallel ?? Number.MAX_SAFE_INTEGER,
+    priority: input.priority,
+    added: input.added,
     inFlight: 0,
     held: false,
     ranked: null,
@@ -62,6 +70,14 @@ export function setSequence(queue: RunQueue, sequence: Sequence): void {
   queue.waiting = waiting;
 }
 
+/** Of the task that is served next; of the run where none waits. */
+export function headPriority({ priority, added, ranked, waiting }: RunQueue): number {
+  if (added === null) return priority;
+  const rank = leastRank(waiting);
+  if (rank === null) return priority;
+  return priority + (added[ranked?.sequence[rank] ?? rank] ?? 0);
+}
+
 /** Takes the first waiting task out; null if none waits. */
 export function takeFirst(queue: RunQueue): number | null {
   const rank = leastRank(queue.waiting);
@@ -78,11 +94,6 @@ export function takeOut(queue: RunQueue, index: number): boolean {
 /** The task waits again, at its place. */
 export function putBack(queue: RunQueue, index: number): void {
   addRank(queue.waiting, rankOf(queue, index));
-}
-
-/** No task of it waits. */
-export function clear(queue: RunQueue): void {
-  queue.waiting = createRankSet(0);
 }
 
 /** Whether the run could use a place now. */

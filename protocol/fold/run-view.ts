@@ -20,6 +20,7 @@ import type { AttemptResources } from '../messages/agent/resources.ts';
 import type { AttemptHealth } from '../messages/attempt/health.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/agent/telemetry.ts';
 import type { ReportSummary } from '../messages/attempt/report.ts';
+import { addedPriority } from '../suite/task-priority.ts';
 import {
   lastFiles,
   type AttemptFold,
@@ -257,7 +258,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     address: attempt?.address ?? null,
     unreachable: isUnreachable(fold, task),
     paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
-    priority: fold.submitted?.suite.priority ?? 0,
+    priority: priorityOf(fold, task),
     created: iso(fold.submittedMs),
     started: isoOrNull(task.startedMs),
     ended: isoOrNull(task.endedMs),
@@ -274,6 +275,11 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     waiting: attempt?.waiting ?? null,
     resources: attempt?.resources ?? null,
   };
+}
+
+function priorityOf({ submitted }: RunFold, { axes }: TaskFold): number {
+  if (submitted === null) return 0;
+  return submitted.suite.priority + addedPriority(submitted.suite, axes);
 }
 
 function pausedOf(fold: RunFold, task: string | null): Paused | null {

@@ -43,7 +43,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ),
     repeats: form.repeats ?? 1,
     seed: form.seed ?? 1,
-    priority: form.priority ?? 0,
+    ...priorityOf(form),
     ...orderOf(form),
     env: textValues(form.env),
     steps: [...hostSetupOf(form), ...STEPS.flatMap((step) => stepsOf(step, form))],
@@ -64,6 +64,11 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
     ...onPartitionOf(form),
   };
+}
+
+function priorityOf({ priority = 0 }: SuiteForm): Pick<SuiteSpec, 'priority' | 'priorityBy'> {
+  if (typeof priority === 'number') return { priority };
+  return { priority: priority.base ?? 0, priorityBy: priority.by };
 }
 
 function orderOf({ order, seed = 1 }: SuiteForm): Pick<SuiteSpec, 'order'> {

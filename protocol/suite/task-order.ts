@@ -3,6 +3,8 @@
  * and a replay finds the same order again.
  */
 import type { SuiteSpec, TaskOrder } from '../messages/run/suite-spec.ts';
+import { addedPriorities } from './task-priority.ts';
+import type { AxisValue } from '../messages/ids.ts';
 import type { TaskOutcome } from '../messages/attempt/outcome.ts';
 
 /** What the last run of a suite tells of a task. */
@@ -39,14 +41,32 @@ export function historyOf(row: {
 }
 
 /**
- * Null for the order of the matrix, in which ties stand too.
+ * Higher priority first, then the order of the suite. Null for the order of the matrix, in which ties
+ * stand too.
  *
  * - `longest-first`: those of unknown length first, since they may be the longest.
  * - `failed-first`: what failed, then what never ran to its end, then the rest.
  */
 export function sequenceOf(
+  suite: Pick<SuiteSpec, 'order' | 'priorityBy'>,
+  tasks: readonly OrderedTask[],
+  history: RunHistory | null,
+): Sequence | null {
+  const ordered = orderOf(suite, tasks, history);
+  const added = addedPriorities(suite, tasks);
+  if (added === null) return ordered;
+  // The sort is stable.
+  return (ordered ?? listed(tasks.length)).sort((a, b) => (added[b] ?? 0) - (added[a] ?? 0));
+}
+
+interface OrderedTask {
+  readonly id: string;
+  readonly axes: Readonly<Record<string, AxisValue>>;
+}
+
+function orderOf(
   { order }: Pick<SuiteSpec, 'order'>,
-  tasks: readonly { readonly id: string }[],
+  tasks: readonly OrderedTask[],
   history: RunHistory | null,
 ): Sequence | null {
   if (order === undefined) return null;

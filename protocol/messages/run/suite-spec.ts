@@ -65,6 +65,8 @@ export const SuiteSpec = z.object({
   seed: z.number().int(),
   /** Higher first. */
   priority: z.number().int(),
+  /** By axis and value: added to the priority of tasks of that value. Absent: nothing is. */
+  priorityBy: z.record(z.string(), z.record(z.string(), z.number().int())).optional(),
   order: TaskOrder.optional(),
   env: z.record(z.string(), z.string()),
   steps: z.array(StepTemplate).min(1),

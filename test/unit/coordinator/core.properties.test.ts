@@ -80,6 +80,7 @@ const world = fc.record({
   retries: fc.integer({ min: 0, max: 2 }),
   maxParallel: fc.option(fc.integer({ min: 1, max: 2 }), { nil: null }),
   order: fc.option(fc.constantFrom(...ORDERS), { nil: undefined }),
+  priorityBy: fc.option(fc.constant({ item: { 0: -1, 3: 2, 4: 1 } }), { nil: undefined }),
   runBudgetMs: fc.option(fc.integer({ min: 1, max: 1_000 }), { nil: undefined }),
   steps: fc.array(step, { maxLength: 200, size: 'max' }),
 });
@@ -96,6 +97,7 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
     maxParallel,
     ...(input.runBudgetMs === undefined ? {} : { runBudgetMs: input.runBudgetMs }),
     ...(input.order === undefined ? {} : { order: input.order }),
+    ...(input.priorityBy === undefined ? {} : { priorityBy: input.priorityBy }),
   };
   const basis = needsHistory(input.order) ? 'there' : undefined;
   mesh.histories.set('there', new Map());

@@ -131,7 +131,8 @@ export class Miniature {
       labels: {},
     };
     const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
-    const submit = { kind: 'submit' as const, token: this.#tokens, request, tasks };
+    const { priority } = spec;
+    const submit = { kind: 'submit' as const, token: this.#tokens, request, tasks, priority };
     this.post({ ...submit, isArchived: false, ...(basis === undefined ? {} : { basis }) });
   }
 

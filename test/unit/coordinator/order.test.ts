@@ -1,6 +1,7 @@
 /** The order of a run that goes by the run before it: read, kept over leaders, given up. */
 import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
+import { taskViews } from '#protocol/fold/run-view.ts';
 import type { TaskHistory } from '#protocol/suite/task-order.ts';
 import { Miniature } from './miniature.ts';
 
@@ -47,6 +48,24 @@ const reasonOf = (mesh: Miniature, index: number) => {
   const explained = explain(mesh.core, { run: RUN, task });
   return 'reason' in explained ? explained : null;
 };
+
+describe('priorities of tasks', () => {
+  it('go before the order and before other runs, and to the queue of the agent', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    const { axes, needs } = SUITE;
+    mesh.submit(BASIS, { axes: { item: [1, 2] }, needs, priority: 2 });
+    mesh.submit(RUN, { axes, needs, priority: 1, priorityBy: { item: { 5: 9, 6: 1, 1: -1 } } });
+    mesh.settle();
+    const priorities = mesh.commands.flatMap((record) =>
+      record?.message.name === 'command.start' ? [record.message.data.priority] : [],
+    );
+    expect(priorities).toEqual([2, 2, 10, 2, 1, 1, 1, 0]);
+    expect(started(mesh).slice(2)).toEqual([4, 5, 1, 2, 3, 0]);
+    const { fold } = mesh.core.runs.get(RUN) ?? {};
+    const views = fold === undefined ? [] : taskViews(fold);
+    expect(views.map(({ priority }) => priority)).toEqual([0, 1, 1, 1, 10, 2]);
+  });
+});
 
 describe('an order that goes by the run before', () => {
   it('is in the event of the submit; nothing is served before that run was read', () => {

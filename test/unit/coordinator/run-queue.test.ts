@@ -10,7 +10,8 @@ import {
 } from '#coordinator/scheduler/run-queue.ts';
 import { fullRankSet, leastRank, ranksBelow, removeRank } from '#coordinator/scheduler/rank-set.ts';
 
-const queueOf = (tasks: number) => createRunQueue({ run: 'r', order: 1, tasks, maxParallel: null });
+const queueOf = (tasks: number) =>
+  createRunQueue({ run: 'r', order: 1, tasks, maxParallel: null, priority: 0, added: null });
 
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.constant({ kind: 'first' as const }) },

@@ -169,7 +169,7 @@ const SHAPES: readonly Bad[] = [
     text: `${RUN}repeats: many\npriority: 1.5\nneeds: { exclusive: "no" }\naxes: { a: 3 }\n`,
     problems: [
       'suite.yaml:2:10: repeats: must be a number, not "many"',
-      'suite.yaml:3:11: priority: must be a whole number, not 1.5',
+      'suite.yaml:3:11: priority: must be a whole number or a map, not 1.5',
       'suite.yaml:4:21: needs.exclusive: must be true or false, not "no"',
       'suite.yaml:5:12: axes.a: must be a list, not 3',
     ],

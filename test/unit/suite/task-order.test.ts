@@ -6,10 +6,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { TaskOrder } from '#protocol/messages/run/suite-spec.ts';
 import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
+import { expandTasks } from '#protocol/suite/expand.ts';
+import { addedPriority } from '#protocol/suite/task-priority.ts';
 import { historyOf, sequenceOf, type RunHistory } from '#protocol/suite/task-order.ts';
 import { problemsOf, suiteOf } from './suite-of.ts';
 
-const tasks = (...ids: string[]) => ids.map((id) => ({ id }));
+const tasks = (...ids: string[]) => ids.map((id) => ({ id, axes: { item: id } }));
 
 const ended = (outcome: TaskOutcome, elapsedMs: number, attempts = 1) =>
   historyOf({ outcome, elapsedMs, attempts });
@@ -81,6 +83,62 @@ describe('the order of tasks', () => {
       first.set(index, (first.get(index) ?? 0) + 1);
     }
     for (const index of [0, 1, 2, 3]) expect(first.get(index)).toBeGreaterThan(850);
+  });
+});
+
+describe('the priority of tasks', () => {
+  const axes = { workload: ['tpcds', 'tpch'], batch: [1, 8] };
+  const text = [
+    'run: [./b]',
+    'axes: {workload: [tpcds, tpch], batch: [1, 8]}',
+    'priority: {base: 5, by: {workload: {tpch: 10, tpcds: -5}, batch: {8: 1}}}',
+  ].join('\n');
+
+  it('is the sum of what the values say, and goes before the order; ties by the order', () => {
+    const suite = suiteOf(`${text}\nrepeats: 2\n`);
+    expect(suite).toMatchObject({ priority: 5, axes });
+    const cells = expandTasks(suite);
+    const added = cells.map((task) => addedPriority(suite, task.axes));
+    expect(added).toEqual([-5, -4, 10, 11, -5, -4, 10, 11]);
+    expect([...(sequenceOf(suite, cells, null) ?? [])]).toEqual([3, 7, 2, 6, 1, 5, 0, 4]);
+    const random = sequenceOf({ ...suite, order: { by: 'random', seed: 3 } }, cells, null) ?? [];
+    expect([...random].map((index) => added[index])).toEqual([11, 11, 10, 10, -4, -4, -5, -5]);
+    const failed = new Map([[cells[6]?.id ?? '', ended('failed', 1)]]);
+    const first = sequenceOf({ ...suite, order: { by: 'failed-first' } }, cells, failed) ?? [];
+    expect([...first]).toEqual([3, 7, 6, 2, 1, 5, 0, 4]);
+  });
+
+  it.each([
+    [
+      '{by: {worklod: {tpch: 1}}}',
+      'priority.by.worklod: "worklod" is not an axis; known: workload, batch. Did you mean "workload"?',
+      17,
+    ],
+    [
+      '{by: {workload: {tpcc: 1}}}',
+      'priority.by.workload.tpcc: workload has no value "tpcc"; known: tpcds, tpch. Did you mean "tpch"?',
+      28,
+    ],
+    ['{by: {batch: {8: 1.5}}}', 'priority.by.batch.8: must be a whole number, not 1.5', 28],
+    ['{by: {batch: 3}}', 'priority.by.batch: must be a map, not 3', 24],
+    ['{base: 1}', 'priority.by: the key "by" is missing; add it', 11],
+  ])('%s is a mistake', (priority, message, column) => {
+    const bad = text.replace(/priority: .*/, `priority: ${priority}`);
+    const [problem, ...others] = problemsOf(`${bad}\n`);
+    expect(problem).toContain(`suite.yaml:3:${column}: ${message}`);
+    expect(others).toEqual([]);
+  });
+
+  it('may name values that only the suite itself, or only a profile, has', () => {
+    const quick = `${text}\nprofiles: {quick: {axes: {workload: [tpch]}}}\n`;
+    expect(suiteOf(quick, { profile: 'quick' }).axes).toEqual({ ...axes, workload: ['tpch'] });
+    expect(suiteOf(quick).axes).toEqual(axes);
+    const more = `${text}\nprofiles: {more: {axes: {batch: [64]}, priority: {by: {batch: {64: 1}}}}}\n`;
+    expect(suiteOf(more, { profile: 'more' }).priorityBy).toMatchObject({ batch: { 8: 1, 64: 1 } });
+    const wrong = more.replace('64: 1', '65: 1');
+    expect(problemsOf(wrong)).toEqual([
+      'suite.yaml:4:64: priority.by.batch.65: batch has no value "65"; known: 64, 1, 8.',
+    ]);
   });
 });
 
