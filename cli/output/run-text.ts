@@ -40,6 +40,12 @@ export function runLines(
     ['suite', `${view.suite}${view.suiteFile === null ? '' : ` (${view.suiteFile})`}${profile}`],
     ['state', `${state}${why === null ? '' : `: ${why}`}`],
     ['tasks', countsText(view)],
+    ...(view.priority === 0
+      ? []
+      : [['priority', `${view.priority} (higher first)`] satisfies [string, string]]),
+    ...(view.maxParallel === null
+      ? []
+      : [['parallel', `at most ${view.maxParallel} tasks at once`] satisfies [string, string]]),
     ...(view.order.by === 'listed'
       ? []
       : [['order', orderText(view.order)] satisfies [string, string]]),

@@ -1,5 +1,5 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`, `explain`. Requests
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `change`, `info`, `view`, `drain`, `explain`. Requests
  * are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
  * idempotent.
  */
@@ -10,9 +10,11 @@ import { needsHistory } from '#protocol/suite/task-order.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
+  ChangeRequest,
   ResumeRequest,
   SubmitRequest,
   ViewRequest,
+  type ChangeReply,
   type InfoReply,
   type ResumeReply,
   type SubmitReply,
@@ -49,16 +51,19 @@ export interface Api {
 }
 
 interface Waiting {
-  readonly resolve: (reply: SubmitReply | ResumeReply) => void;
+  readonly resolve: (reply: Answer) => void;
   readonly reject: (error: MeshError) => void;
 }
+
+/** What the core answers by a token. */
+type Answer = SubmitReply | ResumeReply | ChangeReply;
 
 export function serveApi(env: ApiEnvironment): Api {
   const waiting = new Map<number, Waiting>();
   let tokens = 0;
 
   /** Asks the core, which answers by the token. */
-  const ask = (message: (token: number) => CoreMessage): Promise<SubmitReply | ResumeReply> => {
+  const ask = (message: (token: number) => CoreMessage): Promise<Answer> => {
     tokens += 1;
     const token = tokens;
     return new Promise((resolve, reject) => {
@@ -67,7 +72,7 @@ export function serveApi(env: ApiEnvironment): Api {
     });
   };
 
-  const submit = async (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const submit = async (body: unknown): Promise<Answer> => {
     env.onRequest();
     const request = parseSubmit(body);
     const { tasks, priority } = checkSuite(request);
@@ -80,11 +85,19 @@ export function serveApi(env: ApiEnvironment): Api {
     }));
   };
 
-  const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const resume = (body: unknown): Promise<Answer> => {
     env.onRequest();
     const request = ResumeRequest.safeParse(body);
     if (!request.success) throw new MeshError('usage', 'resume: the request names no run or task');
     return ask((token) => ({ kind: 'resume', token, request: request.data }));
+  };
+
+  const change = (body: unknown): Promise<Answer> => {
+    env.onRequest();
+    const request = ChangeRequest.safeParse(body);
+    if (!request.success)
+      throw new MeshError('usage', 'change: the request names no run, priority or limit');
+    return ask((token) => ({ kind: 'change', token, request: request.data }));
   };
 
   const info = (): InfoReply => {
@@ -130,6 +143,7 @@ export function serveApi(env: ApiEnvironment): Api {
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'resume', async (body) => resume(body)),
+    serve(env.connection, 'change', async (body) => change(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),

@@ -85,7 +85,7 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
   publish(context, {
     subject: subjects.command(agent, 'start', id),
     name: 'command.start',
-    data: { spec, afterStop, priority: run.suite.priority + (run.added?.[index] ?? 0) },
+    data: { spec, afterStop, priority: run.priority + (run.added?.[index] ?? 0) },
     id: startId(id, task.id, n),
     ttl: START_TTL_SECONDS,
     // One in flight at a time would hold slots up; a repeat is recognised by its id.

@@ -37,6 +37,7 @@ import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
 import { datesOfStarts } from './run-budget.ts';
+import { onChange } from './change.ts';
 import { onHistory } from './order.ts';
 import { onResume } from './pause.ts';
 
@@ -118,6 +119,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       return;
     case 'resume':
       onResume(context, message);
+      return;
+    case 'change':
+      onChange(context, message);
       return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);

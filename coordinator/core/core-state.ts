@@ -8,6 +8,8 @@
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type {
+  ChangeReply,
+  ChangeRequest,
   ResumeReply,
   ResumeRequest,
   SubmitReply,
@@ -53,6 +55,7 @@ export type CoreMessage =
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | Resume
+  | Change
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
@@ -90,6 +93,12 @@ export interface Resume {
   readonly kind: 'resume';
   readonly token: number;
   readonly request: ResumeRequest;
+}
+
+export interface Change {
+  readonly kind: 'change';
+  readonly token: number;
+  readonly request: ChangeRequest;
 }
 
 export type PublishEffect = {
@@ -149,7 +158,7 @@ export type Effect =
 
 /** To a request that was answered later. */
 export type ApiAnswer =
-  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply }
+  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply | ChangeReply }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
@@ -204,6 +213,8 @@ export interface CoreState {
   readonly submitting: Map<string, number[]>;
   /** Asked for, and not stored yet. */
   resuming: Resume[];
+  /** As `resuming`, in the order in which they will be stored. */
+  changing: Change[];
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
@@ -229,6 +240,7 @@ export function createCore(
     fleet: createFleet(),
     submitting: new Map(),
     resuming: [],
+    changing: [],
     strayStops: [],
     late: createLate(),
     passed: createPassed(),

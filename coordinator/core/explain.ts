@@ -66,7 +66,7 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
   if (isStopped(run, task)) return { kind: 'stopping' };
   if (isPaused(run, task)) return { kind: 'paused', by: view?.paused?.by ?? 'unknown' };
   if (run.basis?.state === 'unread') return { kind: 'ordering', basis: run.basis.run };
-  const { maxParallel } = run.suite;
+  const { maxParallel } = run;
   const queue = state.scheduler.runs.get(run.id)?.queue;
   if (maxParallel !== null && queue !== undefined && queue.inFlight >= maxParallel)
     return { kind: 'max_parallel', limit: maxParallel };

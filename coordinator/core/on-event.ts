@@ -42,6 +42,7 @@ import {
   stopsOf,
 } from './act.ts';
 import { log, markDirty, type Context } from './core-state.ts';
+import { applyChange } from './change.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
 import { beginOrder } from './order.ts';
@@ -160,6 +161,9 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
     case 'run.resumed':
       letGo(context, run, message.data);
       return;
+    case 'run.changed':
+      applyChange(context, run, message.data);
+      return;
     case 'run.tasks_ended':
       for (const task of message.data.tasks)
         endOf(context, run, { task, outcome: message.data.outcome });
@@ -244,7 +248,7 @@ function onAttemptEvent(
     const { elapsedMs } = message.data; // 0 for one that never got its slots
     vacate(state.scheduler, run.id, { agent, heldMs: elapsedMs === 0 ? null : elapsedMs });
     markDirty(state, neighbours(state.scheduler, agent));
-    if (run.suite.maxParallel !== null) markDirty(state, 'all');
+    if (run.maxParallel !== null) markDirty(state, 'all');
   }
   if (decides !== null) {
     withdraw(state.scheduler, run.id, decides.index);

@@ -70,8 +70,8 @@ export function answerSubmit(context: Context, run: RunEntry, behind: readonly s
 function runsBefore({ runs, scheduler }: CoreState, order: number, priority: number): string[] {
   return [...runs.values()]
     .filter((run) => run.ended !== 'stored')
-    .filter(({ id, suite, order: other }) => {
-      const next = scheduler.runs.get(id)?.of.priority ?? suite.priority;
+    .filter(({ id, priority: own, order: other }) => {
+      const next = scheduler.runs.get(id)?.of.priority ?? own;
       return next > priority || (next === priority && other < order);
     })
     .map((run) => run.id);

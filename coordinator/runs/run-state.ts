@@ -76,6 +76,9 @@ export interface RunEntry {
   readonly listed: readonly TaskEntry[];
   /** The run whose results its order goes by; null for none. */
   readonly basis: Basis | null;
+  /** As submitted, or as changed since. */
+  priority: number;
+  maxParallel: number | null;
   /** By index: what each task's priority has over the run's; null where all have that. */
   readonly added: Float64Array | null;
   /** Ends of current attempts whose consequence is not stored yet, by task. */
@@ -129,6 +132,8 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     fold: createRunFold(id),
     tasks: new Map(listed.map((task) => [task.id, task])),
     listed,
+    priority: submitted.suite.priority,
+    maxParallel: submitted.suite.maxParallel,
     basis: basisOf(submitted),
     added: addedPriorities(
       submitted.suite,

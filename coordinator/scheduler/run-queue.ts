@@ -18,9 +18,9 @@ export interface RunQueue {
   readonly run: string;
   /** Sequence of `run.submitted`: earlier runs first. */
   readonly order: number;
-  readonly maxParallel: number;
+  maxParallel: number;
   /** Of the run; higher first. */
-  readonly priority: number;
+  priority: number;
   /** By index: what the priority of a task has over that; null where all have that. */
   readonly added: Float64Array | null;
   /** Attempts of the run handed to agents and not ended. */

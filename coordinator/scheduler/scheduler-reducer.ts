@@ -98,6 +98,19 @@ export function orderRun(state: SchedulerState, run: string, sequence: Sequence 
   review(state, scheduled);
 }
 
+/** From now on it is served with this priority, and so many of its attempts at once at most. */
+export function changeRun(
+  state: SchedulerState,
+  run: string,
+  to: { readonly priority: number; readonly maxParallel: number | null },
+): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  scheduled.queue.priority = to.priority;
+  scheduled.queue.maxParallel = to.maxParallel ?? Number.MAX_SAFE_INTEGER;
+  review(state, scheduled);
+}
+
 /** Forgets a run that has ended. */
 export function dropRun(state: SchedulerState, run: string): void {
   const scheduled = state.runs.get(run);

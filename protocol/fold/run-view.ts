@@ -37,7 +37,10 @@ export interface RunView {
   readonly suiteFile: string | null;
   readonly profile: string | null;
   readonly by: string;
+  /** Of the run, as it is now; higher first. */
   readonly priority: number;
+  /** Null: no limit. */
+  readonly maxParallel: number | null;
   /** Which of its tasks goes first. */
   readonly order: OrderView;
   readonly state: RunState;
@@ -206,7 +209,8 @@ export function runView(fold: RunFold): RunView | null {
     suiteFile: submitted.suiteFile,
     profile: submitted.suite.profile,
     by: submitted.by,
-    priority: submitted.suite.priority,
+    priority: fold.priority,
+    maxParallel: fold.maxParallel,
     order: orderView(submitted),
     state: runStateOf(fold),
     outcome: fold.outcome,
@@ -277,9 +281,8 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
   };
 }
 
-function priorityOf({ submitted }: RunFold, { axes }: TaskFold): number {
-  if (submitted === null) return 0;
-  return submitted.suite.priority + addedPriority(submitted.suite, axes);
+function priorityOf({ submitted, priority }: RunFold, { axes }: TaskFold): number {
+  return submitted === null ? priority : priority + addedPriority(submitted.suite, axes);
 }
 
 function pausedOf(fold: RunFold, task: string | null): Paused | null {

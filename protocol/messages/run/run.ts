@@ -60,6 +60,16 @@ export const RunResumed = z.object({
 });
 export type RunResumed = z.infer<typeof RunResumed>;
 
+/** Somebody changed how a live run is served; what is absent stays. */
+export const RunChanged = z.object({
+  /** Of the run; what its suite adds for tasks is added still. Higher first. */
+  priority: z.number().int().optional(),
+  /** Null: no limit. */
+  maxParallel: z.number().int().positive().nullable().optional(),
+  by: z.string(),
+});
+export type RunChanged = z.infer<typeof RunChanged>;
+
 /** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
 export const RunTasksEnded = z.object({
   outcome: TaskOutcome,

@@ -10,6 +10,7 @@ import { newRunId } from '#protocol/messages/ids.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
+import { call } from '#protocol/nats/rpc.ts';
 import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
@@ -54,6 +55,9 @@ describe('a run, from submit to its directory', () => {
     expect(begun(before)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     const { run } = await bench.submit(suite);
     await until(() => begun(run).length > 0, 'its first attempt');
+    const change = { run, priority: 4, maxParallel: 1, by: 'ann@box' };
+    const changed = { run, priority: 4, maxParallel: 1 };
+    expect(await call(bench.connection, 'change', change)).toEqual(changed);
     await first.kill();
     await bench.coordinator('c2');
     await until(async () => (await bench.info()).coordinator === 'c2', 'the next leader');
@@ -63,7 +67,11 @@ describe('a run, from submit to its directory', () => {
     const header = JSON.parse(await readFile(join(bench.resultsDir, run, 'run.json'), 'utf8')) as {
       run: unknown;
     };
-    expect(header.run).toMatchObject({ order: { by: 'failed-first', basis: before } });
+    expect(header.run).toMatchObject({
+      order: { by: 'failed-first', basis: before },
+      priority: 4,
+      maxParallel: 1,
+    });
   });
 
   it('ends every task once and leaves everything in the directory', async () => {

@@ -44,6 +44,15 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leader' as const) }) },
   {
     weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('change' as const),
+      run: fc.constantFrom(...RUNS),
+      priority: fc.integer({ min: -2, max: 2 }),
+      maxParallel: fc.option(fc.integer({ min: 1, max: 3 }), { nil: null }),
+    }),
+  },
+  {
+    weight: 1,
     arbitrary: fc.record({ kind: fc.constant('later' as const), ms: fc.nat(400) }),
   },
   {
@@ -131,6 +140,9 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
         break;
       case 'exit':
         mesh.agentExits(one.choice, one.outcome, one.twice);
+        break;
+      case 'change':
+        mesh.change(one.run, { priority: one.priority, maxParallel: one.maxParallel });
         break;
       case 'leader':
         mesh.lead();

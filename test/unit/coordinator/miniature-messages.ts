@@ -1,15 +1,27 @@
-/** Messages of the miniature mesh, as its parts would write them. */
+/** Agents of the miniature mesh, and messages as its parts would write them. */
 import type { CoreMessage } from '#coordinator/core/core-state.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 
-interface Host {
+export interface MiniAgent {
   readonly id: string;
   readonly hostId: string;
   readonly slots: number;
+  /** Commands read so far: position in the stream. */
+  read: number;
+  readonly seen: Set<string>;
+  readonly stops: StopCommand[];
+  readonly newest: Map<string, { readonly sequence: number; readonly isPause: boolean }>;
+  /** Accepted and not exited. */
+  readonly live: Map<string, AttemptSpec>;
+  readonly begun: string[];
 }
+
+type Host = Pick<MiniAgent, 'id' | 'hostId' | 'slots'>;
 
 export function messageOf<N extends MessageName>(
   name: N,

@@ -16,30 +16,16 @@ import { update } from '#coordinator/core/core-reducer.ts';
 import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
-import { beatOf, messageOf, registrationOf } from './miniature-messages.ts';
+import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
+import type { ChangeRequest } from '#protocol/messages/run/api.ts';
 import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
-
-export interface MiniAgent {
-  readonly id: string;
-  readonly hostId: string;
-  readonly slots: number;
-  /** Commands read so far: position in the stream. */
-  read: number;
-  readonly seen: Set<string>;
-  readonly stops: StopCommand[];
-  readonly newest: Map<string, { readonly sequence: number; readonly isPause: boolean }>;
-  /** Accepted and not exited. */
-  readonly live: Map<string, AttemptSpec>;
-  readonly begun: string[];
-}
 
 export class Miniature {
   readonly events: EventRecord[] = [];
@@ -154,6 +140,13 @@ export class Miniature {
     this.#tokens += 1;
     const request = { run, task, by: 'u@h' };
     this.post({ kind: 'resume', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
+  /** As `resume`. */
+  change(run: string, to: Pick<ChangeRequest, 'priority' | 'maxParallel'>): number {
+    this.#tokens += 1;
+    this.post({ kind: 'change', token: this.#tokens, request: { run, ...to, by: 'u@h' } });
     return this.#tokens;
   }
 
