@@ -60,6 +60,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'go on with what was paused',
     load: () => import('./resume.ts'),
   },
+  { name: 'note', summary: 'record a note with a run or a task', load: () => import('./note.ts') },
   {
     name: 'audit',
     summary: 'fold the log of a run again and compare',

@@ -2,18 +2,16 @@
 import type { Command } from 'commander';
 import { ResumeReply, type ResumeRequest } from '#protocol/messages/run/api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
-import { call } from '#protocol/nats/rpc.ts';
+import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
 import { operator } from '../mesh/home.ts';
 import { plural } from '../output/format.ts';
 import { terminal } from '../output/terminal.ts';
+import { askCoordinator } from '../runs/ask-coordinator.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { matchTask, parseTarget } from '../runs/match.ts';
 
 interface ResumeFlags extends MeshFlags, JsonFlag {}
-
-const PATIENCE_MS = 20_000;
 
 export function build(command: Command): void {
   withMesh(withJson(command.argument('<run[/task]>', 'id, a unique part of it, or latest')));
@@ -48,19 +46,12 @@ async function resume(found: FoundRun, taskText: string | null, flags: ResumeFla
   else terminal.print(`${name} is resumed: ${plural(reply.waiting, 'task')} may start again`);
 }
 
-/** Asked again where nobody answered: the first may have been heard, and then it is not paused any more. */
-async function ask(connection: MeshConnection, request: ResumeRequest): Promise<ResumeReply> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (let calls = 1; ; calls += 1) {
-    try {
-      return ResumeReply.parse(await call(connection, 'resume', request));
-    } catch (error) {
-      if (!(error instanceof MeshError)) throw error;
-      if (error.code === 'not_paused' && calls > 1) return { ...request, waiting: 0 };
-      const isTransient = error.code === 'timed_out' || error.code === 'mesh_unreachable';
-      if (!isTransient || performance.now() > deadline) throw error;
-      await connection.whenConnected();
-      await pause(250);
-    }
-  }
+/** The first call may have been heard where nobody answered, and then it is not paused any more. */
+function ask(connection: MeshConnection, request: ResumeRequest): Promise<ResumeReply> {
+  return askCoordinator(connection, {
+    verb: 'resume',
+    request,
+    parse: (reply) => ResumeReply.parse(reply),
+    onRepeatRefused: ({ code }) => (code === 'not_paused' ? { ...request, waiting: 0 } : null),
+  });
 }

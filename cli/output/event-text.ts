@@ -60,6 +60,10 @@ function detailOf(message: Message): string {
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
     case 'run.resumed':
       return `by ${message.data.by}`;
+    case 'run.noted': {
+      const { by, task, text } = message.data;
+      return `by ${by}${task === null ? '' : `, of ${task}`}: ${text}`;
+    }
     case 'attempt.waiting':
       return message.data.reason;
     case 'run.stop_closed':

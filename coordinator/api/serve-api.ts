@@ -1,6 +1,6 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`, `explain`. Requests
- * are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `note`, `info`, `view`, `drain`, `explain`.
+ * Requests are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
  * idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
@@ -8,19 +8,18 @@ import { expandTasks } from '#protocol/suite/expand.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
+  NoteRequest,
   ResumeRequest,
   SubmitRequest,
   ViewRequest,
   type InfoReply,
-  type ResumeReply,
-  type SubmitReply,
 } from '#protocol/messages/run/api.ts';
 import { DrainRequest, type DrainReply } from '#protocol/messages/agent/drain.ts';
 import { ExplainRequest, type ExplainReply } from '#protocol/messages/run/explain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
-import type { ApiAnswer, CoreMessage, CoreState } from '../core/core-state.ts';
+import type { ApiAnswer, ApiReply, CoreMessage, CoreState } from '../core/core-state.ts';
 import { explain } from '../core/explain.ts';
 import { liveRuns } from '../core/on-submit.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
@@ -45,7 +44,7 @@ export interface Api {
 }
 
 interface Waiting {
-  readonly resolve: (reply: SubmitReply | ResumeReply) => void;
+  readonly resolve: (reply: ApiReply) => void;
   readonly reject: (error: MeshError) => void;
 }
 
@@ -54,7 +53,7 @@ export function serveApi(env: ApiEnvironment): Api {
   let tokens = 0;
 
   /** Asks the core, which answers by the token. */
-  const ask = (message: (token: number) => CoreMessage): Promise<SubmitReply | ResumeReply> => {
+  const ask = (message: (token: number) => CoreMessage): Promise<ApiReply> => {
     tokens += 1;
     const token = tokens;
     return new Promise((resolve, reject) => {
@@ -63,7 +62,7 @@ export function serveApi(env: ApiEnvironment): Api {
     });
   };
 
-  const submit = async (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const submit = async (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = parseSubmit(body);
     const tasks = checkSuite(request);
@@ -71,11 +70,18 @@ export function serveApi(env: ApiEnvironment): Api {
     return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived }));
   };
 
-  const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const resume = (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = ResumeRequest.safeParse(body);
     if (!request.success) throw new MeshError('usage', 'resume: the request names no run or task');
     return ask((token) => ({ kind: 'resume', token, request: request.data }));
+  };
+
+  const note = (body: unknown): Promise<ApiReply> => {
+    env.onRequest();
+    const request = NoteRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'note: the request is malformed');
+    return ask((token) => ({ kind: 'note', token, request: request.data }));
   };
 
   const info = (): InfoReply => {
@@ -121,6 +127,7 @@ export function serveApi(env: ApiEnvironment): Api {
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'resume', async (body) => resume(body)),
+    serve(env.connection, 'note', async (body) => note(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),

@@ -33,6 +33,7 @@ import {
   type Effect,
 } from './core-state.ts';
 import { onCommand, onOwnStart } from './on-command.ts';
+import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
@@ -117,6 +118,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       return;
     case 'resume':
       onResume(context, message);
+      return;
+    case 'note':
+      onNote(context, message);
       return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);

@@ -8,6 +8,8 @@
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type {
+  NoteReply,
+  NoteRequest,
   ResumeReply,
   ResumeRequest,
   SubmitReply,
@@ -52,6 +54,7 @@ export type CoreMessage =
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | Resume
+  | Note
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
@@ -76,6 +79,12 @@ export interface Resume {
   readonly kind: 'resume';
   readonly token: number;
   readonly request: ResumeRequest;
+}
+
+export interface Note {
+  readonly kind: 'note';
+  readonly token: number;
+  readonly request: NoteRequest;
 }
 
 export type PublishEffect = {
@@ -131,9 +140,11 @@ export type Effect =
       readonly text: string;
     };
 
+export type ApiReply = SubmitReply | ResumeReply | NoteReply;
+
 /** To a request that was answered later. */
 export type ApiAnswer =
-  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply }
+  | { readonly kind: 'ok'; readonly reply: ApiReply }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
@@ -188,6 +199,8 @@ export interface CoreState {
   readonly submitting: Map<string, number[]>;
   /** Asked for, and not stored yet. */
   resuming: Resume[];
+  /** Answers that wait for a message of this id to come back stored. */
+  readonly owed: Map<string, { readonly token: number; readonly reply: ApiReply }>;
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
@@ -213,6 +226,7 @@ export function createCore(
     fleet: createFleet(),
     submitting: new Map(),
     resuming: [],
+    owed: new Map(),
     strayStops: [],
     late: createLate(),
     passed: createPassed(),
@@ -228,7 +242,7 @@ export interface Context {
   readonly effects: Effect[];
 }
 
-/** Asks for a message to be stored; it is folded when it comes back through the tail. */
+/** Asks for a message to be stored; it is folded when it comes back through the tail. Returns its id. */
 export function publish<N extends MessageName>(
   context: Context,
   message: {
@@ -239,11 +253,12 @@ export function publish<N extends MessageName>(
     ttl?: number | 'never';
     unordered?: boolean;
   },
-): void {
+): string {
   const { state, effects } = context;
   state.counter += 1;
   const id = message.id ?? `c${state.epoch}-${state.counter}`;
   effects.push({ ...message, kind: 'publish', id } as PublishEffect); // name and data are one entry's
+  return id;
 }
 
 export function log(

@@ -85,6 +85,14 @@ export function onEvent(context: Context, record: EventRecord): void {
   }
 }
 
+/** Who waits for just this message to be stored hears so. */
+function answerStored({ state, effects }: Context, id: string): void {
+  const owed = state.owed.get(id);
+  if (owed === undefined) return;
+  state.owed.delete(id);
+  effects.push({ kind: 'reply', token: owed.token, reply: { kind: 'ok', reply: owed.reply } });
+}
+
 function onSubmitted(context: Context, id: string, record: EventRecord): RunEntry | null {
   const { state } = context;
   const { message, sequence } = record;
@@ -115,6 +123,7 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
 function onRunEvent(context: Context, id: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  answerStored(context, message.id);
   const known = state.runs.get(id);
   const run = known ?? onSubmitted(context, id, record);
   if (run === null) return;

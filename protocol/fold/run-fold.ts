@@ -11,7 +11,7 @@
  */
 import { parseSubject } from '../messages/subjects.ts';
 import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
-import type { RunSubmitted } from '../messages/run/run.ts';
+import type { RunNoted, RunSubmitted } from '../messages/run/run.ts';
 import { expandTasks } from '../suite/expand.ts';
 import { acceptanceIn, applyToAttempt, createAttemptFold } from './attempt-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
@@ -30,6 +30,10 @@ export interface RunStop {
   result: 'dead' | 'unproven' | 'unkillable' | null;
 }
 
+export interface RunNote extends RunNoted {
+  readonly timeMs: number;
+}
+
 export interface RunFold {
   readonly run: string;
   /** Sequence of the last record that changed or confirmed this fold; 0 before the first. */
@@ -46,6 +50,7 @@ export interface RunFold {
   reason: string | null;
   readonly stops: RunStop[];
   readonly pauses: Pauses;
+  readonly notes: RunNote[];
   readonly tasks: Map<string, TaskFold>;
   readonly states: Record<TaskState, number>;
   readonly outcomes: Partial<Record<TaskOutcome, number>>;
@@ -76,6 +81,7 @@ export function createRunFold(run: string): RunFold {
     reason: null,
     stops: [],
     pauses: createPauses(),
+    notes: [],
     tasks: new Map(),
     states: { pending: 0, assigned: 0, running: 0, ended: 0 },
     outcomes: {},
@@ -170,6 +176,11 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
     case 'run.resumed':
       addResume(fold.pauses, message.data, timeMs);
       return;
+    case 'run.noted': {
+      const { data } = message;
+      if (!fold.notes.some(({ note }) => note === data.note)) fold.notes.push({ ...data, timeMs });
+      return;
+    }
     case 'run.stop_closed': {
       const stop = [...fold.stops, ...fold.pauses.all].find(
         (one) => one.command === message.data.command,

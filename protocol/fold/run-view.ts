@@ -25,7 +25,7 @@ import {
   type SaidMessage,
 } from './attempt-fold.ts';
 import { pauseOf, type RunPause } from './pauses.ts';
-import { runStateOf, type RunFold, type RunStop } from './run-fold.ts';
+import { runStateOf, type RunFold, type RunNote, type RunStop } from './run-fold.ts';
 import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
 
 export interface RunView {
@@ -52,6 +52,8 @@ export interface RunView {
   readonly paused: Paused | null;
   /** Every pause of it and of its tasks, as read. */
   readonly pauses: readonly PauseSummary[];
+  /** What people noted of it and of its tasks, oldest first. */
+  readonly notes: readonly NoteView[];
   /** What is assigned or running now, in the order of the matrix. */
   readonly current: readonly CurrentTask[];
 }
@@ -66,6 +68,15 @@ interface StopSummary {
 
 export type Paused = Pick<RunPause, 'by' | 'reason'>;
 type PauseSummary = StopSummary & Pick<RunPause, 'resumedBy'>;
+
+export interface NoteView {
+  /** ISO 8601, the stream's clock. */
+  readonly time: string;
+  /** One task, or null for the run. */
+  readonly task: string | null;
+  readonly by: string;
+  readonly text: string;
+}
 
 interface CurrentTask {
   readonly id: string;
@@ -181,6 +192,7 @@ export interface TaskView {
   readonly waiting: string | null;
   /** Of the current attempt: the GPUs and CPUs it was given, and the host it began on. */
   readonly resources: AttemptResources | null;
+  readonly notes: readonly NoteView[];
 }
 
 /** The run in full JSON form; null before `run.submitted` was folded. */
@@ -220,6 +232,7 @@ export function runView(fold: RunFold): RunView | null {
       result,
       resumedBy,
     })),
+    notes: fold.notes.map(noteView),
     current: fold.states.assigned + fold.states.running === 0 ? [] : currentTasks(fold),
   };
 }
@@ -255,7 +268,12 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     perturbed: perturbedOf(attempt),
     waiting: attempt?.waiting ?? null,
     resources: attempt?.resources ?? null,
+    notes: fold.notes.filter((note) => note.task === task.id).map(noteView),
   };
+}
+
+function noteView({ timeMs, task, by, text }: RunNote): NoteView {
+  return { time: iso(timeMs), task, by, text };
 }
 
 function pausedOf(fold: RunFold, task: string | null): Paused | null {

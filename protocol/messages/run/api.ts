@@ -1,6 +1,7 @@
 /** Request/reply between CLI and leading coordinator on `bm.v1.api.<verb>` (core, not stored). */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
+import { RunNoted } from './run.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
 /** `submit`: idempotent by `run`: the submitter makes the id, a repeat is the same run. */
@@ -38,6 +39,13 @@ export const ResumeReply = z.object({
   waiting: z.number().int(),
 });
 export type ResumeReply = z.infer<typeof ResumeReply>;
+
+/** `note`: idempotent by `note`. */
+export const NoteRequest = RunNoted.extend({ run: RunId, by: z.string().max(256) });
+export type NoteRequest = z.infer<typeof NoteRequest>;
+
+export const NoteReply = z.object({ run: RunId, task: Token.nullable(), note: Token });
+export type NoteReply = z.infer<typeof NoteReply>;
 
 /** `info`: who leads and where results go. */
 export const InfoReply = z.object({

@@ -58,6 +58,20 @@ export const RunResumed = z.object({
 });
 export type RunResumed = z.infer<typeof RunResumed>;
 
+/** Longest note, in characters; and how many a run may have (I12). */
+export const NOTE_LENGTH_MOST = 2_000;
+export const NOTES_MOST = 200;
+
+/** Somebody's words about the run or one of its tasks, kept with it; they change nothing. */
+export const RunNoted = z.object({
+  /** Of the note: a request repeated is one note. */
+  note: Token,
+  task: Token.nullable(),
+  by: z.string(),
+  text: z.string().max(NOTE_LENGTH_MOST),
+});
+export type RunNoted = z.infer<typeof RunNoted>;
+
 /** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
 export const RunTasksEnded = z.object({
   outcome: TaskOutcome,

@@ -21,11 +21,10 @@ import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
-import type { Message } from '#protocol/messages/envelope.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
+import { beatOf, messageOf, registrationOf } from './miniature-messages.ts';
 
 export interface MiniAgent {
   readonly id: string;
@@ -150,6 +149,14 @@ export class Miniature {
     return this.#tokens;
   }
 
+  /** As `resume`; `note` is the id of the note. */
+  note(run: string, note: string, task: string | null = null): number {
+    this.#tokens += 1;
+    const request = { run, task, note, by: 'u@h', text: 'loud' };
+    this.post({ kind: 'note', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
   /** Stores one of what is on its way; the order on a subject holds. */
   storeOne(choice: number): boolean {
     const first = new Map<string, PublishEffect>();
@@ -163,7 +170,7 @@ export class Miniature {
     this.outgoing.splice(this.outgoing.indexOf(effect), 1);
     if (effect.subject.startsWith('bm.v1.cmd.'))
       this.#command(effect.subject, effect.name, effect.data, effect.id);
-    else this.#store(effect.subject, effect.name, effect.data);
+    else this.#store(effect.subject, effect.name, effect.data, effect.id);
     return true;
   }
 
@@ -343,13 +350,13 @@ export class Miniature {
     this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
   }
 
-  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>): void {
+  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {
     const sequence = this.events.length + 1;
     this.events.push({
       subject,
       sequence,
       timeMs: sequence * 10,
-      message: messageOf(name, data, `e${sequence}`),
+      message: messageOf(name, data, id ?? `e${sequence}`),
     });
   }
 
@@ -367,30 +374,4 @@ export class Miniature {
       message: messageOf(name, data, id),
     });
   }
-}
-
-function messageOf<N extends MessageName>(name: N, data: MessageData<N>, id: string): Message {
-  return {
-    name,
-    data,
-    id,
-    source: '/test',
-    seq: null,
-    instance: null,
-    incarnation: 1,
-    epoch: null,
-  } as Message;
-}
-
-function beatOf({ id }: MiniAgent): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {
-  return { agent: id, instance: id, incarnation: 1, running: 0, queued: 0, diskFreeBytes: 1 };
-}
-
-export function registrationOf({
-  id,
-  hostId,
-  slots,
-}: Pick<MiniAgent, 'id' | 'hostId' | 'slots'>): Registration {
-  const { registration } = goldenMessages['agent.started'];
-  return { ...registration, agent: id, hostId, slots, cpus: slots };
 }

@@ -1,0 +1,62 @@
+/** An operator's words and orders on runs and agents: what they change, and that they are kept. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import { TestMesh } from '#test/support/mesh.ts';
+import { until } from '#test/support/until.ts';
+
+const HELD = `name: held
+axes: { item: [1, 2] }
+needs: { exclusive: false }
+grace: 1s
+run: { shell: "while [ ! -e GO ]; do sleep 0.05; done" }
+`;
+
+describe('operate', () => {
+  let mesh: TestMesh;
+  beforeAll(async () => {
+    mesh = await TestMesh.create();
+    await mesh.up('--slots', '2');
+  });
+  afterAll(async () => {
+    await mesh.dispose();
+  });
+
+  const tasksOf = async (run: string): Promise<TaskView[]> =>
+    (await mesh.json<{ tasks: TaskView[] }>('tasks', run)).tasks;
+  const viewOf = async (run: string): Promise<RunView> =>
+    (await mesh.json<{ run: RunView }>('show', run)).run;
+  /** A run whose tasks end when `go` is called. */
+  const held = async (): Promise<{ run: string; go: () => Promise<void> }> => {
+    const go = join(mesh.home, `go-${Math.trunc(performance.now())}`);
+    const run = await mesh.submit(await mesh.file('held.yaml', HELD.replace('GO', go)));
+    await until(async () => (await viewOf(run)).states.running === 2, 'both to run');
+    return { run, go: () => writeFile(go, '') };
+  };
+
+  it('note: shown while it runs and after, in its directory, and refused once it has ended', async () => {
+    const { run, go } = await held();
+    const [first = { id: '' }] = await tasksOf(run);
+    await mesh.ok('note', run, 'new cooling');
+    await mesh.ok('note', `${run}/${first.id}`, 'loud\nfan');
+    expect(await mesh.ok('show', run)).toMatch(/note .* by \S+@\S+: new cooling/);
+    expect(await mesh.ok('show', `${run}/${first.id}`)).toMatch(/note .*: loud.*fan/);
+    expect(await mesh.ok('events', run)).toContain('new cooling');
+    expect((await mesh.cli(['note', `${run}/nothing`, 'x'])).status).toBe(5);
+    expect((await mesh.cli(['note', run, ' '])).status).toBe(2);
+    await go();
+    const directory = await mesh.archived(run);
+    const view = JSON.parse(await readFile(join(directory, 'run.json'), 'utf8')) as {
+      run: RunView;
+    };
+    expect(view.run.notes.map(({ task, text }) => [task, text])).toEqual([
+      [null, 'new cooling'],
+      [first.id, 'loud\nfan'],
+    ]);
+    const late = await mesh.cli(['note', run, 'too late']);
+    expect(late.status).toBe(9);
+    expect(late.stderr).toContain('does not change any more');
+    await mesh.ok('audit', run);
+  });
+});
