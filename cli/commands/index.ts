@@ -60,6 +60,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'go on with what was paused',
     load: () => import('./resume.ts'),
   },
+  {
+    name: 'requeue',
+    summary: 'end the attempt of a task and let the next one follow elsewhere',
+    load: () => import('./requeue.ts'),
+  },
   { name: 'note', summary: 'record a note with a run or a task', load: () => import('./note.ts') },
   {
     name: 'audit',

@@ -56,6 +56,7 @@ function detailOf(message: Message): string {
     case 'run.stopping':
     case 'run.task_stopping':
     case 'run.paused':
+    case 'run.task_requeued':
     case 'attempt.stopping':
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
     case 'run.resumed':

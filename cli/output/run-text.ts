@@ -46,6 +46,7 @@ export function runLines(
     ['ended', date(view.ended)],
     ['elapsed', sofar(view.elapsedMs, view.state === 'ended')],
     ...view.stops.map((stop): [string, string] => ['stop', stopText(stop)]),
+    ...view.requeues.map((requeue): [string, string] => ['requeue', stopText(requeue)]),
     ...view.pauses.map((pause): [string, string] => ['pause', pauseText(pause)]),
     ...view.notes.map((note): [string, string] => ['note', noteText(note)]),
     ...(directory === null ? [] : [['directory', directory] satisfies [string, string]]),

@@ -37,6 +37,7 @@ import {
   endWaiting,
   finishRun,
   hold,
+  placeElsewhere,
   schedulePurge,
   settleTask,
   stopsOf,
@@ -45,6 +46,7 @@ import { log, markDirty, type Context } from './core-state.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
 import { holdBack, letGo } from './pause.ts';
+import { goOnWithout, noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
 
@@ -163,6 +165,11 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
       noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
       closeStops(context, run);
       return;
+    case 'run.task_requeued':
+      noteRequeue(context, run, message.data);
+      noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
+      closeStops(context, run);
+      return;
     case 'run.resumed':
       letGo(context, run, message.data);
       return;
@@ -212,6 +219,7 @@ function onTaskEvent(
     }
     if (isPaused(run, task)) return;
     enqueue(state.scheduler, run.id, task.index);
+    placeElsewhere(context, run, { task, avoid: message.data.avoid });
     markDirty(state, 'all');
   }
 }
@@ -321,6 +329,7 @@ function onFleetEvent(context: Context, agent: string, record: EventRecord): voi
   if (!isUnreachable) sweepSoon(context);
   for (const run of state.runs.values()) {
     applyToRun(run.fold, record);
+    if (isUnreachable) goOnWithout(context, run);
     const stops = state.stops.get(run.id);
     if (stops !== undefined) noteEvent(stops, record, null);
   }

@@ -49,6 +49,8 @@ export interface RunFold {
   outcome: RunOutcome | null;
   reason: string | null;
   readonly stops: RunStop[];
+  /** Of tasks, that went on elsewhere. */
+  readonly requeues: RunStop[];
   readonly pauses: Pauses;
   readonly notes: RunNote[];
   readonly tasks: Map<string, TaskFold>;
@@ -80,6 +82,7 @@ export function createRunFold(run: string): RunFold {
     outcome: null,
     reason: null,
     stops: [],
+    requeues: [],
     pauses: createPauses(),
     notes: [],
     tasks: new Map(),
@@ -164,11 +167,14 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       fold.startedMs ??= timeMs;
       return;
     case 'run.stopping':
-      addStop(fold, message.data, null, timeMs);
+      addStop(fold.stops, message.data, null, timeMs);
       forward(fold, 'stopping');
       return;
     case 'run.task_stopping':
-      addStop(fold, message.data, message.data.task, timeMs);
+      addStop(fold.stops, message.data, message.data.task, timeMs);
+      return;
+    case 'run.task_requeued':
+      addStop(fold.requeues, message.data, message.data.task, timeMs);
       return;
     case 'run.paused':
       addPause(fold.pauses, message.data, timeMs);
@@ -182,7 +188,7 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       return;
     }
     case 'run.stop_closed': {
-      const stop = [...fold.stops, ...fold.pauses.all].find(
+      const stop = [...fold.stops, ...fold.requeues, ...fold.pauses.all].find(
         (one) => one.command === message.data.command,
       );
       if (stop !== undefined) stop.result ??= message.data.result;
@@ -237,14 +243,14 @@ function applyAttemptEvent(
 }
 
 function addStop(
-  fold: RunFold,
+  stops: RunStop[],
   data: { command: string; stopSequence: number; by: string; reason: string | null },
   task: string | null,
   readMs: number,
 ): void {
-  if (fold.stops.some((stop) => stop.command === data.command)) return;
+  if (stops.some((stop) => stop.command === data.command)) return;
   const { command, by, reason } = data;
-  fold.stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
+  stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
 }
 
 function forward(fold: RunFold, state: RunFold['state']): void {

@@ -48,6 +48,8 @@ export interface RunView {
   readonly states: Readonly<Record<TaskState, number>>;
   readonly outcomes: Readonly<Partial<Record<TaskOutcome, number>>>;
   readonly stops: readonly StopSummary[];
+  /** Of tasks: each ended an attempt, and the next one followed. */
+  readonly requeues: readonly StopSummary[];
   /** What holds the whole run now; null where nothing does. */
   readonly paused: Paused | null;
   /** Every pause of it and of its tasks, as read. */
@@ -216,13 +218,8 @@ export function runView(fold: RunFold): RunView | null {
     tasks: fold.tasks.size,
     states: { ...fold.states },
     outcomes: sortedOutcomes(fold),
-    stops: fold.stops.map(({ command, task, by, reason, result }) => ({
-      command,
-      task,
-      by,
-      reason,
-      result,
-    })),
+    stops: fold.stops.map(stopSummary),
+    requeues: fold.requeues.map(stopSummary),
     paused: runStateOf(fold) === 'paused' ? pausedOf(fold, null) : null,
     pauses: fold.pauses.all.map(({ command, task, by, reason, result, resumedBy }) => ({
       command,
@@ -270,6 +267,10 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     resources: attempt?.resources ?? null,
     notes: fold.notes.filter((note) => note.task === task.id).map(noteView),
   };
+}
+
+function stopSummary({ command, task, by, reason, result }: RunStop): StopSummary {
+  return { command, task, by, reason, result };
 }
 
 function noteView({ timeMs, task, by, text }: RunNote): NoteView {

@@ -40,6 +40,7 @@ export const CATALOG = {
   'run.stopping': { version: 1, schema: run.RunStopping },
   'run.task_stopping': { version: 1, schema: run.TaskStopping },
   'run.paused': { version: 1, schema: run.RunPaused },
+  'run.task_requeued': { version: 1, schema: run.TaskRequeued },
   'run.resumed': { version: 1, schema: run.RunResumed },
   'run.noted': { version: 1, schema: run.RunNoted },
   'run.tasks_ended': { version: 1, schema: run.RunTasksEnded },

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import type { AttemptView, RunView, TaskView } from '#protocol/fold/run-view.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { until } from '#test/support/until.ts';
 
@@ -57,6 +57,26 @@ describe('operate', () => {
     const late = await mesh.cli(['note', run, 'too late']);
     expect(late.status).toBe(9);
     expect(late.stderr).toContain('does not change any more');
+    await mesh.ok('audit', run);
+  });
+
+  it('requeue: the attempt is proven gone, the next one follows, and none is counted', async () => {
+    const { run, go } = await held();
+    const [first = { id: '' }] = await tasksOf(run);
+    const target = `${run}/${first.id}`;
+    expect((await mesh.cli(['requeue', run])).status).toBe(2);
+    const { status, stdout } = await mesh.cli(['requeue', target, '--reason', 'throttled']);
+    expect(status, stdout).toBe(0);
+    expect(stdout).toContain(`task ${target} is requeued: zero survivors, proven`);
+    expect(await mesh.ok('show', run)).toMatch(/requeue .*task .*: throttled \(dead\)/);
+    await until(async () => (await tasksOf(run))[0]?.state === 'running', 'it to run again');
+    await go();
+    await mesh.archived(run);
+    expect((await viewOf(run)).outcomes).toEqual({ passed: 2 });
+    const { attempts } = await mesh.json<{ attempts: AttemptView[] }>('show', target);
+    expect(attempts.map(({ outcome }) => outcome)).toEqual(['stopped', 'passed']);
+    expect(attempts[0]?.reason).toMatch(/^requeued by \S+: throttled$/);
+    expect((await mesh.cli(['requeue', target])).status).toBe(9);
     await mesh.ok('audit', run);
   });
 });

@@ -328,6 +328,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'run.stopping': stop,
   'run.task_stopping': { ...stop, task: GOLDEN_TASK },
   'run.paused': { ...stop, task: null },
+  'run.task_requeued': { ...stop, task: GOLDEN_TASK },
   'run.resumed': { task: GOLDEN_TASK, throughSequence: 41, by: 'ann@box' },
   'run.noted': {
     note: 'abcdefghijkmnpqrstuv',

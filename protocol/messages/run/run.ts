@@ -49,6 +49,9 @@ export const TaskStopping = RunStopping.extend({ task: Token });
 export const RunPaused = RunStopping.extend({ task: Token.nullable() });
 export type RunPaused = z.infer<typeof RunPaused>;
 
+/** A requeue was read: what runs of the task is ended as by a pause, and its next attempt follows at once. */
+export const TaskRequeued = RunStopping.extend({ task: Token });
+
 /** Every pause up to `throughSequence` is over, of the run and all its tasks or of one task. */
 export const RunResumed = z.object({
   task: Token.nullable(),
@@ -100,6 +103,8 @@ export const TaskRetrying = z.object({
   n: z.number().int().positive(),
   class: FailureClass,
   reason: z.string().nullable(),
+  /** The agent it was requeued from: another one is preferred. */
+  avoid: Token.optional(),
 });
 
 export const TaskEnded = z.object({

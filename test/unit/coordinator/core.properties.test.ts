@@ -9,7 +9,12 @@ import { Miniature } from './miniature.ts';
 
 const RUNS = ['2026-02-13_14-30-45-aaaa', '2026-02-13_14-30-46-bbbb'] as const;
 
-const ANNOUNCED = new Set<string>(['run.stopping', 'run.task_stopping', 'run.paused']);
+const ANNOUNCED = new Set<string>([
+  'run.stopping',
+  'run.task_stopping',
+  'run.task_requeued',
+  'run.paused',
+]);
 
 /** What may happen next: each is one small step of one party. */
 const step = fc.oneof(
@@ -55,7 +60,7 @@ const step = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constantFrom('pause' as const, 'resume' as const),
+      kind: fc.constantFrom('pause' as const, 'resume' as const, 'requeue' as const),
       run: fc.constantFrom(...RUNS),
       index: fc.option(fc.nat(5), { nil: null }),
     }),
@@ -122,6 +127,7 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
         break;
       case 'stop':
       case 'pause':
+      case 'requeue':
       case 'resume': {
         const tasks = [...(mesh.core.runs.get(one.run)?.tasks.keys() ?? [])];
         mesh[one.kind](

@@ -141,6 +141,14 @@ export class Miniature {
     this.#command(subjects.stop(), 'command.stop', { ...data, pause: true }, id);
   }
 
+  requeue(run: string, task: string | null): void {
+    this.#operators += 1;
+    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
+    const order = { ...data, pause: true as const, requeue: true as const };
+    if (task !== null)
+      this.#command(subjects.stop(), 'command.stop', order, `pause${this.#operators}`);
+  }
+
   /** Asks for it; `replies` has what is answered. */
   resume(run: string, task: string | null): number {
     this.#tokens += 1;
