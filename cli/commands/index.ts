@@ -57,13 +57,18 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'resume',
-    summary: 'go on with what was paused',
+    summary: 'go on with what was paused, or with what a run left',
     load: () => import('./resume.ts'),
   },
   {
     name: 'requeue',
     summary: 'end the attempt of a task and let the next one follow elsewhere',
     load: () => import('./requeue.ts'),
+  },
+  {
+    name: 'retry',
+    summary: 'run what did not pass once more, as a new run',
+    load: () => import('./retry.ts'),
   },
   { name: 'note', summary: 'record a note with a run or a task', load: () => import('./note.ts') },
   {

@@ -45,6 +45,7 @@ export function runLines(
     ['started', date(view.started)],
     ['ended', date(view.ended)],
     ['elapsed', sofar(view.elapsedMs, view.state === 'ended')],
+    ...(view.retryOf === null ? [] : [['retry of', view.retryOf] satisfies [string, string]]),
     ...view.stops.map((stop): [string, string] => ['stop', stopText(stop)]),
     ...view.requeues.map((requeue): [string, string] => ['requeue', stopText(requeue)]),
     ...view.pauses.map((pause): [string, string] => ['pause', pauseText(pause)]),

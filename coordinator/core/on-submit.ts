@@ -39,11 +39,12 @@ export function onSubmit(context: Context, submit: Submit): void {
     return;
   }
   state.submitting.set(request.run, [token]);
-  const { suite, suiteText, suiteFile, by, labels } = request;
+  const { suite, suiteText, suiteFile, by, labels, retryOf } = request;
+  const facts = { suite, suiteText, suiteFile, by, tasks, behind, labels };
   publish(context, {
     subject: subjects.run(request.run),
     name: 'run.submitted',
-    data: { suite, suiteText, suiteFile, by, tasks, behind, labels },
+    data: retryOf === undefined ? facts : { ...facts, retryOf },
   });
 }
 

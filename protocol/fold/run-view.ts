@@ -34,6 +34,8 @@ export interface RunView {
   readonly suiteFile: string | null;
   readonly profile: string | null;
   readonly by: string;
+  /** The run whose tasks it runs again, if any. */
+  readonly retryOf: string | null;
   readonly priority: number;
   readonly state: RunState;
   readonly outcome: RunOutcome | null;
@@ -207,6 +209,7 @@ export function runView(fold: RunFold): RunView | null {
     suiteFile: submitted.suiteFile,
     profile: submitted.suite.profile,
     by: submitted.by,
+    retryOf: submitted.retryOf ?? null,
     priority: submitted.suite.priority,
     state: runStateOf(fold),
     outcome: fold.outcome,

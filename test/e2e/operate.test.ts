@@ -13,6 +13,17 @@ grace: 1s
 run: { shell: "while [ ! -e GO ]; do sleep 0.05; done" }
 `;
 
+/** Of three one passes; all do once it is mended. */
+const FAILING = `name: failing
+axes: { item: [good, bad, slow] }
+needs: { exclusive: false }
+grace: 1s
+run:
+  shell: |
+    [ -e MENDED ] || [ $BENCHMESH_AXIS_ITEM = good ] || { [ $BENCHMESH_AXIS_ITEM = slow ] && sleep 60; exit 1; }
+  timeout: 500ms
+`;
+
 describe('operate', () => {
   let mesh: TestMesh;
   beforeAll(async () => {
@@ -78,5 +89,32 @@ describe('operate', () => {
     expect(attempts[0]?.reason).toMatch(/^requeued by \S+: throttled$/);
     expect((await mesh.cli(['requeue', target])).status).toBe(9);
     await mesh.ok('audit', run);
+  });
+
+  it('retry and resume: what did not pass runs again as a run that names the first', async () => {
+    const mended = join(mesh.home, 'mended');
+    const suite = await mesh.file('failing.yaml', FAILING.replace('MENDED', mended));
+    const first = await mesh.submit(suite);
+    await mesh.archived(first);
+    expect((await viewOf(first)).outcomes).toEqual({ failed: 1, passed: 1, timed_out: 1 });
+    const failed = (await tasksOf(first)).filter(({ outcome }) => outcome === 'failed');
+
+    expect((await mesh.cli(['retry', first, '--class', 'oom'])).status).toBe(5);
+    const again = ['retry', first, '--failed', '--class', 'exit'];
+    const { status, stderr } = await mesh.cli(again);
+    expect(status, stderr).toBe(3);
+    const second = /run (\S+): 1 task/.exec(stderr)?.[1] ?? '';
+    expect((await tasksOf(second)).map(({ id }) => id)).toEqual(failed.map(({ id }) => id));
+    expect(await mesh.ok('show', second)).toContain(`retry of   ${first}`);
+    expect(await mesh.ok('show', first)).toContain(`retried as run ${second}`);
+
+    await writeFile(mended, '');
+    const resumed = await mesh.json<{ as: string; waiting: number }>('resume', first);
+    expect(resumed.waiting).toBe(2);
+    expect(await mesh.ok('show', first)).toContain(`retried as run ${resumed.as}`);
+    await mesh.archived(resumed.as);
+    expect(await viewOf(resumed.as)).toMatchObject({ retryOf: first, outcomes: { passed: 2 } });
+    expect((await mesh.cli(['resume', resumed.as])).status).toBe(9);
+    await mesh.ok('audit', resumed.as);
   });
 });

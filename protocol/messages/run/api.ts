@@ -13,6 +13,7 @@ export const SubmitRequest = z.object({
   by: z.string(),
   ifBusy: z.enum(['queue', 'reject']),
   labels: z.record(z.string(), z.string()),
+  retryOf: RunId.optional(),
 });
 export type SubmitRequest = z.infer<typeof SubmitRequest>;
 

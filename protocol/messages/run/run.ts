@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { StopCause } from './command.ts';
-import { Token } from '../ids.ts';
+import { RunId, Token } from '../ids.ts';
 import { FailureClass, RunOutcome, Stage, TaskOutcome } from '../attempt/outcome.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
@@ -22,6 +22,8 @@ export const RunSubmitted = z.object({
   /** Runs this one was queued behind when it was submitted. */
   behind: z.array(z.string()),
   labels: z.record(z.string(), z.string()),
+  /** The run of the same suite whose tasks it runs again. */
+  retryOf: RunId.optional(),
 });
 export type RunSubmitted = z.infer<typeof RunSubmitted>;
 

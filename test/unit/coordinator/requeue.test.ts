@@ -91,6 +91,15 @@ it('does not wait for an agent that is not heard; the run does, and what it says
   }
 });
 
+it('is requeued once: of an agent that is lost later it keeps its attempt', () => {
+  const mesh = meshOf({ axes: { item: [1] } });
+  mesh.requeue(RUN, taskAt(mesh, 0));
+  flow(mesh);
+  silence(mesh, 1);
+  expect(said(mesh, 'agent.unreachable')).toHaveLength(1);
+  expect(begun(mesh)).toEqual(['a0 1', 'a1 2']);
+});
+
 it('goes on under a new leader, too', () => {
   const mesh = meshOf({ axes: { item: [1] } });
   silence(mesh, 0);
