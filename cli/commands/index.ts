@@ -84,6 +84,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./drain.ts'),
   },
   {
+    name: 'cordon',
+    summary: 'hand an agent nothing new',
+    load: () => import('./cordon.ts'),
+  },
+  {
+    name: 'uncordon',
+    summary: 'let a cordoned agent have new work',
+    load: () => import('./uncordon.ts'),
+  },
+  {
     name: 'exec',
     summary: "run a short command on an agent's host",
     load: () => import('./exec.ts'),

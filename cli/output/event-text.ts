@@ -55,6 +55,8 @@ function detailOf(message: Message): string {
       return `${message.data.suite.name}, ${message.data.tasks} tasks, by ${message.data.by}`;
     case 'run.stopping':
     case 'run.task_stopping':
+    case 'agent.cordoned':
+    case 'agent.uncordoned':
     case 'run.paused':
     case 'run.task_requeued':
     case 'attempt.stopping':

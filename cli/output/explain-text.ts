@@ -5,6 +5,7 @@ import type {
   TaskExplanation,
   TaskReason,
 } from '#protocol/messages/run/explain.ts';
+import type { AgentCordoned } from '#protocol/messages/agent/host.ts';
 import { plural } from './format.ts';
 import { oneLine, truncate } from './text.ts';
 
@@ -46,6 +47,8 @@ export function agentReasonText(reason: AgentReason): string {
       return 'it is not heard';
     case 'draining':
       return 'it drains: it takes nothing new';
+    case 'cordoned':
+      return cordonText(reason);
     case 'not_heard':
       return 'it was not heard since the coordinator began';
     case 'never': {
@@ -67,6 +70,11 @@ export function agentReasonText(reason: AgentReason): string {
     case 'next':
       return 'nothing is in its way: it is handed out next';
   }
+}
+
+/** `it is cordoned by ann@box: loud fan`. */
+export function cordonText({ by, reason }: AgentCordoned): string {
+  return `it is cordoned by ${by}${reason === null ? '' : `: ${reason}`}`;
 }
 
 export function taskExplanationLines(

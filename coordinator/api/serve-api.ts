@@ -1,5 +1,5 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `note`, `info`, `view`, `drain`, `explain`.
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `note`, `info`, `view`, `drain`, `cordon`, `explain`.
  * Requests are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
  * idempotent.
  */
@@ -22,6 +22,7 @@ import { serve, type Serving } from '#protocol/nats/rpc.ts';
 import type { ApiAnswer, ApiReply, CoreMessage, CoreState } from '../core/core-state.ts';
 import { explain } from '../core/explain.ts';
 import { liveRuns } from '../core/on-submit.ts';
+import type { AgentEntry } from '../fleet/fleet-reducer.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
 
 export interface ApiEnvironment {
@@ -104,16 +105,27 @@ export function serveApi(env: ApiEnvironment): Api {
     return { sequence: fold.sequence, view: canonicalJson(runView(fold)) };
   };
 
-  const drain = (body: unknown): DrainReply => {
+  /** An order about an agent that has joined. */
+  const orderOf = (body: unknown, verb: string): { request: DrainRequest; agent: AgentEntry } => {
     env.onRequest();
     const request = DrainRequest.safeParse(body);
-    if (!request.success) throw new MeshError('usage', 'drain: the request names no agent');
+    if (!request.success) throw new MeshError('usage', `${verb}: the request names no agent`);
     const { agent: id } = request.data;
     const agent = env.state().fleet.agents.get(id);
     if (agent === undefined || agent.registration === null)
       throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
-    env.post({ kind: 'drain', request: request.data });
+    return { request: request.data, agent };
+  };
+
+  const drain = (body: unknown): DrainReply => {
+    const { request, agent } = orderOf(body, 'drain');
+    env.post({ kind: 'drain', request });
     return { unreachable: agent.unreachable };
+  };
+
+  const cordon = (body: unknown): Promise<ApiReply> => {
+    const { request } = orderOf(body, 'cordon');
+    return ask((token) => ({ kind: 'cordon', token, request }));
   };
 
   const why = (body: unknown): ExplainReply => {
@@ -130,6 +142,7 @@ export function serveApi(env: ApiEnvironment): Api {
     serve(env.connection, 'note', async (body) => note(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
+    serve(env.connection, 'cordon', async (body) => cordon(body)),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
   ];

@@ -33,6 +33,7 @@ import {
   type Effect,
 } from './core-state.ts';
 import { onCommand, onOwnStart } from './on-command.ts';
+import { onCordon } from './cordon.ts';
 import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
@@ -113,6 +114,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       publish(context, { subject, name: `command.${kind}`, data: { by, reason } });
       return;
     }
+    case 'cordon':
+      onCordon(context, message);
+      return;
     case 'submit':
       onSubmit(context, message);
       return;

@@ -15,7 +15,7 @@ import type {
   SubmitReply,
   SubmitRequest,
 } from '#protocol/messages/run/api.ts';
-import type { DrainRequest } from '#protocol/messages/agent/drain.ts';
+import type { CordonReply, DrainRequest } from '#protocol/messages/agent/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ErrorCode } from '#protocol/messages/errors.ts';
@@ -53,6 +53,7 @@ export type CoreMessage =
   | Submit
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
+  | { readonly kind: 'cordon'; readonly token: number; readonly request: DrainRequest }
   | Resume
   | Note
   /** No stream takes this message (too large): it will never be stored. */
@@ -140,7 +141,7 @@ export type Effect =
       readonly text: string;
     };
 
-export type ApiReply = SubmitReply | ResumeReply | NoteReply;
+export type ApiReply = SubmitReply | ResumeReply | NoteReply | CordonReply;
 
 /** To a request that was answered later. */
 export type ApiAnswer =

@@ -108,6 +108,8 @@ function* joined({ fleet }: CoreState): Generator<AgentEntry> {
 function closedReason(agent: AgentEntry): AgentReason | null {
   if (isAvailable(agent)) return null;
   if (agent.unreachable) return { kind: 'unreachable' };
+  const { cordon } = agent;
+  if (cordon !== null) return { kind: 'cordoned', ...cordon };
   return agent.stopping ? { kind: 'draining' } : { kind: 'not_heard' };
 }
 

@@ -9,6 +9,7 @@ import {
   onAgentStarted,
   onAgentStopping,
   onAgentUndrained,
+  onCordoned,
   onHeard,
   onHostSaid,
   onObserved,
@@ -323,6 +324,10 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
 function onFleetEvent(context: Context, agent: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  answerStored(context, message.id);
+  if (message.name === 'agent.cordoned') onCordoned(state.fleet, agent, message.data);
+  if (message.name === 'agent.uncordoned' && onCordoned(state.fleet, agent, null))
+    markDirty(state, [agent]);
   if (message.name !== 'agent.unreachable' && message.name !== 'agent.returned') return;
   const isUnreachable = message.name === 'agent.unreachable';
   if (onObserved(state.fleet, agent, isUnreachable)) markDirty(state, [agent]);

@@ -59,6 +59,8 @@ export const CATALOG = {
   'agent.exec_refused': { version: 1, schema: exec.AgentExecRefused },
   'agent.unreachable': { version: 1, schema: host.AgentUnreachable },
   'agent.returned': { version: 1, schema: host.AgentReturned },
+  'agent.cordoned': { version: 1, schema: host.AgentCordoned },
+  'agent.uncordoned': { version: 1, schema: host.AgentUncordoned },
   'host.sampled': { version: 1, schema: telemetry.HostSampled },
   'message.rejected': { version: 1, schema: host.MessageRejected },
   'command.received': { version: 1, schema: host.CommandReceived },

@@ -117,4 +117,21 @@ describe('operate', () => {
     expect((await mesh.cli(['resume', resumed.as])).status).toBe(9);
     await mesh.ok('audit', resumed.as);
   });
+
+  it('cordon: nothing new goes there, agents and explain say why, and uncordon lets it', async () => {
+    expect((await mesh.cli(['cordon', 'nobody'])).status).toBe(5);
+    expect(await mesh.ok('cordon', 'local-1', '--reason', 'loud')).toContain('nothing new');
+    const suite = await mesh.file('short.yaml', 'run: { shell: "true" }\n');
+    const run = await mesh.submit(suite);
+    expect(await mesh.ok('agents')).toMatch(/local-1 +cordoned[^]*cordoned by \S+: loud/);
+    const [first = { id: '' }] = await tasksOf(run);
+    expect(await mesh.ok('explain', `${run}/${first.id}`)).toContain('loud');
+    await mesh.kill9('coordinator');
+    await mesh.up('--slots', '2');
+    expect(await mesh.ok('explain', 'local-1')).toContain('loud');
+    expect((await viewOf(run)).states.pending).toBe(1);
+    await mesh.ok('uncordon', 'local-1');
+    await mesh.archived(run);
+    expect(await mesh.ok('agents')).not.toContain('cordoned');
+  });
 });

@@ -353,6 +353,8 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'agent.undrained': { reason: 'put back by ann@desk' },
   'agent.unreachable': { silentMs: 10_000 },
   'agent.returned': { incarnation: 3 },
+  'agent.cordoned': { by: 'ann@box', reason: 'its fan is loud' },
+  'agent.uncordoned': { by: 'ann@box', reason: null },
   'host.sampled': goldenHostSampled,
   'message.rejected': {
     subject: 'bm.v1.cmd.local-1.start.x',

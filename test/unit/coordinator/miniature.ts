@@ -165,6 +165,14 @@ export class Miniature {
     return this.#tokens;
   }
 
+  /** As `resume`. */
+  cordon(agent: string, undo = false): number {
+    this.#tokens += 1;
+    const request = { agent, by: 'u@h', reason: 'loud', undo };
+    this.post({ kind: 'cordon', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
   /** Stores one of what is on its way; the order on a subject holds. */
   storeOne(choice: number): boolean {
     const first = new Map<string, PublishEffect>();
