@@ -57,3 +57,16 @@ it('is refused of what is not there, when there are too many, and of what has en
   expect([notes?.length, state]).toEqual([NOTES_MOST, 'ended']);
   expect(codeOf(mesh.note(RUN, 'n3'))).toBe('already_ended');
 });
+
+it('that no stream takes is answered so', () => {
+  const mesh = meshOf();
+  const token = mesh.note(RUN, 'n1');
+  const effect = mesh.outgoing.find(({ name }) => name === 'run.noted');
+  if (effect === undefined) throw new Error('nothing was asked for');
+  mesh.post({ kind: 'unstorable', effect, reason: 'too large' });
+  expect(mesh.replies.get(token)).toMatchObject({
+    kind: 'error',
+    message: 'it cannot be stored (too large)',
+  });
+  expect(mesh.core.owed.size).toBe(0);
+});
