@@ -24,6 +24,7 @@ import {
   createRunQueue,
   headPriority,
   isEligible,
+  isFirst,
   putBack,
   setSequence,
   takeFirst,
@@ -176,6 +177,25 @@ export function place(state: SchedulerState, agents: readonly AgentCapacity[]): 
     }
   }
   return placements;
+}
+
+/** Hands out one task that waits, if its turn has come on one of the agents; null: nothing is changed. */
+export function placeTask(
+  state: SchedulerState,
+  { run, index }: { readonly run: string; readonly index: number },
+  agents: readonly AgentCapacity[],
+): Placement | null {
+  const sorted = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
+  for (const queued of [false, true]) {
+    for (const agent of sorted) {
+      const queue = pick(state, agent, queued)?.queue;
+      if (queue?.run !== run || !isFirst(queue, index)) continue;
+      takeOut(queue, index);
+      occupy(state, run, agent.id);
+      return { run, index, agent: agent.id };
+    }
+  }
+  return null;
 }
 
 /** Other agents of the same host: what one gives up, they may use. */
