@@ -28,9 +28,10 @@ export function build(command: Command): void {
     'after',
     `
 What has ended stays ended: a new run of the same suite, as it was submitted, has only these tasks, under
-the same ids, and show of either run names the other. Without --failed it is all that has ended and did
-not pass, what somebody stopped too; skipped tasks never. Of a run that has not ended: what has ended of
-it so far. Then as benchmesh run; 5 where there is nothing to retry.`,
+the same ids, and show of either run names the other. It has the order of the run, and its priority and
+limit as they were last. Without --failed it is all that has ended and did not pass, what somebody stopped
+too; skipped tasks never. Of a run that has not ended: what has ended of it so far. Then as benchmesh run;
+5 where there is nothing to retry.`,
   );
   withExamples(command, [
     'benchmesh retry latest --failed',

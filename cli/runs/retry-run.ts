@@ -6,6 +6,7 @@ import type { RunFold } from '#protocol/fold/run-fold.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { SubmitReply } from '#protocol/messages/run/api.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { readAll } from '#protocol/nats/streams/tail.ts';
@@ -39,6 +40,16 @@ export function selectTasks(tasks: Iterable<TaskFold>, selection: Selection): st
   return selected;
 }
 
+/**
+ * The suite as it was submitted, so with its order, and with what a live change has made of its priority and
+ * of how many tasks are under way. Pure; null before `run.submitted` was folded.
+ */
+export function suiteAgain(fold: RunFold, tasks: readonly string[]): SuiteSpec | null {
+  const { submitted, priority, maxParallel } = fold;
+  if (submitted === null) return null;
+  return { ...submitted.suite, priority, maxParallel, tasks: [...tasks] };
+}
+
 /** Rejects as `submit` does. */
 export async function submitAgain(
   connection: MeshConnection,
@@ -46,11 +57,13 @@ export async function submitAgain(
   tasks: readonly string[],
 ): Promise<SubmitReply> {
   const { submitted, run } = fold;
-  if (submitted === null) throw new MeshError('not_found', `there is no run ${run}`);
-  const { suite, suiteText, suiteFile, labels } = submitted;
+  const suite = suiteAgain(fold, tasks);
+  if (submitted === null || suite === null)
+    throw new MeshError('not_found', `there is no run ${run}`);
+  const { suiteText, suiteFile, labels } = submitted;
   const reply = await submit(connection, {
     run: null,
-    suite: { ...suite, tasks: [...tasks] },
+    suite,
     suiteText,
     suiteFile,
     by: operator(),

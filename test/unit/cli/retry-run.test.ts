@@ -1,8 +1,10 @@
-/** Which tasks are retried: never one that passed, was skipped, or has not ended. */
+/** Which tasks are retried: never one that passed, was skipped, or has not ended; and how they are served. */
 import { expect, it } from 'vitest';
-import { selectTasks, type Selection } from '#cli/runs/retry-run.ts';
+import { selectTasks, suiteAgain, type Selection } from '#cli/runs/retry-run.ts';
+import { createRunFold } from '#protocol/fold/run-fold.ts';
 import { createTaskFold, type TaskFold } from '#protocol/fold/task-fold.ts';
 import { TASK_OUTCOMES } from '#protocol/messages/attempt/outcome.ts';
+import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
 
 const task = (id: string, end: Partial<TaskFold>): TaskFold => ({
   ...createTaskFold({ id, index: 0, axes: {}, repeat: 1 }),
@@ -24,4 +26,14 @@ it.each<[string, Partial<Selection>, string[]]>([
 ])('%s', (_, selection, wanted) => {
   const all = { failed: false, classes: [], task: null };
   expect(selectTasks(TASKS, { ...all, ...selection })).toEqual(wanted);
+});
+
+it('has the order of its run, and its priority and limit as they were last', () => {
+  const order = { by: 'longest-first' as const };
+  const priorityBy = { model: { base: 3 } };
+  const suite = { ...goldenSuite, order, priorityBy, priority: 1, maxParallel: 2 };
+  const submitted = { ...goldenMessages['run.submitted'], suite };
+  const fold = { ...createRunFold('r'), submitted, priority: 7, maxParallel: null };
+  const again = { ...suite, priority: 7, maxParallel: null, tasks: ['lost'] };
+  expect(suiteAgain(fold, ['lost'])).toEqual(again);
 });

@@ -61,6 +61,7 @@ const step = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('later' as const), ms: fc.nat(400) }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('cordon' as const), at: fc.nat(5) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -150,6 +151,9 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       case 'change':
         mesh.change(one.run, { priority: one.priority, maxParallel: one.maxParallel });
         break;
+      case 'cordon':
+        mesh.cordon(`a${one.at % mesh.agents.length}`, one.at > 2);
+        break;
       case 'leader':
         mesh.lead();
         break;
@@ -169,6 +173,8 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       }
     }
   }
+  mesh.settle();
+  for (const { id } of mesh.agents) mesh.cordon(id, true);
   mesh.settle();
   return mesh;
 }

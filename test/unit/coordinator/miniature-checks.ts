@@ -36,6 +36,7 @@ export function startProblems(
   const others = agents.filter((one) => one !== agent && one.hostId === agent.hostId).map(inHand);
   const problems: string[] = [];
   const note = (problem: string): void => void problems.push(`${effect.id}: ${problem}`);
+  if ((core.fleet.agents.get(agent.id)?.cordon ?? null) !== null) note('starts under a cordon');
   if (mine.exclusive > FACTOR_MOST) note('too many exclusive attempts queued');
   if (mine.exclusive > 0 && mine.count > mine.exclusive) note('others beside an exclusive attempt');
   if (mine.exclusive > 0 && others.some(({ count }) => count > 0))
