@@ -71,7 +71,11 @@ export function applyStop(
 ): void {
   const { state } = context;
   const entry = readStop(stopsOf(state, run.id), stop, run.open.values());
-  if (entry === null) return;
+  if (entry === null) {
+    // Given again in doubt: the close of the first deletes only that one's message.
+    state.strayStops.push({ ...stop, sinceMs: context.now.monotonicMs });
+    return;
+  }
   const task = stop.data.task === null ? null : run.tasks.get(stop.data.task);
   if (stop.data.pause === true) {
     holdBack(context, run, stop.data.task, stop.sequence);
