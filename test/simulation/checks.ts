@@ -289,7 +289,9 @@ export class Checks {
   /** What the leader shows is the fold of the log (I2). */
   compare(run: string, state: CoreState): void {
     const own = state.runs.get(run)?.fold;
-    const seen = this.runs.get(run)?.fold;
+    const known = this.runs.get(run);
+    // Of one that is being purged a new leader reads what is left.
+    const seen = known?.isArchived === true ? undefined : known?.fold;
     if (own === undefined || seen === undefined || own.sequence !== seen.sequence) return;
     this.compared += 1;
     if (canonicalJson(runView(own)) !== canonicalJson(runView(seen)))

@@ -78,6 +78,17 @@ export class Operator {
     this.#mesh.world.after(0, () => void send(), this.#link.owner);
   }
 
+  /** Said once to whoever leads: it may be lost with its leader. */
+  drain(agent: string, undo: boolean): void {
+    const { api, world } = this.#mesh;
+    if (api === null) return;
+    const request = { agent, by: 'u@h', reason: 'r', undo };
+    const post = (): void => {
+      if (this.#mesh.api === api) api.post({ kind: 'drain', request });
+    };
+    world.after(1, post, api.owner);
+  }
+
   #ask(message: (token: number) => CoreMessage): void {
     const { world } = this.#mesh;
     let isAnswered = false;

@@ -22,6 +22,8 @@ export type Fault =
   | { readonly kind: 'power'; readonly atMs: number; readonly who: string; readonly forMs: number }
   /** Another coordinator gets the lease, and this one does not notice. */
   | { readonly kind: 'usurp'; readonly atMs: number; readonly who: string }
+  /** It ends as an agent does that is upgraded: what it has to say is on its disk, what runs goes on. */
+  | { readonly kind: 'leave'; readonly atMs: number; readonly who: string }
   | { readonly kind: 'server'; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'full'; readonly atMs: number; readonly forMs: number }
   | {
@@ -31,7 +33,16 @@ export type Fault =
       readonly share: number;
     };
 
-export interface Order {
+export type Order = RunOrder | HostOrder;
+
+/** Gives back what waits there and starts nothing; undone before the end. */
+export interface HostOrder {
+  readonly atMs: number;
+  readonly kind: 'drain' | 'undrain';
+  readonly who: string;
+}
+
+export interface RunOrder {
   readonly atMs: number;
   readonly kind: 'stop' | 'pause' | 'resume';
   readonly run: string;
@@ -95,7 +106,7 @@ export function scenarioOf(seed: number): Scenario {
     temper,
     dedupeMs: pick([120_000, 0]),
     runs,
-    orders: ordersOf(random, runs),
+    orders: [...ordersOf(random, runs), ...drainsOf(random, hosts)],
     faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators }),
   };
 }
@@ -149,7 +160,16 @@ function suiteOf(random: Random, mostSlots: number): SuiteSpec {
   };
 }
 
-function ordersOf(random: Random, runs: readonly { readonly id: string }[]): Order[] {
+function drainsOf(random: Random, hosts: readonly { readonly id: string }[]): HostOrder[] {
+  const count = random() < 0.7 ? 0 : 1 + Math.floor(random() * 3);
+  return Array.from({ length: count }, () => {
+    const { id: who } = hosts[Math.floor(random() * hosts.length)] as { id: string };
+    const kind = random() < 0.7 ? 'drain' : 'undrain';
+    return { atMs: 500 + random() ** 2 * FAULTS_UNTIL_MS * 0.6, kind, who };
+  });
+}
+
+function ordersOf(random: Random, runs: readonly { readonly id: string }[]): RunOrder[] {
   const count = random() < 0.25 ? 0 : 1 + Math.floor(random() * 5);
   return Array.from({ length: count }, () => {
     const { id } = runs[Math.floor(random() * runs.length)] as { id: string };
@@ -183,7 +203,8 @@ function faultsOf(
     if (which < 0.5) return { kind: 'freeze', atMs, who, forMs };
     if (which < 0.62) return { kind: 'cut', atMs, who, forMs };
     if (which < 0.7) return { kind: 'power', atMs, who: any(mesh.hosts), forMs };
-    if (which < 0.78) return { kind: 'usurp', atMs, who: any(leaders) };
+    if (which < 0.74) return { kind: 'leave', atMs, who: any(mesh.hosts) };
+    if (which < 0.79) return { kind: 'usurp', atMs, who: any(leaders) };
     if (which < 0.86) return { kind: 'server', atMs, forMs: forMs / 4 };
     if (which < 0.92) return { kind: 'full', atMs, forMs: forMs / 4 };
     return { kind: 'loss', atMs, forMs, share: random() * 0.3 };

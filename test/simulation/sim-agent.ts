@@ -28,6 +28,7 @@ import { newOwner, type Owner } from './world.ts';
 
 const BEAT_MS = 2_000;
 const LOOK_FOR_MAILBOX_MS = 500;
+const FLUSH_MS = 2_000;
 const NO_HARDWARE: Hardware = { ...goldenHardware(), gpus: [], gpuProbes: [] };
 
 function goldenHardware(): Hardware {
@@ -43,6 +44,8 @@ export class SimAgent {
   link: Link | null = null;
   host: Host | null = null;
   ledger: Ledger | null = null;
+  /** Once it has begun. */
+  close: (() => Promise<void>) | null = null;
   /** Until it may begin again. */
   restart: 'now' | 'later' = 'now';
   readonly #mesh: Mesh;
@@ -75,6 +78,7 @@ export class SimAgent {
       this.#onDeath(owner);
     });
     this.owner = owner;
+    this.close = null;
     world.trace(() => `${owner.name} starts`);
     const link = new Link(world, server, owner, this.#mesh.taps);
     this.link = link;
@@ -84,6 +88,27 @@ export class SimAgent {
         this.#mesh.onBug(owner, error);
       });
     });
+  }
+
+  /** As `close` of agent/agent.ts. */
+  leave(): void {
+    const { owner, close } = this;
+    if (owner?.isAlive !== true || close === null) return;
+    this.close = null;
+    this.#mesh.world.after(
+      0,
+      () => {
+        void close().then(
+          () => {
+            this.#mesh.world.die(owner);
+          },
+          (error: unknown) => {
+            this.#mesh.onBug(owner, error);
+          },
+        );
+      },
+      owner,
+    );
   }
 
   kill(): void {
@@ -139,6 +164,7 @@ export class SimAgent {
       },
     });
     for (const event of events) sink.publish(event);
+    const supervisor = simSupervisor(machine, this.#mesh.taps);
     const reports = new ReportPoller();
     // Nothing of what benchmarks report is simulated.
     reports.add = () => undefined;
@@ -159,7 +185,7 @@ export class SimAgent {
         bootId: machine.bootId,
         proof: 'subreaper',
         inheritedEnv: {},
-        supervisor: simSupervisor(machine, this.#mesh.taps),
+        supervisor,
         ledger,
         sink,
         logStore: NO_LOGS,
@@ -189,7 +215,8 @@ export class SimAgent {
     const adopted = host.restore();
     sink.tell(subjects.hostEvents(agent), 'agent.started', { registration, adopted });
     this.#beat(host, registration, link);
-    watchPartition({ connection: link, host, clock });
+    const ignorePartition = watchPartition({ connection: link, host, clock });
+    let isReading = true;
     const taker = new MailTaker((message) => host.onMail(message), nothing);
     const attach = (): void => {
       const mailbox = server.mailboxes.get(agent);
@@ -200,13 +227,13 @@ export class SimAgent {
       mailbox.attach({
         deliver: (delivery) => {
           link.toProcess(() => {
-            void taker.take(delivery).catch(onBug);
+            if (isReading) void taker.take(delivery).catch(onBug);
           });
         },
         answer: (arrive) => {
           if (world.touch() !== 'dead') link.toServer(arrive);
         },
-        isReady: () => owner.isAlive && link.isConnected(),
+        isReady: () => isReading && owner.isAlive && link.isConnected(),
       });
     };
     attach();
@@ -214,6 +241,23 @@ export class SimAgent {
       if (status === 'reconnected') server.mailboxes.get(agent)?.wake();
     });
     if (host.isDraining()) host.sayDraining('drained before this start');
+    this.close = async () => {
+      isReading = false;
+      ignorePartition();
+      host.close();
+      supervisor.close();
+      sink.tell(subjects.hostEvents(agent), 'agent.stopping', { reason: 'r' });
+      const late = new Promise((resolve) => {
+        world.after(FLUSH_MS, () => {
+          resolve(null);
+        });
+      });
+      await Promise.race([outbox.flush(), late]);
+      sink.close();
+      await outbox.close();
+      await ledger.close();
+      await link.close();
+    };
   }
 
   #store(link: Link): OutboxStore {

@@ -197,7 +197,13 @@ class Simulation {
     this.#world.nowMs = Math.max(this.#world.nowMs, untilMs);
   }
 
-  #order({ kind, run, task: at, now }: Order, number: number): void {
+  #order(order: Order, number: number): void {
+    if ('who' in order) {
+      this.#world.trace(() => `operator: ${order.kind} ${order.who}`);
+      this.#operator.drain(order.who, order.kind === 'undrain');
+      return;
+    }
+    const { kind, run, task: at, now } = order;
     const suite = this.#scenario.runs.find(({ id }) => id === run)?.suite;
     const tasks = suite === undefined ? [] : expandTasks(suite);
     const task = at === null ? null : (tasks[at % Math.max(1, tasks.length)]?.id ?? null);
@@ -257,6 +263,9 @@ class Simulation {
         );
         return;
       }
+      case 'leave':
+        if (who instanceof SimAgent) who.leave();
+        return;
       case 'usurp':
         if (who instanceof SimCoordinator && who.term !== null) {
           who.isBlind = true;
@@ -307,6 +316,8 @@ class Simulation {
   }
 
   #resumeAll(): void {
+    for (const { id, host } of this.#agents)
+      if (host?.isDraining() === true) this.#operator.drain(id, true);
     for (const [id, run] of this.checks.runs)
       if (run.fold.state !== 'ended' && run.fold.pauses.sinceMs !== null) this.#operator.resume(id);
     for (const [id, run] of this.checks.runs) {
