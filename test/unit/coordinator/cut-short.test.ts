@@ -26,6 +26,25 @@ it('a run whose purge was cut short decides nothing any more (I3)', () => {
   expect(mesh.outgoing).toEqual([]);
 });
 
+it('a pause that is stored once more after its close holds nothing back', () => {
+  const mesh = new Miniature([{ slots: 1 }]);
+  mesh.submit(RUN, { axes: { item: [1, 2] }, needs });
+  while (mesh.storeOne(0));
+  mesh.pause(RUN, null);
+  const pause = mesh.commands.at(-1) ?? null;
+  while (mesh.readEvent());
+  mesh.settle();
+  mesh.resume(RUN, null);
+  while (mesh.storeOne(0));
+  while (mesh.readEvent());
+  mesh.lead();
+  expect(mesh.commands.includes(pause)).toBe(false);
+  if (pause !== null) mesh.commands.push({ ...pause, sequence: mesh.commands.length + 1 });
+  mesh.settle();
+  expect(mesh.archived).toEqual([RUN]);
+  expect(mesh.commands.filter((one) => one?.message.name === 'command.stop')).toEqual([]);
+});
+
 it.each(['before', 'after'])(
   'a stop that was stored twice leaves nothing, read %s the leader acts (I12)',
   (when) => {
