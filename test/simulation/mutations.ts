@@ -3,11 +3,13 @@
  * Each changes what goes in or out of the real code, or a method of it; what `plant` answers takes a
  * change of a method back.
  */
+import { Attempt } from '#agent/attempt/attempt.ts';
 import { CommandIntake } from '#agent/host/command-intake.ts';
 import { EventSink } from '#agent/state/event-sink.ts';
 import { LedgerFold, type NumberedEvent } from '#agent/state/ledger-entries.ts';
 import { Ledger } from '#agent/state/ledger.ts';
 import { typeOf, type MessageName } from '#protocol/messages/catalog.ts';
+import { Lanes } from '#protocol/nats/outbox-lanes.ts';
 import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
 import type { RequestOutcome } from '#protocol/nats/connection.ts';
 import type { Request } from './link.ts';
@@ -94,6 +96,19 @@ export const MUTATIONS: readonly Mutation[] = [
       return true;
     }),
   ),
+  mutation('outbox-forgets', 'a restarted agent has forgotten what waited to be published', () =>
+    patch(Lanes.prototype, 'recover', () => undefined),
+  ),
+  mutation('no-flush', 'a step may begin before the ledger knows of it', () =>
+    patch(Ledger.prototype, 'flush', () => undefined),
+  ),
+  mutation('resume-nothing', 'a returning agent does not take up what it had', () =>
+    patch(Attempt.prototype, 'resume', () => undefined),
+  ),
+  mutation('stale-view', 'the leader misses now and then that a step has begun', (mesh) => {
+    mesh.taps.onTail = (message) =>
+      isOf(message, 'attempt.step_started') && mesh.world.chance(0.1) ? null : message;
+  }),
   mutation('adopt-nothing', 'a returning agent takes what runs for never begun', (mesh) => {
     mesh.taps.onAdopt = () => ({ kind: 'not_started' });
   }),

@@ -99,6 +99,8 @@ export function scenarioOf(seed: number): Scenario {
     suite: suiteOf(random, most),
   }));
   const coordinators = 1 + Math.floor(random() * 2);
+  const orders = [...ordersOf(random, runs), ...drainsOf(random, hosts)];
+  const when = orders.map(({ atMs }) => atMs);
   return {
     seed,
     hosts,
@@ -106,8 +108,8 @@ export function scenarioOf(seed: number): Scenario {
     temper,
     dedupeMs: pick([120_000, 0]),
     runs,
-    orders: [...ordersOf(random, runs), ...drainsOf(random, hosts)],
-    faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators }),
+    orders,
+    faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
   };
 }
 
@@ -187,14 +189,23 @@ function ordersOf(random: Random, runs: readonly { readonly id: string }[]): Run
 
 function faultsOf(
   random: Random,
-  mesh: { readonly hosts: readonly string[]; readonly coordinators: number },
+  mesh: {
+    readonly hosts: readonly string[];
+    readonly coordinators: number;
+    /** Of orders: what breaks then breaks most. */
+    readonly when: readonly number[];
+  },
 ): Fault[] {
   const count = random() < 0.15 ? 0 : 1 + Math.floor(random() * 8);
   const leaders = Array.from({ length: mesh.coordinators }, (_, at) => `c${at}`);
   const any = (names: readonly string[]): string =>
     names[Math.floor(random() * names.length)] as string;
   return Array.from({ length: count }, (): Fault => {
-    const atMs = 100 + random() * FAULTS_UNTIL_MS * random();
+    const near = random() < 0.4 ? mesh.when[Math.floor(random() * mesh.when.length)] : undefined;
+    const atMs =
+      near === undefined
+        ? 100 + random() * FAULTS_UNTIL_MS * random()
+        : Math.max(100, near - 400 + random() * 600);
     const forMs = 20 + random() ** 2 * 15_000;
     const who = random() < 0.35 ? any(leaders) : any(mesh.hosts);
     const which = random();
