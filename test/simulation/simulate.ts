@@ -16,6 +16,8 @@ import { World } from './world.ts';
 const LIVENESS_MS = 300_000;
 /** A comparison of views costs as much as dozens of steps. */
 const COMPARE_EVERY = 16;
+/** Fifty times what seeds need. */
+const STORED_MOST = 4_000;
 const QUIET_LOOK_MS = 5_000;
 
 export interface SimulateOptions {
@@ -190,6 +192,8 @@ class Simulation {
       const { api } = this.#mesh;
       if (api === null || stored === this.checks.stored) continue;
       stored = this.checks.stored;
+      if (stored > STORED_MOST)
+        this.checks.note(`I12: ${stored} messages are stored, and it goes on`);
       this.checks.checkUsage(api.state());
       if (stored % COMPARE_EVERY === 0)
         for (const { id } of this.#scenario.runs) this.checks.compare(id, api.state());
