@@ -8,16 +8,16 @@
  * id is refused while it has done no harm (I1). Ending is the same way back; what runs goes on (I8).
  */
 import { join } from 'node:path';
-import type { Hardware } from '#protocol/messages/hardware.ts';
-import type { Registration } from '#protocol/messages/host.ts';
-import type { Labels } from '#protocol/messages/labels.ts';
-import { formatCpuList } from '#protocol/messages/cpu-list.ts';
+import type { Hardware } from '#protocol/messages/agent/hardware.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
+import type { Labels } from '#protocol/messages/agent/labels.ts';
+import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
-import { openMailbox } from '#protocol/nats/mailbox.ts';
-import { eventStore, openOutbox, type Outbox } from '#protocol/nats/outbox.ts';
+import { openMailbox } from '#protocol/nats/agents/mailbox.ts';
+import { eventStore, openOutbox, type Outbox } from '#protocol/nats/outbox/outbox.ts';
 import { systemClock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import manifest from '../package.json' with { type: 'json' };
@@ -68,7 +68,7 @@ export interface AgentOptions {
   readonly reservedCpus: string | null;
   readonly rung: Rung | 'auto';
   readonly labels: Labels;
-  /** What it runs for whoever asks: rules of protocol/messages/exec-policy.ts. */
+  /** What it runs for whoever asks: rules of protocol/messages/agent/exec-policy.ts. */
   readonly execRules: readonly string[];
   /** Between two looks at the host. */
   readonly refreshMs: number;

@@ -1,10 +1,10 @@
 /** The flags of the agent's program. `benchmesh agent run` makes them from its config file and more. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { isCpuList } from '#protocol/messages/cpu-list.ts';
+import { isCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
-import { DEFAULT_EXEC_RULES, readExecPolicy } from '#protocol/messages/exec-policy.ts';
+import { DEFAULT_EXEC_RULES, readExecPolicy } from '#protocol/messages/agent/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
-import { readLabels, type Labels } from '#protocol/messages/labels.ts';
+import { readLabels, type Labels } from '#protocol/messages/agent/labels.ts';
 import { parseDuration, parseSize } from '#protocol/suite/units.ts';
 import type { OnTerm } from './end-policy.ts';
 

@@ -1,7 +1,7 @@
 /** What every command is made of. One command per file in cli/commands/. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT } from '#protocol/messages/errors.ts';
-import { readLabels } from '#protocol/messages/labels.ts';
+import { readLabels } from '#protocol/messages/agent/labels.ts';
 import { parseDuration } from '#protocol/suite/units.ts';
 
 /** A command's module: adds its arguments, options, help and action. */

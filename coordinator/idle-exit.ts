@@ -6,9 +6,9 @@
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import { endLocalMesh, MESH_LOCK, readMeshFile } from '#protocol/runtime/local-mesh.ts';
 import type { Log } from '#protocol/runtime/log.ts';
-import { stopServer } from '#protocol/nats/embedded-server.ts';
-import { tryLock } from '#protocol/nats/folder-lock.ts';
-import { isAlive } from '#protocol/nats/process-identity.ts';
+import { stopServer } from '#protocol/nats/server/embedded-server.ts';
+import { tryLock } from '#protocol/runtime/folder-lock.ts';
+import { isAlive } from '#protocol/runtime/process-identity.ts';
 import type { Term } from './term.ts';
 
 export interface IdleExit {

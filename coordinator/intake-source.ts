@@ -1,9 +1,9 @@
 /** Where a term reads: both streams, the registry, heartbeats, and how its link is. */
 import type { ConnectionStatus, MeshConnection } from '#protocol/nats/connection.ts';
-import { subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
-import { watchAgents, type AgentWatch } from '#protocol/nats/registry.ts';
+import { subscribeHeartbeats } from '#protocol/nats/agents/heartbeat.ts';
+import { watchAgents, type AgentWatch } from '#protocol/nats/agents/registry.ts';
 import type { Serving } from '#protocol/nats/rpc.ts';
-import { tail, type Tail, type TailOptions } from '#protocol/nats/tail.ts';
+import { tail, type Tail, type TailOptions } from '#protocol/nats/streams/tail.ts';
 
 export interface IntakeSource {
   tail(options: TailOptions): Tail;

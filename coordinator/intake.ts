@@ -3,12 +3,12 @@
  * as they go, then as they grow; heartbeats. One message after the other, in stream order.
  */
 import { decode } from '#protocol/messages/envelope.ts';
-import { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import type { Tail, TailMessage } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import type { Tail, TailMessage } from '#protocol/nats/streams/tail.ts';
 import { attemptOfStart } from './core/act.ts';
 import type { CoreMessage } from './core/core-state.ts';
 import type { IntakeSource } from './intake-source.ts';

@@ -3,7 +3,7 @@
  * and archives. A term is given others where there is no server, as in the simulation.
  */
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { ensureMailbox } from '#protocol/nats/mailbox.ts';
+import { ensureMailbox } from '#protocol/nats/agents/mailbox.ts';
 import { serveApi, type Api, type ApiEnvironment } from './api/serve-api.ts';
 import { natsSource, type IntakeSource } from './intake-source.ts';
 import { isArchived, type ArchiveEnvironment } from './results/archive.ts';

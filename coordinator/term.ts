@@ -14,9 +14,9 @@ import {
   fencedPublisher,
   type Claim,
   type FencedPublisher,
-} from '#protocol/nats/fenced-publisher.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { deleteMessage } from '#protocol/nats/stream-purge.ts';
+} from '#protocol/nats/leader/fenced-publisher.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { deleteMessage } from '#protocol/nats/streams/stream-purge.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';

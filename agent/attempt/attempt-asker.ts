@@ -2,8 +2,8 @@
  * What an attempt asks of its host and of its services: its running check, who is not ready yet, and
  * how its run step is.
  */
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { HealthSpec } from '#protocol/messages/health.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { HealthSpec } from '#protocol/messages/attempt/health.ts';
 import type { Timer } from '#protocol/runtime/clock.ts';
 import { runCheck } from '../checks/run-check.ts';
 import type { CheckContext } from '../checks/types.ts';

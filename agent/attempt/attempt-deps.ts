@@ -1,5 +1,5 @@
 /** What all attempts of an agent share. */
-import type { Proof } from '#protocol/messages/outcome.ts';
+import type { Proof } from '#protocol/messages/attempt/outcome.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { LogPacer } from '../logs/log-pacer.ts';

@@ -11,7 +11,7 @@ import { noRoomText } from '../process/disk-room.ts';
 import { isFull } from '../process/record/errno.ts';
 import { makeFolder } from '../process/record/step-folders.ts';
 import { notStartedOutcome } from '../process/record/step-outcome.ts';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import type { AttemptState } from './attempt-state.ts';
 

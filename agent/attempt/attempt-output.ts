@@ -2,7 +2,7 @@
  * What the steps of one attempt write: shipped as its log, and read for its metrics. What is not used
  * is never made: no output, no shipper.
  */
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { Extracted } from '#protocol/suite/extract/create-extractor.ts';

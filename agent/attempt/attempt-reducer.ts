@@ -9,7 +9,7 @@
  * 5. Services live beside the steps that need them (service-rules.ts).
  * 6. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
-import { HOST_SETUP_STEP } from '#protocol/messages/attempt-spec.ts';
+import { HOST_SETUP_STEP } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import { hasResultRules } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';

@@ -8,21 +8,21 @@
  * `finishing` has no process left but survivors of a kill: files and the rest of the log are being
  * stored.
  */
-import type { LostFile, StepResult } from '#protocol/messages/attempt.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
-import type { AttemptResumed, Checkpoint } from '#protocol/messages/checkpoint.ts';
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { LostFile, StepResult } from '#protocol/messages/attempt/attempt.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
+import type { AttemptResumed, Checkpoint } from '#protocol/messages/attempt/checkpoint.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { StopCause } from '#protocol/messages/command.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { StopCause } from '#protocol/messages/run/command.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type {
   AttemptOutcome,
   FailureClass,
   Metric,
   Proof,
   Stage,
-} from '#protocol/messages/outcome.ts';
-import type { AttemptResources } from '#protocol/messages/resources.ts';
+} from '#protocol/messages/attempt/outcome.ts';
+import type { AttemptResources } from '#protocol/messages/agent/resources.ts';
 import type { MetricProblem } from '#protocol/suite/extract/create-extractor.ts';
 import type { CheckResult } from '../checks/types.ts';
 import type { CollectedPart } from '../files/collected-parts.ts';

@@ -8,7 +8,7 @@
  *
  * It lives until its log is stored.
  */
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Log } from '#protocol/runtime/log.ts';

@@ -1,6 +1,6 @@
 /** What is measured of every attempt without being declared. Pure. */
-import { HOST_SETUP_STEP, STEPS } from '#protocol/messages/attempt-spec.ts';
-import type { Metric } from '#protocol/messages/outcome.ts';
+import { HOST_SETUP_STEP, STEPS } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Metric } from '#protocol/messages/attempt/outcome.ts';
 import type { AttemptState } from './attempt-state.ts';
 
 /** `step.run.duration`: all commands of a step together; a step that did not run has none. */

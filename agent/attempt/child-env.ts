@@ -2,9 +2,9 @@
  * The environment of an attempt's processes: the agent's own without what belongs to the mesh, what
  * the attempt is told, and the suite's. Pure. docs/suite.md lists the names.
  */
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { AttemptResources } from '#protocol/messages/resources.ts';
-import { formatCpuList } from '#protocol/messages/cpu-list.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { AttemptResources } from '#protocol/messages/agent/resources.ts';
+import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { gpuEnv } from '../gpus/gpu-env.ts';
 import { stopFile, type AttemptPaths } from '../state/state-folder.ts';
 

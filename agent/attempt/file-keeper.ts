@@ -1,9 +1,9 @@
 /** Result files of one attempt: stored when its processes are gone, and whenever somebody asks for it. */
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { LostFile } from '#protocol/messages/attempt.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { copyNow } from '../files/copy-now.ts';

@@ -6,12 +6,12 @@
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { backoffMs } from '#protocol/runtime/backoff.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { lastMessage } from '#protocol/nats/stream-read.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { publishEvent, type PublishOutcome } from '#protocol/nats/publisher.ts';
 import type { FileSource } from '../files/place-checkpoint.ts';
 

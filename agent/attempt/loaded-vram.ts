@@ -2,8 +2,8 @@
  * VRAM after load: what the GPUs of an attempt hold when all is loaded and the measurement has not begun.
  * The one look it takes stands between the steps, and only where there are GPUs and something to load.
  */
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { Metric } from '#protocol/messages/outcome.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Metric } from '#protocol/messages/attempt/outcome.ts';
 import type { GpuLook } from '../checks/types.ts';
 import type { AttemptState } from './attempt-state.ts';
 

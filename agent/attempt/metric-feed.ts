@@ -5,7 +5,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { join, sep } from 'node:path';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import {
   createExtractor,
   type Extracted,

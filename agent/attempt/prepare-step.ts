@@ -2,7 +2,7 @@
  * What a step finds when it begins: its folders, the scratch of its slot, checkpoints, an empty host setup.
  * And what is asked before it: what the GPUs hold once all is loaded.
  */
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { hostSetupDir, stepDir, type AttemptPaths } from '../state/state-folder.ts';
 import type { AttemptFiles } from '../files/attempt-files.ts';
 import type { AttemptDeps } from './attempt-deps.ts';

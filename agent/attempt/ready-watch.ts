@@ -3,8 +3,8 @@
  * line. Tells once; a restarted agent begins anew, and reads the output from what is left of it.
  */
 import { StringDecoder } from 'node:string_decoder';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { CheckSpec } from '#protocol/messages/check-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { CheckSpec } from '#protocol/messages/attempt/check-spec.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import { runCheck } from '../checks/run-check.ts';
 import type { CheckContext } from '../checks/types.ts';

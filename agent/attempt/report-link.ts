@@ -1,5 +1,5 @@
 /** Between an attempt and its report: when it is read, and what becomes of it. */
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { HealthWatch } from '../health/health-watch.ts';

@@ -1,5 +1,5 @@
 /** A check of an attempt while it runs: the part of a step's handle that an attempt needs. */
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import { DEFAULT_CHECK_TIMEOUT_MS, runCheck } from '../checks/run-check.ts';

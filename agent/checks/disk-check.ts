@@ -1,7 +1,7 @@
 /** Is there room on the file system that holds a path? */
 import { statfs } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
 import { amount } from './amount.ts';
 import { failed, PASSED, type CheckContext, type CheckResult } from './types.ts';
 

@@ -1,5 +1,5 @@
 /** Does a program end with status 0 within its time? Of its output the last line is told. */
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
 import { runHelper, type HelperEnd } from '../process/helpers/run-helper.ts';
 import { failed, PASSED, type CheckContext, type CheckResult } from './types.ts';
 

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { errnoOf } from '#protocol/messages/errors.ts';
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
 import { failed, PASSED, type CheckContext, type CheckResult } from './types.ts';
 
 export async function checkFile(

@@ -1,6 +1,6 @@
 /** Is there a GPU of the name wanted, with VRAM free and a driver new enough? The rule is pure. */
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { amount } from './amount.ts';
 import { failed, PASSED, type CheckContext, type CheckResult, type GpuLook } from './types.ts';
 

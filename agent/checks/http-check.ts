@@ -7,7 +7,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { StringDecoder } from 'node:string_decoder';
 import { toError } from '#protocol/messages/errors.ts';
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
 import { failed, PASSED, type CheckContext, type CheckResult } from './types.ts';
 
 /** A health page is small: what comes after this much of it is not read (I12). */

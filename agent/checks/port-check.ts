@@ -1,7 +1,7 @@
 /** Does something listen on a TCP port; or, where it must be free, does nothing? */
 import { connect } from 'node:net';
 import { errnoOf } from '#protocol/messages/errors.ts';
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
 import { failed, PASSED, type CheckContext, type CheckResult } from './types.ts';
 
 export async function checkPort(

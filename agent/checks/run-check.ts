@@ -3,7 +3,7 @@
  * what it waits for is let go of.
  */
 import { toError } from '#protocol/messages/errors.ts';
-import type { CheckSpec } from '#protocol/messages/check-spec.ts';
+import type { CheckSpec } from '#protocol/messages/attempt/check-spec.ts';
 import { checkDisk } from './disk-check.ts';
 import { checkExec } from './exec-check.ts';
 import { checkFile } from './file-check.ts';

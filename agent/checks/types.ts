@@ -1,5 +1,5 @@
 /** The words of checks: what one is given and what it answers. */
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 

@@ -1,7 +1,7 @@
 /** The CPUs this process may use, with their cores and NUMA nodes, as the kernel tells them. */
 import { readFileSync } from 'node:fs';
-import type { Hardware } from '#protocol/messages/hardware.ts';
-import { parseCpuList } from '#protocol/messages/cpu-list.ts';
+import type { Hardware } from '#protocol/messages/agent/hardware.ts';
+import { parseCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import type { CpuLayout } from './cpu-policy.ts';
 
 /** The text of a file; null where it cannot be read. */

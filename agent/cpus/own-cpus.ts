@@ -5,7 +5,7 @@
  * 2. Where none are, it keeps off the CPUs that attempts are bound to as far as others are left: first those
  *    whose core no bound attempt shares. It is at home everywhere else.
  */
-import { formatCpuList, parseCpuList } from '#protocol/messages/cpu-list.ts';
+import { formatCpuList, parseCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import type { CpuLayout } from './cpu-policy.ts';
 
 export type Reserved =

@@ -3,7 +3,7 @@
  * differ between versions, so each is looked for in every form that is known, without regard to case.
  */
 import { z } from 'zod';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { busIdOf } from './bus-id.ts';
 import { blankGpu } from './gpu-facts.ts';
 import { short } from './nvidia-gpus.ts';

@@ -3,7 +3,7 @@
  * act on. Pure. Free memory moves all the time: only a move of a twentieth of it counts; the disk's
  * free space is the heartbeat's.
  */
-import type { Gpu, GpuProbe, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProbe, Hardware } from '#protocol/messages/agent/hardware.ts';
 
 /** Of one event; the rest is counted. */
 const MOST = 32;

@@ -1,5 +1,5 @@
 /** Sockets, cores, threads and NUMA nodes of the machine, from what the kernel says. Pure. */
-import type { NumaNode } from '#protocol/messages/hardware.ts';
+import type { NumaNode } from '#protocol/messages/agent/hardware.ts';
 import type { ReadText } from './cgroup-limits.ts';
 
 export interface Topology {

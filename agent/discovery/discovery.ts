@@ -10,7 +10,7 @@
  * 3. A tool that has not answered when the agent must go on is `waiting`; what it finds is a change.
  */
 import { toError } from '#protocol/messages/errors.ts';
-import type { Gpu, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { changesBetween } from './change-policy.ts';
 import type { VendorGpus } from './gpu-facts.ts';

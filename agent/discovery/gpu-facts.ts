@@ -1,5 +1,5 @@
 /** What every source of GPUs shares. Pure. */
-import type { Gpu, GpuProbe } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProbe } from '#protocol/messages/agent/hardware.ts';
 
 export type Vendor = Gpu['vendor'];
 

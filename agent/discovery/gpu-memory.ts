@@ -5,7 +5,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Gpu } from '#protocol/messages/hardware.ts';
+import { Gpu } from '#protocol/messages/agent/hardware.ts';
 
 const Remembered = z.object({ version: z.literal(1), gpus: z.array(Gpu) });
 

@@ -11,7 +11,7 @@
  *    AMD device without rocm-smi is not meant for work.
  * 4. A MIG instance that its healthy GPU no longer has was taken away by somebody: it is dropped.
  */
-import type { Gpu, GpuProbe } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProbe } from '#protocol/messages/agent/hardware.ts';
 import { blankGpu, type VendorGpus } from './gpu-facts.ts';
 import type { PciGpu } from './pci-gpus.ts';
 

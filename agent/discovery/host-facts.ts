@@ -1,7 +1,7 @@
 /** Reads what the host has but for GPUs: a few small files of /proc and /sys, and one statfs. */
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import type { DiskFacts, Hardware } from '#protocol/messages/hardware.ts';
+import type { DiskFacts, Hardware } from '#protocol/messages/agent/hardware.ts';
 import { countCpus, readCgroupLimits, type ReadText } from './cgroup-limits.ts';
 import { containerKind } from './container-kind.ts';
 import { kibToMib, readNumaNodes, readTopology } from './cpu-topology.ts';

@@ -3,7 +3,7 @@
  * who uses them in `-q` only; the two are joined by the GPU's UUID and the device number within it.
  * (`--query-compute-apps` lists the processes of an instance under its GPU: seen with driver 590.)
  */
-import type { Gpu, GpuProcess } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProcess } from '#protocol/messages/agent/hardware.ts';
 import { blankGpu } from './gpu-facts.ts';
 import { MOST_PROCESSES, short } from './nvidia-gpus.ts';
 

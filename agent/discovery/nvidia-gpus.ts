@@ -2,7 +2,7 @@
  * From what nvidia-smi prints to GPUs, and to what is wrong with each. Pure; never throws, whatever
  * the text. A GPU that only an error names is a GPU that failed: none goes missing without a word.
  */
-import type { Gpu, GpuProcess, GpuState } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProcess, GpuState } from '#protocol/messages/agent/hardware.ts';
 import { busIdOf } from './bus-id.ts';
 import { blankGpu } from './gpu-facts.ts';
 import { amountOf, countOf, parseTable, switchOf, textOf, type Row } from './smi-table.ts';

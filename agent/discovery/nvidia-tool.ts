@@ -9,7 +9,7 @@
  *
  * One call that does not end ends the look: what hangs once is not asked five times.
  */
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import type { HelperResult } from '../process/helpers/run-helper.ts';
 import type { VendorGpus } from './gpu-facts.ts';
 import { readInstances, readMigDetails, withInstances } from './mig-instances.ts';

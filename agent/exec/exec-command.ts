@@ -3,7 +3,7 @@
  * carries its mark, wherever it went. A scan is behind that, so it is no proof against a program that
  * hides; only what the policy permits is run at all.
  */
-import type { ExecEnd } from '#protocol/messages/exec.ts';
+import type { ExecEnd } from '#protocol/messages/agent/exec.ts';
 import { runHelper, type HelperEnd } from '../process/helpers/run-helper.ts';
 import { killProcesses } from '../process/scan/scan-sweep.ts';
 import { realProc } from '../telemetry/proc-reader.ts';

@@ -6,9 +6,9 @@
  *    in the agent's log. So is what was refused.
  * 3. It is bounded (I12): some at a time, each within its time and amount of output.
  */
-import { ExecRequest, type ExecReply } from '#protocol/messages/agent-api.ts';
+import { ExecRequest, type ExecReply } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { isPermitted, rulesFor } from '#protocol/messages/exec-policy.ts';
+import { isPermitted, rulesFor } from '#protocol/messages/agent/exec-policy.ts';
 import { newId } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';

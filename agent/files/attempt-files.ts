@@ -3,7 +3,7 @@
  * results. What is told of them goes through the attempt's reducer (file-rules.ts).
  */
 import { join } from 'node:path';
-import type { LostFile } from '#protocol/messages/attempt.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';

@@ -5,14 +5,14 @@
  */
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import {
   DEFAULT_CHECKPOINT_RULES,
   type Checkpoint,
   type CheckpointRules,
-} from '#protocol/messages/checkpoint.ts';
+} from '#protocol/messages/attempt/checkpoint.ts';
 import { errnoOf, toError } from '#protocol/messages/errors.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { storedFile, storeFile, type StoreRequest } from '../attempt/file-store.ts';
 import { matchFiles } from '../attempt/globs.ts';

@@ -5,8 +5,8 @@
  * the look before, or when the program that wrote it has ended by itself. What a killed program was
  * writing looks complete from then on: only the first two count for it.
  */
-import { CHECKPOINT_FILES_MOST, type CheckpointRules } from '#protocol/messages/checkpoint.ts';
-import type { StepResult } from '#protocol/messages/attempt.ts';
+import { CHECKPOINT_FILES_MOST, type CheckpointRules } from '#protocol/messages/attempt/checkpoint.ts';
+import type { StepResult } from '#protocol/messages/attempt/attempt.ts';
 
 export interface SeenFile {
   readonly path: string;

@@ -1,6 +1,6 @@
 /** What a collection came to, as events: each well below what a message may hold. Pure. */
-import type { AttemptCollected, LostFile } from '#protocol/messages/attempt.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { AttemptCollected, LostFile } from '#protocol/messages/attempt/attempt.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 
 export type CollectedPart = Omit<AttemptCollected, 'elapsedMs'>;
 

@@ -13,11 +13,11 @@
  */
 import { statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import type { CollectReply, CollectRequest } from '#protocol/messages/agent-api.ts';
-import type { LostFile } from '#protocol/messages/attempt.ts';
+import type { CollectReply, CollectRequest } from '#protocol/messages/agent/agent-api.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { isFenced, type AttemptMessage, type AttemptState } from '../attempt/attempt-state.ts';

@@ -1,5 +1,5 @@
 /** What an attempt remembers and tells of its files. Pure; part of attempt-reducer.ts. */
-import { DEFAULT_CHECKPOINT_RULES } from '#protocol/messages/checkpoint.ts';
+import { DEFAULT_CHECKPOINT_RULES } from '#protocol/messages/attempt/checkpoint.ts';
 import type { AttemptMessage } from '../attempt/attempt-state.ts';
 import type { CollectedPart } from './collected-parts.ts';
 import type { Turn } from '../attempt/rules/turn.ts';

@@ -4,9 +4,9 @@
  */
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { LostFile } from '#protocol/messages/attempt.ts';
-import type { FileRule } from '#protocol/messages/stored-file.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
+import type { FileRule } from '#protocol/messages/attempt/stored-file.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import { matchFiles } from '../attempt/globs.ts';
 import { tooLarge } from './result-rules.ts';

@@ -5,13 +5,13 @@
  */
 import { copyFile, mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { AttemptResumed, ResumePoint } from '#protocol/messages/checkpoint.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { AttemptResumed, ResumePoint } from '#protocol/messages/attempt/checkpoint.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import { newId } from '#protocol/messages/ids.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { LastMessage } from '#protocol/nats/stream-read.ts';
+import type { LastMessage } from '#protocol/nats/streams/stream-read.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { attemptPaths, type AttemptPaths } from '../state/state-folder.ts';
 import { findObject, writeObject } from './local-objects.ts';

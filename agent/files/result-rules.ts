@@ -1,6 +1,6 @@
 /** What a suite asks of its result files. Pure. */
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { LostFile } from '#protocol/messages/attempt.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
 import { globToRegExp } from '../attempt/globs.ts';
 
 type Rules = Pick<AttemptSpec, 'fileRules'>;

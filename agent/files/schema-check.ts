@@ -1,8 +1,8 @@
 /** Whether result files fit the schemas that the suite gives them. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LostFile } from '#protocol/messages/attempt.ts';
-import type { FileRule } from '#protocol/messages/stored-file.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
+import type { FileRule } from '#protocol/messages/attempt/stored-file.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { JsonSchema } from '#protocol/suite/schema/json-schema.ts';
 import { mismatches, mismatchText } from '#protocol/suite/schema/mismatches.ts';

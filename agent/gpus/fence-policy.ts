@@ -9,8 +9,8 @@
  * 3. Held by survivors of a kill, until they are gone (I5).
  * 4. `since` is when it was first seen so, for as long as some fence is there.
  */
-import type { Gpu, GpuFence, GpuProcess } from '#protocol/messages/hardware.ts';
-import { isPlace, isWell } from '#protocol/messages/gpu-counts.ts';
+import type { Gpu, GpuFence, GpuProcess } from '#protocol/messages/agent/hardware.ts';
+import { isPlace, isWell } from '#protocol/messages/agent/gpu-counts.ts';
 
 /**
  * Whose a process is: the key of an attempt, a stranger's, nobody's because it has ended, or not to be

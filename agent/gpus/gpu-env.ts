@@ -5,7 +5,7 @@
  * one that has some sees them alone, in the order of their indexes, whatever the vendor's library
  * would list first.
  */
-import type { AssignedGpu } from '#protocol/messages/resources.ts';
+import type { AssignedGpu } from '#protocol/messages/agent/resources.ts';
 
 type Env = Readonly<Record<string, string>>;
 

@@ -2,7 +2,7 @@
  * The fences of this host's GPUs, kept from look to look. What a look says against a GPU stands until the
  * next one; what survivors say changes with the attempts.
  */
-import type { Gpu, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
 import {
   fenced,
   survivorTrouble,

@@ -1,13 +1,13 @@
 /**
  * Which GPUs an attempt gets. Pure, and deterministic: the same free ones give the same choice.
  *
- * 1. They are of one kind (protocol/messages/gpu-counts.ts).
+ * 1. They are of one kind (protocol/messages/agent/gpu-counts.ts).
  * 2. On one NUMA node where one node has enough: the node with the lowest free index. Where the node
  *    is not known, it is a node of its own. Else wherever they are.
  * 3. The lowest indexes first; a MIG instance by its GPU, then by its own index.
  */
-import { gpuKind, isPlace, isWell } from '#protocol/messages/gpu-counts.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import { gpuKind, isPlace, isWell } from '#protocol/messages/agent/gpu-counts.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 
 /** Those that may be given to an attempt now. */
 export function freeGpus(gpus: readonly Gpu[], held: ReadonlySet<string>): Gpu[] {

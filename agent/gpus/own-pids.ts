@@ -3,7 +3,7 @@
  * names one.
  */
 import { attemptKey } from '#protocol/messages/ids.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptPaths, stepDir } from '../state/state-folder.ts';
 import { locateRoot, type LocateRoot } from '../telemetry/measured-step.ts';
 import type { ProcFiles } from '../telemetry/proc-reader.ts';

@@ -9,7 +9,7 @@
  * 2. No value is no judgement: a metric that is not reported any more is a matter for `no_progress`.
  * 3. The condition of a check lasts as long as its answers are failures, and is counted in them.
  */
-import type { CheckRule, HealthRule, TimedRule } from '#protocol/messages/health.ts';
+import type { CheckRule, HealthRule, TimedRule } from '#protocol/messages/attempt/health.ts';
 import type { CheckResult } from '../checks/types.ts';
 
 export type HealthObservation =

@@ -4,8 +4,8 @@
  * made again a while after it was begun, or when it has answered, whichever is later: of one rule
  * there is never more than one on its way.
  */
-import type { CheckSpec } from '#protocol/messages/check-spec.ts';
-import type { CheckRule, HealthSpec, TimedRule } from '#protocol/messages/health.ts';
+import type { CheckSpec } from '#protocol/messages/attempt/check-spec.ts';
+import type { CheckRule, HealthSpec, TimedRule } from '#protocol/messages/attempt/health.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import type { CheckResult } from '../checks/types.ts';
 import {

@@ -9,9 +9,9 @@
  *    holds its claim like what runs.
  * 3. No GPU and no CPU has two owners, and no GPU is given away that is fenced.
  */
-import { gpuCountOf } from '#protocol/messages/attempt-spec.ts';
-import { countGpus } from '#protocol/messages/gpu-counts.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import { gpuCountOf } from '#protocol/messages/attempt/attempt-spec.ts';
+import { countGpus } from '#protocol/messages/agent/gpu-counts.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { chooseCpus } from '../cpus/cpu-policy.ts';
 import { chooseGpus, freeGpus } from '../gpus/gpu-policy.ts';
 import { makerFor } from './host-setups.ts';

@@ -3,8 +3,8 @@
  * to it. One update of the registry at a time; changes that come meanwhile go with the next.
  */
 import { MeshError, toError } from '#protocol/messages/errors.ts';
-import type { Hardware } from '#protocol/messages/hardware.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Hardware } from '#protocol/messages/agent/hardware.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import type { Log } from '#protocol/runtime/log.ts';

@@ -6,7 +6,7 @@
  */
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
+import type { MailDecision, MailMessage } from '#protocol/nats/agents/mailbox.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import type { LedgerEntry } from '../state/ledger-entries.ts';
 import { readCommand, type Command } from './command-reader.ts';

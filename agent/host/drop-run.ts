@@ -1,7 +1,7 @@
 /** Drops what the agent keeps of a run that is archived. */
 import { toError } from '#protocol/messages/errors.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { Outbox } from '#protocol/nats/outbox.ts';
+import type { Outbox } from '#protocol/nats/outbox/outbox.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { removeTree } from '../state/remove-tree.ts';
 import { runDir } from '../state/state-folder.ts';

@@ -2,8 +2,8 @@
  * The host's GPUs between discovery and the host's actor: puts fences on what a look has found, and
  * again when an attempt that holds some has ended or is gone.
  */
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { Hardware } from '#protocol/messages/hardware.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Hardware } from '#protocol/messages/agent/hardware.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Holder } from '../gpus/fence-policy.ts';
 import { GpuFences } from '../gpus/gpu-fences.ts';

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { cpus, hostname, networkInterfaces, release, type } from 'node:os';
-import type { Hardware } from '#protocol/messages/hardware.ts';
-import { bootId } from '#protocol/nats/process-identity.ts';
+import type { Hardware } from '#protocol/messages/agent/hardware.ts';
+import { bootId } from '#protocol/runtime/process-identity.ts';
 import { affinityCpus, usableCpus, usableMemoryMiB } from '../discovery/host-facts.ts';
 
 export interface HostInfo {

@@ -17,7 +17,7 @@
  * 8. What a run prepares its hosts with is made by its first attempt here (host-setups.ts).
  * 9. Cut off from the server, attempts go on; those whose suite says otherwise end, also what waits.
  */
-import { gpuCountOf } from '#protocol/messages/attempt-spec.ts';
+import { gpuCountOf } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { wishesOf } from './live-attempt.ts';
 import type { Update } from '#protocol/runtime/actor.ts';

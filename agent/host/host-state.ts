@@ -1,10 +1,10 @@
 /** What the host's actor knows, is told and asks for. The rules are in host-reducer.ts. */
-import type { StopCause, StopCommand } from '#protocol/messages/command.ts';
-import type { AttemptSpec, Needs } from '#protocol/messages/attempt-spec.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { StopCause, StopCommand } from '#protocol/messages/run/command.ts';
+import type { AttemptSpec, Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import type { AttemptOutcome, FailureClass, Stage } from '#protocol/messages/outcome.ts';
+import type { AttemptOutcome, FailureClass, Stage } from '#protocol/messages/attempt/outcome.ts';
 import type { AttemptEnd, Verdict } from '../attempt/attempt-state.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 

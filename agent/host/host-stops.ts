@@ -2,7 +2,7 @@
  * Stops on the host: which starts they forbid, whom they reach, and when they are done. Pure, as
  * host-reducer.ts, whose rules 1 and 2 these are (I5, I6).
  */
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import {
   floorOf,

@@ -5,10 +5,10 @@
  */
 import { toError } from '#protocol/messages/errors.ts';
 import { attemptKey, newId, type AttemptRef } from '#protocol/messages/ids.ts';
-import type { Hardware } from '#protocol/messages/hardware.ts';
+import type { Hardware } from '#protocol/messages/agent/hardware.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { MailDecision, MailMessage } from '#protocol/nats/mailbox.ts';
-import type { Outbox } from '#protocol/nats/outbox.ts';
+import type { MailDecision, MailMessage } from '#protocol/nats/agents/mailbox.ts';
+import type { Outbox } from '#protocol/nats/outbox/outbox.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import { Attempt } from '../attempt/attempt.ts';

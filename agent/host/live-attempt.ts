@@ -1,5 +1,5 @@
 /** What a suite says of its attempts that matters to the host, beside what they need. Pure. */
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { setupOf } from '../attempt/rules/host-setup-rules.ts';
 import type { LiveAttempt } from './host-state.ts';
 

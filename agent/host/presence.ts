@@ -2,10 +2,10 @@
  * The agent's presence in the mesh: its registration at the start, a heartbeat each 2 s, and what
  * the state folder's disk allows.
  */
-import { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { publishHeartbeat } from '#protocol/nats/heartbeat.ts';
-import { registerAgent } from '#protocol/nats/registry.ts';
+import { publishHeartbeat } from '#protocol/nats/agents/heartbeat.ts';
+import { registerAgent } from '#protocol/nats/agents/registry.ts';
 import type { z } from 'zod';
 import { diskRoom, fullText, lackOf, type DiskRoom } from '../process/disk-room.ts';
 import type { Ledger } from '../state/ledger.ts';

@@ -1,7 +1,7 @@
 /** What an attempt is given, with what its host is at that moment. */
 import { readFileSync } from 'node:fs';
-import type { Gpu } from '#protocol/messages/hardware.ts';
-import type { AttemptResources } from '#protocol/messages/resources.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
+import type { AttemptResources } from '#protocol/messages/agent/resources.ts';
 import type { HostInfo } from './host-info.ts';
 
 const CPUFREQ = '/sys/devices/system/cpu/cpu0/cpufreq';

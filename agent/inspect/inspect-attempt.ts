@@ -3,8 +3,8 @@
  * a share of a CPU is of a time. Nothing is measured, and nobody waits, for the sake of an attempt that
  * nobody asks for (I10).
  */
-import type { InspectedGpu, InspectedStep, InspectReply } from '#protocol/messages/agent-api.ts';
-import type { GpuProcess } from '#protocol/messages/hardware.ts';
+import type { InspectedGpu, InspectedStep, InspectReply } from '#protocol/messages/agent/agent-api.ts';
+import type { GpuProcess } from '#protocol/messages/agent/hardware.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { AttemptState } from '../attempt/attempt-state.ts';
 import { LogSegments } from '../process/spool/log-segments.ts';

@@ -1,5 +1,5 @@
 /** What the agent answers about its attempts. It changes nothing of them (I1). */
-import { CollectRequest, InspectRequest, ReadRequest } from '#protocol/messages/agent-api.ts';
+import { CollectRequest, InspectRequest, ReadRequest } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';

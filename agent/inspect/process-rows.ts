@@ -1,5 +1,5 @@
 /** What processes do, from two looks at /proc. Pure but for the reading of files it is lent. */
-import type { InspectedProcess } from '#protocol/messages/agent-api.ts';
+import type { InspectedProcess } from '#protocol/messages/agent/agent-api.ts';
 import {
   nameIn,
   parseStat,

@@ -1,6 +1,6 @@
 /** Reads of a work folder for whoever looks inside an attempt. */
 import { MeshError } from '#protocol/messages/errors.ts';
-import type { ReadReply, ReadRequest } from '#protocol/messages/agent-api.ts';
+import type { ReadReply, ReadRequest } from '#protocol/messages/agent/agent-api.ts';
 import { openInside } from '../files/open-inside.ts';
 import { attemptPaths } from '../state/state-folder.ts';
 

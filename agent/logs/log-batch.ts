@@ -2,7 +2,7 @@
  * Cuts what was read from the segments into messages of the log: one stretch of bytes, or one gap,
  * in the order of their offsets (I7). Pure.
  */
-import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/log.ts';
+import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/attempt/log.ts';
 import type { LogRead } from '../process/spool/log-segments.ts';
 
 /** Chunk descriptions travel in a header: few enough to keep it small. */

@@ -1,9 +1,9 @@
 /** The narrow interface through which logs are stored: the real one is over BM_LOGS. */
-import { LOG_HEADERS } from '#protocol/messages/log.ts';
+import { LOG_HEADERS } from '#protocol/messages/attempt/log.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { publishEvent, type PublishOutcome } from '#protocol/nats/publisher.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { lastMessage } from '#protocol/nats/stream-read.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { parsePositions, type LogBatch } from './log-batch.ts';
 
 /** The last stored message of a log. */

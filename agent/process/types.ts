@@ -3,7 +3,7 @@
  * Documented for users of this folder in README.md.
  */
 
-import type { EachLimit } from '#protocol/messages/limits.ts';
+import type { EachLimit } from '#protocol/messages/attempt/limits.ts';
 
 /** What supervision stands on, best first. */
 export type Rung = 'cgroup' | 'subreaper' | 'scan';

@@ -5,8 +5,8 @@
  *   tail --lines--> fold --facts--> attempt        journal: when lines were read, what of the series is
  *                        --samples--> series                stored, for an agent that is started again
  */
-import type { ReportSummary } from '#protocol/messages/report.ts';
-import type { Metric } from '#protocol/messages/outcome.ts';
+import type { ReportSummary } from '#protocol/messages/attempt/report.ts';
+import type { Metric } from '#protocol/messages/attempt/outcome.ts';
 import type { Writer } from '#protocol/messages/envelope.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';

@@ -10,15 +10,15 @@
  * Bounded (I12): so many metrics, each a sketch; so many messages and malformed lines are told, all are
  * counted.
  */
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { Metric } from '#protocol/messages/outcome.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Metric } from '#protocol/messages/attempt/outcome.ts';
 import type {
   MalformedLine,
   ReportedSample,
   ReportSummary,
   RequestSummary,
   SeriesFigure,
-} from '#protocol/messages/report.ts';
+} from '#protocol/messages/attempt/report.ts';
 import { parseReportLine, type MetricLine, type ReportLine } from './report-lines.ts';
 import { RequestTally } from './request-tally.ts';
 import { ValueSummary } from './value-summary.ts';

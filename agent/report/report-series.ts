@@ -8,7 +8,7 @@
  * the outbox, which it shares with the telemetry of all attempts.
  */
 import { encode, type Writer } from '#protocol/messages/envelope.ts';
-import type { ReportedSample } from '#protocol/messages/report.ts';
+import type { ReportedSample } from '#protocol/messages/attempt/report.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import type { MetricBatch } from '../telemetry/metric-outbox.ts';
 import type { ReportJournal } from './report-journal.ts';

@@ -2,7 +2,7 @@
  * Sums up request records in bounded memory. Latencies are those of requests that went well: one that
  * is refused at once would make them look good, one that times out says the limit.
  */
-import type { RequestSummary } from '#protocol/messages/report.ts';
+import type { RequestSummary } from '#protocol/messages/attempt/report.ts';
 import { QuantileSketch } from '../telemetry/quantile-sketch.ts';
 import type { RequestRecord } from './report-lines.ts';
 import { SKETCH_BUCKETS } from './value-summary.ts';

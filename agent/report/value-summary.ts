@@ -3,7 +3,7 @@
  * minimum, maximum and mean are exact. `p95` is within 1 % of the value at that rank; where values
  * span more than a factor of 28,000 only while that rank is among the largest ones.
  */
-import type { MetricSeries } from '#protocol/messages/report.ts';
+import type { MetricSeries } from '#protocol/messages/attempt/report.ts';
 import { QuantileSketch } from '../telemetry/quantile-sketch.ts';
 
 export const SKETCH_BUCKETS = 512;

@@ -7,7 +7,7 @@
  */
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { encode, type Writer } from '#protocol/messages/envelope.ts';
-import type { Outbox } from '#protocol/nats/outbox.ts';
+import type { Outbox } from '#protocol/nats/outbox/outbox.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { NumberedEvent } from './ledger-entries.ts';

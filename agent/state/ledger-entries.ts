@@ -9,10 +9,10 @@
  * end is gone) and gives their numbers again. Each such time begins an era: within one, sequences
  * compare; what is of a later era is later.
  */
-import type { StopCause, StopCommand } from '#protocol/messages/command.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StopCause, StopCommand } from '#protocol/messages/run/command.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
 import { hasSetUp, setupOf } from '../attempt/rules/host-setup-rules.ts';

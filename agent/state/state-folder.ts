@@ -18,7 +18,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, MeshError, toError } from '#protocol/messages/errors.ts';
 import { newId, type AttemptRef } from '#protocol/messages/ids.ts';
-import { tryLock, type FolderLock } from '#protocol/nats/folder-lock.ts';
+import { tryLock, type FolderLock } from '#protocol/runtime/folder-lock.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 
 const Identity = z.object({

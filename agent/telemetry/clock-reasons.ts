@@ -1,5 +1,5 @@
 /** The driver's bit mask of why clocks are low (nvml.h, nvmlClocksEventReasons), as names. Pure. */
-import type { ClockReason } from '#protocol/messages/telemetry.ts';
+import type { ClockReason } from '#protocol/messages/agent/telemetry.ts';
 
 const BITS: readonly (readonly [number, ClockReason])[] = [
   [0x1, 'idle'],

@@ -1,8 +1,8 @@
 /** What a host's GPUs do, whoever made them: asked each second while samples are taken, never otherwise (I10). */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
-import type { GpuProcess } from '#protocol/messages/hardware.ts';
-import type { GpuSample } from '#protocol/messages/telemetry.ts';
+import type { GpuProcess } from '#protocol/messages/agent/hardware.ts';
+import type { GpuSample } from '#protocol/messages/agent/telemetry.ts';
 
 export type GpuReading = Omit<GpuSample, 'foreign'>;
 

@@ -5,7 +5,7 @@
  * use them all the same, and none where it shares the host. Of a MIG instance nobody tells more than of the
  * card it is a part of, whose clocks are its own too; who else is on that card is no stranger to it.
  */
-import type { GpuSample, HostSample } from '#protocol/messages/telemetry.ts';
+import type { GpuSample, HostSample } from '#protocol/messages/agent/telemetry.ts';
 
 export interface GivenGpu {
   readonly id: string;

@@ -2,7 +2,7 @@
  * The host between two looks at its counters: shares, rates, levels. Pure but for the reading of files
  * it is lent. A counter that went back (a device that went, a container moved) gives no value.
  */
-import type { HostSample } from '#protocol/messages/telemetry.ts';
+import type { HostSample } from '#protocol/messages/agent/telemetry.ts';
 import {
   parseCpu,
   parseDisks,

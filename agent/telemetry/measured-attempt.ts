@@ -1,5 +1,5 @@
 /** What the sampler keeps of an attempt: its steps' processes, its summary, its samples on their way. */
-import type { AttemptSample, GpuSample, HostSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptSample, GpuSample, HostSample } from '#protocol/messages/agent/telemetry.ts';
 import { seenBy, type Foreign } from './gpu-scope.ts';
 import type { SampleSeries } from './sample-batch.ts';
 import type { MeasuredStep, StepUse } from './measured-step.ts';

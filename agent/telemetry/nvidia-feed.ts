@@ -8,7 +8,7 @@
  * Nothing here rejects: whatever the tool does, the samples have no GPU values and say why. It ends with
  * the sampler, and with the agent however that ends (line-helper.ts).
  */
-import type { GpuProcess } from '#protocol/messages/hardware.ts';
+import type { GpuProcess } from '#protocol/messages/agent/hardware.ts';
 import { PROCESS_FIELDS, readProcesses, refusedField } from '../discovery/nvidia-gpus.ts';
 import { failureOf, type RunTool } from '../discovery/vendor-tool.ts';
 import { LineHelper, type LineHelperEvents } from '../process/helpers/line-helper.ts';

@@ -5,7 +5,7 @@
  * What lies below is what a quiet host does anyway: kernel threads, a metrics daemon, a clock change.
  * Each is judged over the whole attempt and, for what comes in bursts, over the time it was strong.
  */
-import type { GpuSample, Perturbation, PerturbationReason } from '#protocol/messages/telemetry.ts';
+import type { GpuSample, Perturbation, PerturbationReason } from '#protocol/messages/agent/telemetry.ts';
 import { THROTTLING } from './clock-reasons.ts';
 
 export const THRESHOLDS = {

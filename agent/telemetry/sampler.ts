@@ -13,7 +13,7 @@
 import { toError } from '#protocol/messages/errors.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { AttemptTelemetry, GpuSample, HostSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptTelemetry, GpuSample, HostSample } from '#protocol/messages/agent/telemetry.ts';
 import type { Writer } from '#protocol/messages/envelope.ts';
 import type { Clock, Now, Timer } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';

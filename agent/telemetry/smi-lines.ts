@@ -3,7 +3,7 @@
  * row for each GPU and round. Pure; never throws. The header may come again, lines that are neither are
  * notes.
  */
-import type { ClockReason } from '#protocol/messages/telemetry.ts';
+import type { ClockReason } from '#protocol/messages/agent/telemetry.ts';
 import { short } from '../discovery/nvidia-gpus.ts';
 import { amountOf, countOf, parseTable, textOf, type Row } from '../discovery/smi-table.ts';
 import { clockReasonsOf } from './clock-reasons.ts';

@@ -1,7 +1,7 @@
 /** The sampler of this very host: /proc, nvidia-smi from PATH, BM_METRICS. */
 import type { Writer } from '#protocol/messages/envelope.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import type { Outbox } from '#protocol/nats/outbox.ts';
+import type { Outbox } from '#protocol/nats/outbox/outbox.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { createToolRunner } from '../discovery/tool-runner.ts';

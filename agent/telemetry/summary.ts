@@ -9,7 +9,7 @@ import type {
   HostSample,
   SampleGap,
   SeriesSummary,
-} from '#protocol/messages/telemetry.ts';
+} from '#protocol/messages/agent/telemetry.ts';
 import { PerturbationTally } from './perturbation-policy.ts';
 import { QuantileSketch } from './quantile-sketch.ts';
 

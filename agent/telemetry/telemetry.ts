@@ -1,6 +1,6 @@
 /** What attempts tell the sampler, and what they have from it. */
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import type { AttemptTelemetry, GpuSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptTelemetry, GpuSample } from '#protocol/messages/agent/telemetry.ts';
 import type { GpuUsers } from './gpu-feed.ts';
 import type { GivenGpu } from './gpu-scope.ts';
 

@@ -1,6 +1,6 @@
 /** The config file's text to settings, or to everything that is wrong with it, each with its place. Pure. */
-import { execPolicyText } from '#protocol/messages/exec-policy.ts';
-import { readLabels } from '#protocol/messages/labels.ts';
+import { execPolicyText } from '#protocol/messages/agent/exec-policy.ts';
+import { readLabels } from '#protocol/messages/agent/labels.ts';
 import { explainIssues } from '#protocol/suite/explain.ts';
 import { formatProblem, placeFindings, type Finding } from '#protocol/suite/problem.ts';
 import { readYaml } from '#protocol/suite/read-yaml.ts';

@@ -3,7 +3,7 @@
  * it, and agent.schema.json is made from it for editors. Pure.
  */
 import { z } from 'zod';
-import { EXEC_OFF, ruleProblem } from '#protocol/messages/exec-policy.ts';
+import { EXEC_OFF, ruleProblem } from '#protocol/messages/agent/exec-policy.ts';
 import { SETTINGS, type SettingKey } from './agent-settings.ts';
 
 const text = (key: SettingKey): z.ZodString =>

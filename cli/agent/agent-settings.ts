@@ -2,11 +2,11 @@
  * What an agent can be told, and by whom: a flag, else the environment, else the config file, else the
  * default. Labels come from all three, each name from the first that has it. Pure.
  */
-import { isCpuList } from '#protocol/messages/cpu-list.ts';
+import { isCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { readExecPolicy } from '#protocol/messages/exec-policy.ts';
+import { readExecPolicy } from '#protocol/messages/agent/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
-import { readLabels, type Labels } from '#protocol/messages/labels.ts';
+import { readLabels, type Labels } from '#protocol/messages/agent/labels.ts';
 import { parseDuration, parseSize } from '#protocol/suite/units.ts';
 
 export type SettingKey =

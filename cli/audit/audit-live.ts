@@ -1,13 +1,13 @@
 /** A live run: folded here up to the sequence the coordinator answers at, against its answer. */
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
-import { ViewReply } from '#protocol/messages/api.ts';
+import { ViewReply } from '#protocol/messages/run/api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';
-import { readAll } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from '../runs/record.ts';
 import type { AuditReport } from './audit-archive.ts';
 import { differences } from './differences.ts';

@@ -1,6 +1,6 @@
 /** `benchmesh agent run`: an agent in the foreground, for hosts that join a mesh. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { readLabels } from '#protocol/messages/labels.ts';
+import { readLabels } from '#protocol/messages/agent/labels.ts';
 import { agentArgs, CONFIG_VARIABLE } from '../agent/agent-args.ts';
 import { SETTING_KEYS, SETTINGS, type Said, type SettingKey } from '../agent/agent-settings.ts';
 import { labelOption, withExamples } from '../command.ts';

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { EXIT, toError } from '#protocol/messages/errors.ts';
 import { readMeshFile, recordedMesh } from '#protocol/runtime/local-mesh.ts';
-import { findServerBinary } from '#protocol/nats/server-binary.ts';
-import { serverPaths } from '#protocol/nats/server-files.ts';
+import { findServerBinary } from '#protocol/nats/server/server-binary.ts';
+import { serverPaths } from '#protocol/nats/server/server-files.ts';
 import {
   exitWith,
   withExamples,

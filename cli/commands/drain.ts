@@ -1,7 +1,7 @@
 /** `benchmesh drain AGENT`: it takes nothing new, until `--undo`. */
 import type { Command } from 'commander';
 import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
-import { DrainReply } from '#protocol/messages/drain.ts';
+import { DrainReply } from '#protocol/messages/agent/drain.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
-import { readAll, tail } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll, tail } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import {
   integerOption,
   withExamples,

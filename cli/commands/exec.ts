@@ -1,9 +1,9 @@
 /** `benchmesh exec AGENT -- COMMAND...`: a short command on an agent's host. */
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { ExecReply, ExecRequest } from '#protocol/messages/agent-api.ts';
+import { ExecReply, ExecRequest } from '#protocol/messages/agent/agent-api.ts';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
-import { EXEC_MOST_MS } from '#protocol/messages/exec.ts';
+import { EXEC_MOST_MS } from '#protocol/messages/agent/exec.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import {
   durationOption,

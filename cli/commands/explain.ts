@@ -5,7 +5,7 @@ import {
   AgentExplanation,
   TaskExplanation,
   type ExplainRequest,
-} from '#protocol/messages/explain.ts';
+} from '#protocol/messages/run/explain.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';

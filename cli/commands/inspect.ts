@@ -1,7 +1,7 @@
 /** `benchmesh inspect RUN/TASK[/N]`: an attempt as it is now, its processes included. */
 import type { Command } from 'commander';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
-import { InspectReply } from '#protocol/messages/agent-api.ts';
+import { InspectReply } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
 import { inspectLines } from '../output/inspect-text.ts';

@@ -1,6 +1,6 @@
 /** `benchmesh resume RUN[/TASK]`: what was paused goes on, each from its checkpoint. */
 import type { Command } from 'commander';
-import { ResumeReply, type ResumeRequest } from '#protocol/messages/api.ts';
+import { ResumeReply, type ResumeRequest } from '#protocol/messages/run/api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';

@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { isRunId } from '#protocol/messages/ids.ts';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
 import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { resultRows } from '#protocol/fold/results-fold.ts';
 import { showsAutomatic } from '#protocol/fold/run-fold.ts';

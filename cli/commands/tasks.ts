@@ -1,7 +1,7 @@
 /** `benchmesh tasks RUN`: every task, in the order of the matrix. */
 import { Option, type Command } from 'commander';
 import { taskViews, type TaskView } from '#protocol/fold/run-view.ts';
-import { TASK_OUTCOMES, TaskState } from '#protocol/messages/outcome.ts';
+import { TASK_OUTCOMES, TaskState } from '#protocol/messages/attempt/outcome.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import {
   integerOption,

@@ -1,14 +1,14 @@
 /** What `doctor` looks at. Each check never rejects: what goes wrong is its finding. */
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
-import { InfoReply } from '#protocol/messages/api.ts';
+import { InfoReply } from '#protocol/messages/run/api.ts';
 import { toError } from '#protocol/messages/errors.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { readSettings, serverPaths } from '#protocol/nats/server-files.ts';
+import { readSettings, serverPaths } from '#protocol/nats/server/server-files.ts';
 import { call } from '#protocol/nats/rpc.ts';
-import { streamState } from '#protocol/nats/stream-read.ts';
-import { compareStreams, STREAMS, streamConfigs } from '#protocol/nats/streams.ts';
+import { streamState } from '#protocol/nats/streams/stream-read.ts';
+import { compareStreams, STREAMS, streamConfigs } from '#protocol/nats/streams/streams.ts';
 import type { MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { deadParts } from '../mesh/supervise.ts';

@@ -1,6 +1,6 @@
 /** What `doctor` says of the GPUs of a host. Pure. */
-import type { Gpu, GpuProbe } from '#protocol/messages/hardware.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Gpu, GpuProbe } from '#protocol/messages/agent/hardware.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { gpuName, gpusText } from '../output/gpu-text.ts';
 import { bad, ok, type Check } from './check.ts';
 

@@ -14,8 +14,8 @@
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { tail, type Tail } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { tail, type Tail } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { archivedDirectory, readArchivedRun } from '../runs/archive.ts';
 import { followRun } from '../runs/live-run.ts';
 import { archivedLog } from './archived-log.ts';

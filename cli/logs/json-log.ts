@@ -1,5 +1,5 @@
 /** Log items as one JSON value a line: bytes in base64, so that nothing is lost. */
-import type { LogStream } from '#protocol/messages/log.ts';
+import type { LogStream } from '#protocol/messages/attempt/log.ts';
 import { jsonLine } from '../output/terminal.ts';
 import type { LogItem } from './log-cursor.ts';
 import { LogPrinter, type LogOutput } from './log-printer.ts';

@@ -3,7 +3,7 @@
  * messages are dropped, ranges that are not there are gaps (I7). Pure but for its own positions.
  */
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
-import { LOG_HEADERS, parseChunks, type LogStream } from '#protocol/messages/log.ts';
+import { LOG_HEADERS, parseChunks, type LogStream } from '#protocol/messages/attempt/log.ts';
 
 export type LogItem =
   | {

@@ -7,7 +7,7 @@
  * 3. Bytes are never decoded, so nothing is lost in a split character.
  */
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
-import type { LogStream } from '#protocol/messages/log.ts';
+import type { LogStream } from '#protocol/messages/attempt/log.ts';
 import type { LogItem } from './log-cursor.ts';
 
 export interface PrintOptions {

@@ -3,9 +3,9 @@
  * live runs it refuses, unless told to stop them first or to leave them.
  */
 import { MeshError } from '#protocol/messages/errors.ts';
-import { isAlive } from '#protocol/nats/process-identity.ts';
-import { stopServer } from '#protocol/nats/embedded-server.ts';
-import { tryLock } from '#protocol/nats/folder-lock.ts';
+import { isAlive } from '#protocol/runtime/process-identity.ts';
+import { stopServer } from '#protocol/nats/server/embedded-server.ts';
+import { tryLock } from '#protocol/runtime/folder-lock.ts';
 import { endLocalMesh, meshPaths, type EndResult } from '#protocol/runtime/local-mesh.ts';
 import { debugLog } from '../debug-log.ts';
 import { liveRuns, type LiveRun } from '../runs/live-runs.ts';

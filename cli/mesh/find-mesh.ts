@@ -7,7 +7,7 @@
 import { MeshError } from '#protocol/messages/errors.ts';
 import { connect, pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
-import { isAlive } from '#protocol/nats/process-identity.ts';
+import { isAlive } from '#protocol/runtime/process-identity.ts';
 import {
   meshPaths,
   readMeshFile,

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { identityOf } from '#protocol/nats/process-identity.ts';
+import { identityOf } from '#protocol/runtime/process-identity.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 
 export interface SpawnedPart {

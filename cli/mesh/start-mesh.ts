@@ -14,18 +14,18 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { connect, pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
-import { startServer, type RunningServer } from '#protocol/nats/embedded-server.ts';
-import { tryLock, type FolderLock } from '#protocol/nats/folder-lock.ts';
+import { startServer, type RunningServer } from '#protocol/nats/server/embedded-server.ts';
+import { tryLock, type FolderLock } from '#protocol/runtime/folder-lock.ts';
 import {
   bootId,
   commandLineOf,
   identityOf,
   isAlive,
   pidsByCommandLine,
-} from '#protocol/nats/process-identity.ts';
+} from '#protocol/runtime/process-identity.ts';
 import { call } from '#protocol/nats/rpc.ts';
-import { lastMessage } from '#protocol/nats/stream-read.ts';
-import { ensureStreams, STREAMS } from '#protocol/nats/streams.ts';
+import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
+import { ensureStreams, STREAMS } from '#protocol/nats/streams/streams.ts';
 import {
   LOCAL_AGENT,
   LOCAL_COORDINATOR,
@@ -37,7 +37,7 @@ import {
   type MeshFile,
 } from '#protocol/runtime/local-mesh.ts';
 import { debugLog } from '../debug-log.ts';
-import { guarded } from '#protocol/nats/server-files.ts';
+import { guarded } from '#protocol/nats/server/server-files.ts';
 import { programFile } from './programs.ts';
 import { spawnPart, type PartCommand, type SpawnedPart } from './spawn-part.ts';
 

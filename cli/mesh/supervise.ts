@@ -8,7 +8,7 @@
  */
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { pause } from '#protocol/nats/connection.ts';
-import { isAlive } from '#protocol/nats/process-identity.ts';
+import { isAlive } from '#protocol/runtime/process-identity.ts';
 import { recordedMesh, type MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { terminal } from '../output/terminal.ts';
 import { endMesh, unfinished } from './end-mesh.ts';

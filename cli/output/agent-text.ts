@@ -1,7 +1,7 @@
 /** One agent at length: what its host is and has. Pure but for the colours it is lent. */
 import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
-import type { Gpu, Hardware } from '#protocol/messages/hardware.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { dash, date, plural } from './format.ts';
 import { gpuTroubles } from './gpu-text.ts';
 import { paintState, type Style } from './style.ts';

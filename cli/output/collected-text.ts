@@ -1,5 +1,5 @@
 /** What a collection of an attempt's files came to, in words. Pure. */
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import type { CollectedAgain } from '../runs/collect-again.ts';
 import { bytes, plural } from './format.ts';
 import { oneLine } from './text.ts';

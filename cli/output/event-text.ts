@@ -1,7 +1,7 @@
 /** An event on one line: when, its sequence, what, about whom, and what matters of it. Pure. */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
-import type { ExecEnd } from '#protocol/messages/exec.ts';
+import type { ExecEnd } from '#protocol/messages/agent/exec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import type { Style } from './style.ts';

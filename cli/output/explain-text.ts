@@ -4,7 +4,7 @@ import type {
   AgentReason,
   TaskExplanation,
   TaskReason,
-} from '#protocol/messages/explain.ts';
+} from '#protocol/messages/run/explain.ts';
 import { plural } from './format.ts';
 import { oneLine, truncate } from './text.ts';
 

@@ -1,5 +1,5 @@
 /** GPUs of a host in few words. Pure. */
-import type { Gpu, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
 
 /** Worst first. */
 const TROUBLES = ['failed', 'absent', 'degraded'] as const;

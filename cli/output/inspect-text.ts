@@ -4,7 +4,7 @@ import type {
   InspectedProcess,
   InspectedStep,
   InspectReply,
-} from '#protocol/messages/agent-api.ts';
+} from '#protocol/messages/agent/agent-api.ts';
 import { bytes, dash, duration, plural, quantity } from './format.ts';
 import { paintState, type Style } from './style.ts';
 import { table, type Column } from './table.ts';

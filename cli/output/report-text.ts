@@ -1,7 +1,7 @@
 /** What a benchmark reported, in words. Pure. */
 import type { AttemptView } from '#protocol/fold/run-view.ts';
-import type { Metric } from '#protocol/messages/outcome.ts';
-import type { ReportedSample, ReportSummary, RequestSummary } from '#protocol/messages/report.ts';
+import type { Metric } from '#protocol/messages/attempt/outcome.ts';
+import type { ReportedSample, ReportSummary, RequestSummary } from '#protocol/messages/attempt/report.ts';
 import { duration, plural, quantity } from './format.ts';
 import type { Style } from './style.ts';
 import { table, type Column } from './table.ts';

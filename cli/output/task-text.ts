@@ -1,6 +1,6 @@
 /** One task with its attempts and their steps, in words. Pure. */
 import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
-import type { HostSnapshot } from '#protocol/messages/resources.ts';
+import type { HostSnapshot } from '#protocol/messages/agent/resources.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { isOfRequests, reportLines } from './report-text.ts';
 import { metricsText, percent, sofar, taskStateText } from './run-text.ts';

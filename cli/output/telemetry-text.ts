@@ -5,7 +5,7 @@ import type {
   HostSample,
   Perturbation,
   SeriesSummary,
-} from '#protocol/messages/telemetry.ts';
+} from '#protocol/messages/agent/telemetry.ts';
 import { bytes, duration, plural, quantity } from './format.ts';
 import type { Style } from './style.ts';
 import { table, type Column } from './table.ts';

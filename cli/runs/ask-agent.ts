@@ -7,7 +7,7 @@ const ANSWER_MS = 10_000;
 
 export interface Question {
   readonly agent: string;
-  /** As in protocol/messages/agent-api.ts. */
+  /** As in protocol/messages/agent/agent-api.ts. */
   readonly verb: string;
   readonly body: Readonly<Record<string, unknown>>;
   readonly timeoutMs?: number;

@@ -1,8 +1,8 @@
 /** Has an agent take the result files of one of its attempts once more, and waits until that is told. */
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
-import { CollectReply } from '#protocol/messages/agent-api.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import { CollectReply } from '#protocol/messages/agent/agent-api.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import { pause } from '#protocol/nats/connection.ts';

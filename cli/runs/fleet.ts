@@ -2,8 +2,8 @@
 import { applyToFleet, createFleetFold, type AgentFold } from '#protocol/fold/fleet-fold.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { readAll } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
 
 export interface Fleet {

@@ -1,10 +1,10 @@
 /** What an agent says of its drain, and when nothing runs there any more. */
-import { Heartbeat } from '#protocol/messages/host.ts';
+import { Heartbeat } from '#protocol/messages/agent/host.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import { subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
+import { subscribeHeartbeats } from '#protocol/nats/agents/heartbeat.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { tail } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { tail } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
 
 export interface DrainWatch {

@@ -6,7 +6,7 @@
  * wait for ever, so the directory is looked for as well. Where it does not come, the coordinator is
  * asked why, and that is said once (a full disk).
  */
-import { InfoReply } from '#protocol/messages/api.ts';
+import { InfoReply } from '#protocol/messages/run/api.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';

@@ -3,8 +3,8 @@ import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { readAll, tail, type Tail } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll, tail, type Tail } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
 
 /** The run as it is now; null where the log has none of this id. */

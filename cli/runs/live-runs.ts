@@ -3,8 +3,8 @@ import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold
 import { runView, type RunView } from '#protocol/fold/run-view.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { readAll } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
 
 export interface LiveRun {

@@ -1,7 +1,7 @@
 /** A suite file as named on the command line, parsed; what is wrong with it is one line each. */
 import { dirname, resolve } from 'node:path';
 import { MeshError } from '#protocol/messages/errors.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSuite } from '#protocol/suite/parse-suite.ts';
 import { formatProblem } from '#protocol/suite/problem.ts';
 import { terminal } from '../output/terminal.ts';

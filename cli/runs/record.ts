@@ -1,7 +1,7 @@
 /** Stored messages of BM_EVENTS as records a fold takes. */
 import { decode } from '#protocol/messages/envelope.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { StoredMessage } from '#protocol/nats/stream-read.ts';
+import type { StoredMessage } from '#protocol/nats/streams/stream-read.ts';
 
 /** Null for what this program cannot read; the fold goes on without it. */
 export function recordOf(message: StoredMessage): EventRecord | null {

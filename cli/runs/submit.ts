@@ -2,7 +2,7 @@
  * Submitting: the id is made here, so that a submit repeated after a time-out is the same run and
  * never a second one.
  */
-import { SubmitReply, type SubmitRequest } from '#protocol/messages/api.ts';
+import { SubmitReply, type SubmitRequest } from '#protocol/messages/run/api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { newRunId } from '#protocol/messages/ids.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';

@@ -8,8 +8,8 @@ import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';
-import { readAll } from '#protocol/nats/tail.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
 
 export async function hasCoordinator(connection: MeshConnection): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** A file of an attempt: of its work folder while the run is live, else of the run's directory. */
 import { createReadStream } from 'node:fs';
 import { join, normalize } from 'node:path';
-import { ReadReply } from '#protocol/messages/agent-api.ts';
+import { ReadReply } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';

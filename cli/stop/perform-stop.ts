@@ -22,10 +22,10 @@ import { newId } from '#protocol/messages/ids.ts';
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { pause } from '#protocol/nats/connection.ts';
-import { subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
+import { subscribeHeartbeats } from '#protocol/nats/agents/heartbeat.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { STREAMS } from '#protocol/nats/streams.ts';
-import { readAll, tail, type Tail } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/streams.ts';
+import { readAll, tail, type Tail } from '#protocol/nats/streams/tail.ts';
 import { operator } from '../mesh/home.ts';
 import { recordOf } from '../runs/record.ts';
 

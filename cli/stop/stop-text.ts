@@ -1,6 +1,6 @@
 /** What an operator is told of a stop. Pure. */
 import type { AgentStopView, StopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
 import { duration, plural } from '../output/format.ts';
 

@@ -14,9 +14,9 @@ import {
   type InfoReply,
   type ResumeReply,
   type SubmitReply,
-} from '#protocol/messages/api.ts';
-import { DrainRequest, type DrainReply } from '#protocol/messages/drain.ts';
-import { ExplainRequest, type ExplainReply } from '#protocol/messages/explain.ts';
+} from '#protocol/messages/run/api.ts';
+import { DrainRequest, type DrainReply } from '#protocol/messages/agent/drain.ts';
+import { ExplainRequest, type ExplainReply } from '#protocol/messages/run/explain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';

@@ -3,7 +3,7 @@
  * happens before both streams are replayed, and each thing is asked for once per term.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';

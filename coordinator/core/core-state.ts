@@ -12,12 +12,12 @@ import type {
   ResumeRequest,
   SubmitReply,
   SubmitRequest,
-} from '#protocol/messages/api.ts';
-import type { DrainRequest } from '#protocol/messages/drain.ts';
+} from '#protocol/messages/run/api.ts';
+import type { DrainRequest } from '#protocol/messages/agent/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ErrorCode } from '#protocol/messages/errors.ts';
-import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import type { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';

@@ -2,7 +2,7 @@
  * Why a task does not run, and why an agent has room while work waits: what the scheduler would say now,
  * by the same policies that place. Pure, and changes nothing.
  */
-import { gpuCountOf, type Needs } from '#protocol/messages/attempt-spec.ts';
+import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
 import { taskView } from '#protocol/fold/run-view.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type {
@@ -12,7 +12,7 @@ import type {
   ExplainRequest,
   TaskExplanation,
   TaskReason,
-} from '#protocol/messages/explain.ts';
+} from '#protocol/messages/run/explain.ts';
 import { capacityOf, isAvailable, type AgentEntry } from '../fleet/fleet-reducer.ts';
 import { isPaused, isStopped } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';

@@ -1,6 +1,6 @@
 /** Commands as stored in BM_COMMANDS: own starts and those of leaders before, and everybody's stops. */
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { beginAttempt } from '../runs/run-reducer.ts';
 import { openKey, type RunEntry } from '../runs/run-state.ts';

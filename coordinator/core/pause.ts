@@ -3,7 +3,7 @@
  * out of the queue. Both count by the pause's place in BM_COMMANDS, so that it does not matter in which
  * order the two streams are read.
  */
-import type { RunResumed } from '#protocol/messages/run.ts';
+import type { RunResumed } from '#protocol/messages/run/run.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { isPaused, isStopped, newestPause } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';

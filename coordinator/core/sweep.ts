@@ -10,7 +10,7 @@
  * It is asked for at the begin of a term, when something late is seen, and every `sweepEveryMs`. Which
  * runs may be purged is decided where the proof is: their directory, or a stored release.
  */
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { takeSuperseded } from '../fleet/fleet-reducer.ts';

@@ -10,8 +10,8 @@
  * 3. An agent is available once it was heard: by a heartbeat, or by an event stored shortly before
  *    this term or in it. A registration may be years old.
  */
-import { countGpus } from '#protocol/messages/gpu-counts.ts';
-import type { Heartbeat, Registration } from '#protocol/messages/host.ts';
+import { countGpus } from '#protocol/messages/agent/gpu-counts.ts';
+import type { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-state.ts';
 
 export const AGENT_LEASE_MS = 10_000;

@@ -25,11 +25,11 @@ import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { collectFile, type AttemptFile, type MissingFile } from './collect-files.ts';

@@ -5,12 +5,12 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { pause } from '#protocol/nats/connection.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { lastMessage } from '#protocol/nats/stream-read.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 
 export interface AttemptFile {
   readonly run: string;

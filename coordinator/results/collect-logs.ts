@@ -9,9 +9,9 @@
  */
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { streamState } from '#protocol/nats/stream-read.ts';
-import { tail } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { streamState } from '#protocol/nats/streams/stream-read.ts';
+import { tail } from '#protocol/nats/streams/tail.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { openKey } from '../runs/run-state.ts';

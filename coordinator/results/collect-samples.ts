@@ -16,8 +16,8 @@ import { decode, type Message } from '#protocol/messages/envelope.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 
 export interface ExpectedSamples {
   /** What was sampled of its processes, or what its benchmark reported. */

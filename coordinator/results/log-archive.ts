@@ -11,7 +11,7 @@
  */
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LOG_HEADERS, parseChunks } from '#protocol/messages/log.ts';
+import { LOG_HEADERS, parseChunks } from '#protocol/messages/attempt/log.ts';
 import { openKey } from '../runs/run-state.ts';
 
 const MAX_OPEN = 32;

@@ -12,12 +12,12 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '#protocol/messages/errors.ts';
-import { LOG_HEADERS } from '#protocol/messages/log.ts';
+import { LOG_HEADERS } from '#protocol/messages/attempt/log.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { purgeSubject } from '#protocol/nats/stream-purge.ts';
-import { readAll, type TailMessage } from '#protocol/nats/tail.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
+import { readAll, type TailMessage } from '#protocol/nats/streams/tail.ts';
 import { eachOf, syncFolder } from './durable-files.ts';
 import type { LogPiece } from './log-archive.ts';
 

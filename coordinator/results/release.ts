@@ -6,9 +6,9 @@
 import { encode } from '#protocol/messages/envelope.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import type { FencedPublisher } from '#protocol/nats/fenced-publisher.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { purgeSubject } from '#protocol/nats/stream-purge.ts';
+import type { FencedPublisher } from '#protocol/nats/leader/fenced-publisher.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { PurgeEffect } from '../core/core-state.ts';
 

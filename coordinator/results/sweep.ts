@@ -11,10 +11,10 @@
  */
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { mailboxFloor } from '#protocol/nats/mailbox.ts';
-import { STREAMS } from '#protocol/nats/stream-configs.ts';
-import { deleteMessage, purgeSubject } from '#protocol/nats/stream-purge.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+import { mailboxFloor } from '#protocol/nats/agents/mailbox.ts';
+import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
+import { deleteMessage, purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { COORDINATOR_FLEET_ID } from '../core/core-reducer.ts';

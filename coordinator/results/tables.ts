@@ -4,9 +4,9 @@ import { attemptView, taskView } from '#protocol/fold/run-view.ts';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { Registration } from '#protocol/messages/host.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 

@@ -3,11 +3,11 @@
  * Pure. A deliberate stop never leads to a retry and is never counted. What a draining agent gave back,
  * begun or not, and what was paused is tried again however often, and never counted either.
  */
-import type { AttemptExited } from '#protocol/messages/attempt.ts';
-import type { FailureClass } from '#protocol/messages/outcome.ts';
+import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
+import type { FailureClass } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
-import type { TaskEnded } from '#protocol/messages/run.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { TaskEnded } from '#protocol/messages/run/run.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 
 /** Of `attempt.exited`, what the decision needs. */
 export type AttemptEnd = Pick<AttemptExited, 'outcome' | 'stage' | 'class' | 'reason'>;

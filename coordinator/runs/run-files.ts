@@ -1,7 +1,7 @@
 /** What a live run has in BM_FILES: what its tasks may resume from, what is in use, all of it. Pure. */
 import { resumePoints } from '#protocol/fold/resume-points.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
-import type { ResumePoint } from '#protocol/messages/checkpoint.ts';
+import type { ResumePoint } from '#protocol/messages/attempt/checkpoint.ts';
 import type { RunEntry, StoredObject, TaskEntry } from './run-state.ts';
 
 export function keyOf({ agent, sha256 }: StoredObject): string {

@@ -8,8 +8,8 @@
  * 3. The first end of a task is its end (I4).
  * 4. An attempt stays open until its end is proven: a stop asks for exactly these (I5).
  */
-import type { AttemptExited } from '#protocol/messages/attempt.ts';
-import type { RunOutcome, TaskOutcome } from '#protocol/messages/outcome.ts';
+import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
+import type { RunOutcome, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import { openKey, type OpenAttempt, type RunEntry, type TaskEntry } from './run-state.ts';
 

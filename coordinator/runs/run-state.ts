@@ -4,9 +4,9 @@
  */
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
-import type { FailureClass, TaskOutcome } from '#protocol/messages/outcome.ts';
-import type { RunSubmitted } from '#protocol/messages/run.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
+import type { RunSubmitted } from '#protocol/messages/run/run.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import type { AttemptEnd } from './retry-policy.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** Whether an agent has what a task needs: ever, and now. What it lacks has a name, for `explain`. Pure. */
-import { gpuCountOf, type Needs } from '#protocol/messages/attempt-spec.ts';
+import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
 import { aheadFactor } from './ahead-policy.ts';
 import { usageOf, type AgentCapacity, type SchedulerState } from './scheduler-state.ts';
 

@@ -15,7 +15,7 @@
  * 4. GPUs that may be used now are counted as slots are. An agent whose GPUs are fenced is handed one
  *    attempt that needs them, after all others: it waits there, and its agent says what for.
  */
-import { gpuCountOf, type Needs } from '#protocol/messages/attempt-spec.ts';
+import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
 import { paceAfter } from './ahead-policy.ts';
 import { lackOf, misfit } from './fit-policy.ts';
 import { createRunQueue, isEligible, putBack, takeFirst, takeOut } from './run-queue.ts';

@@ -1,6 +1,6 @@
 /** What the scheduler knows: queues by need, what is handed out, who shares a machine. */
-import type { Needs } from '#protocol/messages/attempt-spec.ts';
-import type { GpuCounts } from '#protocol/messages/gpu-counts.ts';
+import type { Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { GpuCounts } from '#protocol/messages/agent/gpu-counts.ts';
 import type { RunQueue } from './run-queue.ts';
 
 export interface AgentCapacity {

@@ -18,7 +18,7 @@ import {
   type StopFold,
 } from '#protocol/fold/stop-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import { openKey, type OpenAttempt, type Progress } from '../runs/run-state.ts';
 
 export type StopResult = 'dead' | 'unproven' | 'unkillable';

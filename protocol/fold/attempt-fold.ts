@@ -2,12 +2,12 @@
  * One attempt, folded from its agent's events. Forward only (I3): an event that would take the
  * state, the phase, the progress or the elapsed time back changes nothing.
  */
-import { STEPS, type StepName } from '../messages/attempt-spec.ts';
-import type { Acceptance, AttemptCollected, AttemptExited, LostFile } from '../messages/attempt.ts';
-import type { StoredFile } from '../messages/stored-file.ts';
-import type { AttemptResumed, Checkpoint } from '../messages/checkpoint.ts';
-import type { AttemptResources } from '../messages/resources.ts';
-import type { AttemptHealth } from '../messages/health.ts';
+import { STEPS, type StepName } from '../messages/attempt/attempt-spec.ts';
+import type { Acceptance, AttemptCollected, AttemptExited, LostFile } from '../messages/attempt/attempt.ts';
+import type { StoredFile } from '../messages/attempt/stored-file.ts';
+import type { AttemptResumed, Checkpoint } from '../messages/attempt/checkpoint.ts';
+import type { AttemptResources } from '../messages/agent/resources.ts';
+import type { AttemptHealth } from '../messages/attempt/health.ts';
 import type { Message } from '../messages/envelope.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';

@@ -2,7 +2,7 @@
  * The fleet, folded from host events (each agent's own) and fleet events (the coordinator's
  * observations). `unreachable` is a flag on an agent, never a state of an attempt.
  */
-import type { Registration } from '../messages/host.ts';
+import type { Registration } from '../messages/agent/host.ts';
 import { parseSubject } from '../messages/subjects.ts';
 import type { EventRecord } from './record.ts';
 

@@ -2,7 +2,7 @@
  * Which tasks of a run are paused, and by whom. Pure: a pause counts from its place among the commands,
  * and is over with a resume that knows of it, whatever the order in which the two are read.
  */
-import type { RunPaused, RunResumed } from '../messages/run.ts';
+import type { RunPaused, RunResumed } from '../messages/run/run.ts';
 
 export interface RunPause {
   readonly command: string;

@@ -1,6 +1,6 @@
 /** Measurements of a run, summarised per cell: pure, from task views. */
 import type { AxisValue } from '../messages/ids.ts';
-import type { Metric } from '../messages/outcome.ts';
+import type { Metric } from '../messages/attempt/outcome.ts';
 import type { TaskView } from './run-view.ts';
 
 export interface ResultRow {

@@ -1,5 +1,5 @@
 /** Which checkpoints of a task count: the newest of all its attempts, as many as it keeps. Pure. */
-import { DEFAULT_CHECKPOINT_RULES, type ResumePoint } from '../messages/checkpoint.ts';
+import { DEFAULT_CHECKPOINT_RULES, type ResumePoint } from '../messages/attempt/checkpoint.ts';
 import type { AttemptFold } from './attempt-fold.ts';
 
 type Stored = Pick<AttemptFold, 'n' | 'agent' | 'checkpoints'>;

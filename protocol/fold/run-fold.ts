@@ -10,8 +10,8 @@
  * same order give the same fold.
  */
 import { parseSubject } from '../messages/subjects.ts';
-import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/outcome.ts';
-import type { RunSubmitted } from '../messages/run.ts';
+import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
+import type { RunSubmitted } from '../messages/run/run.ts';
 import { expandTasks } from '../suite/expand.ts';
 import { acceptanceIn, applyToAttempt, createAttemptFold } from './attempt-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';

@@ -11,13 +11,13 @@ import type {
   Stage,
   TaskOutcome,
   TaskState,
-} from '../messages/outcome.ts';
-import type { AttemptExited, LostFile, StepResult } from '../messages/attempt.ts';
-import type { StoredFile } from '../messages/stored-file.ts';
-import type { AttemptResources } from '../messages/resources.ts';
-import type { AttemptHealth } from '../messages/health.ts';
-import type { AttemptTelemetry, PerturbationReason } from '../messages/telemetry.ts';
-import type { ReportSummary } from '../messages/report.ts';
+} from '../messages/attempt/outcome.ts';
+import type { AttemptExited, LostFile, StepResult } from '../messages/attempt/attempt.ts';
+import type { StoredFile } from '../messages/attempt/stored-file.ts';
+import type { AttemptResources } from '../messages/agent/resources.ts';
+import type { AttemptHealth } from '../messages/attempt/health.ts';
+import type { AttemptTelemetry, PerturbationReason } from '../messages/agent/telemetry.ts';
+import type { ReportSummary } from '../messages/attempt/report.ts';
 import {
   lastFiles,
   type AttemptFold,

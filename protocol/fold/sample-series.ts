@@ -3,8 +3,8 @@
  * again numbers its samples anew; a message that came twice says nothing new. Pure.
  */
 import type { Message } from '../messages/envelope.ts';
-import type { ReportedSample } from '../messages/report.ts';
-import type { AttemptSample, HostSample } from '../messages/telemetry.ts';
+import type { ReportedSample } from '../messages/attempt/report.ts';
+import type { AttemptSample, HostSample } from '../messages/agent/telemetry.ts';
 
 interface Batch<S> {
   readonly first: number;

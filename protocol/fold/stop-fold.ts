@@ -9,7 +9,7 @@
  * its proof counts, not the end of the attempts as seen from outside. An attempt that has ended
  * unproven and is not in that proof leaves the stop unproven, however long ago it ended.
  */
-import type { StoppedAttempt } from '../messages/host.ts';
+import type { StoppedAttempt } from '../messages/agent/host.ts';
 import { attemptKey, type AttemptRef } from '../messages/ids.ts';
 import { parseSubject } from '../messages/subjects.ts';
 import { acceptanceIn } from './attempt-fold.ts';

@@ -6,7 +6,7 @@
  * updates that attempt only, never the task.
  */
 import type { AxisValue } from '../messages/ids.ts';
-import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/outcome.ts';
+import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
 import type { AttemptFold } from './attempt-fold.ts';
 
 export interface TaskFold {

@@ -6,15 +6,15 @@
  * version here plus an `upgrade` from the old one, which is read for one release more.
  */
 import type { z } from 'zod';
-import * as attempt from './attempt.ts';
-import * as checkpoint from './checkpoint.ts';
-import * as command from './command.ts';
-import * as exec from './exec.ts';
-import * as health from './health.ts';
-import * as host from './host.ts';
-import * as report from './report.ts';
-import * as run from './run.ts';
-import * as telemetry from './telemetry.ts';
+import * as attempt from './attempt/attempt.ts';
+import * as checkpoint from './attempt/checkpoint.ts';
+import * as command from './run/command.ts';
+import * as exec from './agent/exec.ts';
+import * as health from './attempt/health.ts';
+import * as host from './agent/host.ts';
+import * as report from './attempt/report.ts';
+import * as run from './run/run.ts';
+import * as telemetry from './agent/telemetry.ts';
 
 export const CATALOG = {
   'attempt.accepted': { version: 1, schema: attempt.AttemptAccepted },

@@ -1,6 +1,6 @@
 /** Core request/reply on `bm.v1.api.<verb>`: not stored, only the leading coordinator serves. */
 import { ERROR_CODES, MeshError, toError, type ErrorCode } from '../messages/errors.ts';
-import { ApiError } from '../messages/api.ts';
+import { ApiError } from '../messages/run/api.ts';
 import { subjects } from '../messages/subjects.ts';
 import type { MeshConnection } from './connection.ts';
 

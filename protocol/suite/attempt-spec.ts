@@ -5,10 +5,10 @@
  * expansion), a program name with a slash in it, and `cwd`. Everything else stays as written.
  */
 import { posix } from 'node:path';
-import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt-spec.ts';
-import type { CheckTemplate } from '../messages/check-spec.ts';
-import type { HealthCheckTemplate, HealthRule, HealthTemplate } from '../messages/health.ts';
-import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import type { AttemptSpec, MetricSource, StepSpec } from '../messages/attempt/attempt-spec.ts';
+import type { CheckTemplate } from '../messages/attempt/check-spec.ts';
+import type { HealthCheckTemplate, HealthRule, HealthTemplate } from '../messages/attempt/health.ts';
+import type { StepTemplate, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { hostSetupId } from '../messages/ids.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { PlannedTask } from './expand.ts';

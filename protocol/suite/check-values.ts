@@ -2,7 +2,7 @@
  * Checks and conditions of readiness: from the form to named texts with templates, and from their
  * expanded texts to what the agent evaluates. Pure.
  */
-import { CheckSpec, ReadySpec, type CheckTemplate } from '../messages/check-spec.ts';
+import { CheckSpec, ReadySpec, type CheckTemplate } from '../messages/attempt/check-spec.ts';
 import type { CommandForm } from './form.ts';
 
 type AskedForm = Pick<CommandForm, 'gpu' | 'http' | 'contains' | 'disk' | 'file' | 'port'>;

@@ -2,7 +2,7 @@
  * What a schema cannot say: names in templates, names of axes and vars, entries of the matrix. It
  * reads the tree, not the validated form, so that these problems show beside those of the schema.
  */
-import { STEPS } from '../messages/attempt-spec.ts';
+import { STEPS } from '../messages/attempt/attempt-spec.ts';
 import { checkPhases } from './check-phases.ts';
 import { didYouMean, type Finding, type Path } from './problem.ts';
 import { BUILT_IN, parseTemplate } from './template.ts';

@@ -13,7 +13,7 @@
  */
 import { MeshError } from '../messages/errors.ts';
 import { type AxisValue, taskId } from '../messages/ids.ts';
-import type { SuiteSpec } from '../messages/suite-spec.ts';
+import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 
 /** Tasks a run may have, and cells a matrix may have before `exclude`. */
 export const MAX_TASKS = 1_000_000;

@@ -3,9 +3,9 @@
  * suite.schema.json is made from it for editors. Meaning is added in lower.ts.
  */
 import { z } from 'zod';
-import { AxisValueSchema } from '../messages/attempt-spec.ts';
-import { FailureClass } from '../messages/outcome.ts';
-import { SeriesFigure } from '../messages/report.ts';
+import { AxisValueSchema } from '../messages/attempt/attempt-spec.ts';
+import { FailureClass } from '../messages/attempt/outcome.ts';
+import { SeriesFigure } from '../messages/attempt/report.ts';
 import {
   checks,
   hostSetup,

@@ -1,6 +1,6 @@
 /** The suite's `health`: its form, and from there to the wire form. */
 import { z } from 'zod';
-import type { HealthCheckTemplate, HealthTemplate } from '../messages/health.ts';
+import type { HealthCheckTemplate, HealthTemplate } from '../messages/attempt/health.ts';
 import { checkTemplateOf } from './check-values.ts';
 import { ASKED, asked, contains, programKeys } from './command-form.ts';
 import { filled, hasOneOf, templatedLimit } from './form-parts.ts';

@@ -1,6 +1,6 @@
 /** The `limits` of a suite and of its commands: their form, and from there to the wire form. */
 import { z } from 'zod';
-import { EACH_LIMITS, type StepLimits } from '../messages/limits.ts';
+import { EACH_LIMITS, type StepLimits } from '../messages/attempt/limits.ts';
 import { parseSize } from './units.ts';
 
 const SIZE = 'must be a size with a unit, such as 500kB, 64MiB or 1GiB';

@@ -1,8 +1,8 @@
 /** From the file's form to the wire form: defaults filled in, shorthands spelled out, units in ms and bytes. */
-import { DEFAULT_CHECKPOINT_RULES } from '../messages/checkpoint.ts';
-import { HOST_SETUP_STEP, type Needs, type StepName, STEPS } from '../messages/attempt-spec.ts';
+import { DEFAULT_CHECKPOINT_RULES } from '../messages/attempt/checkpoint.ts';
+import { HOST_SETUP_STEP, type Needs, type StepName, STEPS } from '../messages/attempt/attempt-spec.ts';
 import type { AxisValue } from '../messages/ids.ts';
-import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import type { StepTemplate, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { hasTemplate } from './form-parts.ts';
 import { checkTemplateOf, readyTemplateOf } from './check-values.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';

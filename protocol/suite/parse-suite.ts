@@ -6,7 +6,7 @@
  * Each stage runs as far as the one before allows, so that one call shows all problems.
  */
 import { MeshError } from '../messages/errors.ts';
-import type { SuiteSpec } from '../messages/suite-spec.ts';
+import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { axisNamesOf, checkTree } from './check.ts';
 import { explainIssues } from './explain.ts';
 import { countCells, EMPTY, includeEffects, MAX_TASKS, tooLarge } from './expand.ts';

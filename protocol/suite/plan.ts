@@ -1,9 +1,9 @@
 /** What a run of a suite would be on given hosts, for `benchmesh plan`: a forecast, not a promise. */
-import { gpuCountOf, type Needs } from '../messages/attempt-spec.ts';
-import { countGpus, type GpuCounts } from '../messages/gpu-counts.ts';
-import type { Hardware } from '../messages/hardware.ts';
+import { gpuCountOf, type Needs } from '../messages/attempt/attempt-spec.ts';
+import { countGpus, type GpuCounts } from '../messages/agent/gpu-counts.ts';
+import type { Hardware } from '../messages/agent/hardware.ts';
 import { countCells } from './expand.ts';
-import type { SuiteSpec } from '../messages/suite-spec.ts';
+import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 
 /** An agent's capacity; agents on one machine share its host id. */
 export interface PlanHost {

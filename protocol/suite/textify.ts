@@ -2,7 +2,7 @@
  * Words of commands and values of `env` are texts: `1.0` and `0x10` reach the program as written,
  * not as the number YAML makes of them.
  */
-import { STEPS } from '../messages/attempt-spec.ts';
+import { STEPS } from '../messages/attempt/attempt-spec.ts';
 import { child, withValue, type Tree } from './tree.ts';
 
 const TEXTS: ReadonlySet<string> = new Set(['env', 'hostSetup', ...STEPS]);

@@ -2,8 +2,8 @@
  * Templates whose result must be of a form (a duration, a number, a URL), tried with every value they
  * may get: a run must not find out at its last cell.
  */
-import { STEPS } from '../messages/attempt-spec.ts';
-import type { StepTemplate, SuiteSpec } from '../messages/suite-spec.ts';
+import { STEPS } from '../messages/attempt/attempt-spec.ts';
+import type { StepTemplate, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { Finding, Path } from './problem.ts';
 import { BUILT_IN, compileTemplate, parseTemplate, render } from './template.ts';

@@ -1,6 +1,6 @@
 /** What is allowed in a suite and probably not meant. */
-import { STEPS } from '../messages/attempt-spec.ts';
-import type { SuiteSpec } from '../messages/suite-spec.ts';
+import { STEPS } from '../messages/attempt/attempt-spec.ts';
+import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { axisVariable } from './check.ts';
 import { includeEffects } from './expand.ts';
 import type { Finding, Path } from './problem.ts';

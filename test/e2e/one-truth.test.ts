@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AttemptView, RunView, TaskView } from '#protocol/fold/run-view.ts';
-import { STEPS } from '#protocol/messages/attempt-spec.ts';
+import { STEPS } from '#protocol/messages/attempt/attempt-spec.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import type { SampleLine } from '#test/support/show-sampler.ts';
 import { until } from '#test/support/until.ts';

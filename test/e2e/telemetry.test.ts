@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
-import { AttemptSample, HostSample, type AttemptTelemetry } from '#protocol/messages/telemetry.ts';
+import { AttemptSample, HostSample, type AttemptTelemetry } from '#protocol/messages/agent/telemetry.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { until } from '#test/support/until.ts';
 

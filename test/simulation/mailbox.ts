@@ -2,7 +2,7 @@
  * A durable consumer with one message in flight, as an agent's mailbox is: what is not acknowledged in
  * time is delivered again, and a crash of the server takes back the last acknowledgements.
  */
-import type { Delivery } from '#protocol/nats/mailbox.ts';
+import type { Delivery } from '#protocol/nats/agents/mailbox.ts';
 import type { SimStream, Stored } from './server.ts';
 import type { Cancel, World } from './world.ts';
 

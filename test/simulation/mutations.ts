@@ -9,7 +9,7 @@ import { EventSink } from '#agent/state/event-sink.ts';
 import { LedgerFold, type NumberedEvent } from '#agent/state/ledger-entries.ts';
 import { Ledger } from '#agent/state/ledger.ts';
 import { typeOf, type MessageName } from '#protocol/messages/catalog.ts';
-import { Lanes } from '#protocol/nats/outbox-lanes.ts';
+import { Lanes } from '#protocol/nats/outbox/outbox-lanes.ts';
 import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
 import type { RequestOutcome } from '#protocol/nats/connection.ts';
 import type { Request } from './link.ts';

@@ -2,8 +2,8 @@
 import type { ApiAnswer, CoreMessage } from '#coordinator/core/core-state.ts';
 import { encode } from '#protocol/messages/envelope.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
 import { Link } from './link.ts';
 import { EPOCH_MS } from './machine-globals.ts';

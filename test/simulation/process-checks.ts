@@ -1,6 +1,6 @@
 /** What must hold of processes: capacity, one attempt at a time, started once, and dead when it is said. */
-import type { AttemptExited } from '#protocol/messages/attempt.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { Start, StopSeen } from './checks.ts';
 import type { Machine } from './machine.ts';
 import type { Step } from './step.ts';

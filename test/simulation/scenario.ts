@@ -1,5 +1,5 @@
 /** From a seed to what happens: hosts, suites, what operators do, and every fault with its time. */
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
 import type { Temper } from './machine.ts';

@@ -1,6 +1,6 @@
 /** Tails of simulated streams: every message once, in order, each a little later, through broken links. */
 import type { IntakeSource } from '#coordinator/intake-source.ts';
-import type { Tail, TailMessage, TailOptions } from '#protocol/nats/tail.ts';
+import type { Tail, TailMessage, TailOptions } from '#protocol/nats/streams/tail.ts';
 import type { Link } from './link.ts';
 import type { SimServer, SimStream, Stored } from './server.ts';
 import type { World } from './world.ts';

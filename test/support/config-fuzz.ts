@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { parseAgentConfig } from '#cli/agent/agent-config.ts';
-import { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSuite } from '#protocol/suite/parse-suite.ts';
 import { formatProblem } from '#protocol/suite/problem.ts';
 

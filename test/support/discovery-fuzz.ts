@@ -6,7 +6,7 @@ import { readNumaNodes, readTopology } from '#agent/discovery/cpu-topology.ts';
 import { rosterOf } from '#agent/discovery/gpu-roster.ts';
 import { readInstances, readMigDetails, withInstances } from '#agent/discovery/mig-instances.ts';
 import { readCuda, readGpus, readProcesses, refusedField } from '#agent/discovery/nvidia-gpus.ts';
-import { Gpu } from '#protocol/messages/hardware.ts';
+import { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { allFixtures, CAPTURES, section } from './smi-captures.ts';
 
 const AMD = JSON.stringify({

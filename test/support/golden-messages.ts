@@ -3,8 +3,8 @@
  * test data elsewhere.
  */
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenExec } from './golden-exec.ts';
 import { goldenHostSampled } from './golden-host-sampled.ts';
 

@@ -6,10 +6,10 @@
  */
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
-import { fencedPublisher } from '#protocol/nats/fenced-publisher.ts';
-import { claimEpoch } from '#protocol/nats/leader-claim.ts';
-import { contendForLease } from '#protocol/nats/lease.ts';
-import { eventStore, openOutbox } from '#protocol/nats/outbox.ts';
+import { fencedPublisher } from '#protocol/nats/leader/fenced-publisher.ts';
+import { claimEpoch } from '#protocol/nats/leader/leader-claim.ts';
+import { contendForLease } from '#protocol/nats/leader/lease.ts';
+import { eventStore, openOutbox } from '#protocol/nats/outbox/outbox.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { toError } from '#protocol/messages/errors.ts';
 

@@ -1,5 +1,5 @@
 /** A stream in memory that keeps the server's rules for expectations, with faults on request. */
-import type { OutboxStore } from '#protocol/nats/outbox.ts';
+import type { OutboxStore } from '#protocol/nats/outbox/outbox.ts';
 import type { PublishOptions, PublishOutcome } from '#protocol/nats/publisher.ts';
 
 export interface FakeMessage {

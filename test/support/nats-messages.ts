@@ -1,7 +1,7 @@
 /** Reads what is stored, for tests that compare it with what was written. */
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 
 export interface StoredText {
   readonly subject: string;

@@ -9,14 +9,14 @@ import { join } from 'node:path';
 import { silentLog, type Log } from '#protocol/runtime/log.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import { readCredential } from '#protocol/nats/credential.ts';
-import { startServer, stopServer, type RunningServer } from '#protocol/nats/embedded-server.ts';
+import { startServer, stopServer, type RunningServer } from '#protocol/nats/server/embedded-server.ts';
 import {
   identityOf,
   isAlive,
   commandLineOf,
   pidsByCommandLine,
-} from '#protocol/nats/process-identity.ts';
-import { ensureStreams } from '#protocol/nats/streams.ts';
+} from '#protocol/runtime/process-identity.ts';
+import { ensureStreams } from '#protocol/nats/streams/streams.ts';
 import { until } from './until.ts';
 
 export interface TestServer {

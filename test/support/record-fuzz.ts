@@ -9,8 +9,8 @@ import { parseRecord, readRecord } from '#agent/process/record/step-record.ts';
 import { ENTRY_BYTES, segmentName } from '#agent/process/spool/log-format.ts';
 import { LogSegments } from '#agent/process/spool/log-segments.ts';
 import type { StepOutcome } from '#agent/process/types.ts';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
-import { StepResult } from '#protocol/messages/attempt.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import { StepResult } from '#protocol/messages/attempt/attempt.ts';
 
 const CAUSE = '"stopRequested":true,"deadline":false';
 const LINES = [

@@ -4,7 +4,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { GOLDEN_RUN, goldenMessages, goldenSuite } from './golden-messages.ts';
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 
 export const RUN = GOLDEN_RUN;
 

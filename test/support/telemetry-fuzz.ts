@@ -9,7 +9,7 @@ import { readTree } from '#agent/telemetry/process-tree.ts';
 import { readReadings } from '#agent/telemetry/amd-readings.ts';
 import { SmiLines } from '#agent/telemetry/smi-lines.ts';
 import { AttemptSummary } from '#agent/telemetry/summary.ts';
-import { AttemptTelemetry, GpuSample, HostSample } from '#protocol/messages/telemetry.ts';
+import { AttemptTelemetry, GpuSample, HostSample } from '#protocol/messages/agent/telemetry.ts';
 import { CAPTURES, section } from './smi-captures.ts';
 import { ROCM_NEW, ROCM_OLD } from './rocm-answers.ts';
 import { smiRow, smiTable } from './smi-loop.ts';

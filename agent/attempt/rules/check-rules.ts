@@ -1,7 +1,7 @@
 /** What a check means for its attempt. Pure, as attempt-reducer.ts. */
-import type { StepResult } from '#protocol/messages/attempt.ts';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { Proof } from '#protocol/messages/outcome.ts';
+import type { StepResult } from '#protocol/messages/attempt/attempt.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Proof } from '#protocol/messages/attempt/outcome.ts';
 import type { CheckResult } from '../../checks/types.ts';
 import type { Verdict } from '../attempt-state.ts';
 

@@ -1,5 +1,5 @@
 /** What the end of anything of an attempt leaves in its state: results, and the first verdict (I3). Pure. */
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { StepOutcome } from '../../process/types.ts';
 import type { AttemptState } from '../attempt-state.ts';
 import { fence } from './fence-rules.ts';

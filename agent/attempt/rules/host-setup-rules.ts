@@ -6,8 +6,8 @@ import {
   HOST_SETUP_STEP,
   type AttemptSpec,
   type StepSpec,
-} from '#protocol/messages/attempt-spec.ts';
-import type { StepResult } from '#protocol/messages/attempt.ts';
+} from '#protocol/messages/attempt/attempt-spec.ts';
+import type { StepResult } from '#protocol/messages/attempt/attempt.ts';
 import type { AttemptState, Verdict } from '../attempt-state.ts';
 import type { Turn } from './turn.ts';
 

@@ -1,5 +1,5 @@
 /** What a host that is cut off does to an attempt whose suite does not want it to go on. Pure. */
-import type { Stage } from '#protocol/messages/outcome.ts';
+import type { Stage } from '#protocol/messages/attempt/outcome.ts';
 import type { Verdict } from '../attempt-state.ts';
 import { exit } from './exit-rules.ts';
 import { graceOf } from './service-rules.ts';

@@ -1,5 +1,5 @@
 /** An agent came back and found the attempt in its journal (I8). Pure, as attempt-reducer.ts. */
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { givenOf, type AttemptMessage } from '../attempt-state.ts';
 import { freeIfGone } from './fence-rules.ts';
 import { graceOf, runningIn } from './service-rules.ts';

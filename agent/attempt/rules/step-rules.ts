@@ -1,8 +1,8 @@
 /** What the end of a step means for its attempt, and how long a step may take. Pure. */
-import type { LostFile } from '#protocol/messages/attempt.ts';
+import type { LostFile } from '#protocol/messages/attempt/attempt.ts';
 import { requiredAmong } from '../../files/result-rules.ts';
-import type { StepResult } from '#protocol/messages/attempt.ts';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepResult } from '#protocol/messages/attempt/attempt.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { isDiskTrouble } from '../../process/record/errno.ts';
 import type { StepEnd, StepOutcome } from '../../process/types.ts';
 import type { AttemptState, Verdict } from '../attempt-state.ts';

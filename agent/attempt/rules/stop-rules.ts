@@ -1,5 +1,5 @@
 /** A stop of an attempt, and one that reaches it after another: never less than was asked. Pure. */
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ReachedStop, StopOrder } from '../attempt-state.ts';
 
 export function orderOf(command: string, stop: StopCommand): StopOrder {

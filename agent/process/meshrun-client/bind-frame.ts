@@ -1,5 +1,5 @@
 /** A request to bind the agent and its helpers to CPUs, as meshrun/spawner.h describes it. Pure. */
-import { formatCpuList } from '#protocol/messages/cpu-list.ts';
+import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { frameOf } from './start-frame.ts';
 
 /** A process, so that no later one of its pid is meant. */

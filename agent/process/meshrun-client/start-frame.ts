@@ -1,6 +1,6 @@
 /** A request to start a step, as meshrun/spawner.h describes it. Pure. */
 import { constants } from 'node:os';
-import { formatCpuList } from '#protocol/messages/cpu-list.ts';
+import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { limitFlags, type LimitPowers } from '../step-limits.ts';
 import type { StepSpec } from '../types.ts';
 

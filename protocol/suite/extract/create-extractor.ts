@@ -6,8 +6,8 @@
  * warns of nested repetition); a JSON line is read up to MAX_LINE; a metric has up to
  * MAX_MEASUREMENTS measurements. What a limit left out is said where the metric is then missing.
  */
-import type { MetricSource, MetricSpec } from '../../messages/attempt-spec.ts';
-import type { Metric } from '../../messages/outcome.ts';
+import type { MetricSource, MetricSpec } from '../../messages/attempt/attempt-spec.ts';
+import type { Metric } from '../../messages/attempt/outcome.ts';
 import { parseJsonPath, valueAt } from './json-path.ts';
 import { LineSplitter } from './line-splitter.ts';
 import { parseNumber } from './number.ts';

@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
 import { newRunId } from '#protocol/messages/ids.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { purgeSubject } from '#protocol/nats/stream-purge.ts';
-import { lastMessage } from '#protocol/nats/stream-read.ts';
+import { purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
+import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import {
   AGENT,

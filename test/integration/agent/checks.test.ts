@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { runCheck } from '#agent/checks/run-check.ts';
 import type { CheckContext } from '#agent/checks/types.ts';
-import type { CheckSpec } from '#protocol/messages/check-spec.ts';
+import type { CheckSpec } from '#protocol/messages/attempt/check-spec.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 import { readFileSync } from 'node:fs';

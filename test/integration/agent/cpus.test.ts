@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptSpec, startTestMesh, step, type TestMesh } from './support/agent-process.ts';
 
 let mesh: TestMesh;

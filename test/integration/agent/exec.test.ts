@@ -1,6 +1,6 @@
 /** Commands on an agent's host: permitted or refused, recorded, bounded, and nothing of them left. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ExecReply } from '#protocol/messages/agent-api.ts';
+import { ExecReply } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { processesWithEnvironment } from '#test/support/processes.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LOADED_VRAM } from '#agent/attempt/loaded-vram.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { FakeTools } from '#test/support/fake-tools.ts';
 import { CAPTURES, type Capture } from '#test/support/smi-captures.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { HOST_SETUP_STEP, type AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import { HOST_SETUP_STEP, type AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { newRunId } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { isRunning } from '#test/support/processes.ts';

@@ -2,8 +2,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newRunId } from '#protocol/messages/ids.ts';
-import { ensureMailbox } from '#protocol/nats/mailbox.ts';
-import { ensureStreams } from '#protocol/nats/streams.ts';
+import { ensureMailbox } from '#protocol/nats/agents/mailbox.ts';
+import { ensureStreams } from '#protocol/nats/streams/streams.ts';
 import { AGENT, attemptSpec, startTestMesh, step, type TestMesh } from './support/agent-process.ts';
 
 let mesh: TestMesh;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { readUsableCpus } from '#agent/cpus/cpu-layout.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
-import { formatCpuList } from '#protocol/messages/cpu-list.ts';
+import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { until } from '#test/support/until.ts';
 import {
   attemptSpec,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { attemptPaths } from '#agent/state/state-folder.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
 import { until } from '#test/support/until.ts';
 import {

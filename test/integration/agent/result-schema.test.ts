@@ -1,6 +1,6 @@
 /** Results that do not fit the schema of the suite fail the attempt at stage collect, and are kept. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptSpec, startTestMesh, step, type TestMesh } from './support/agent-process.ts';
 
 let mesh: TestMesh;

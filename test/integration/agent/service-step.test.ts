@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
-import type { ReadySpec } from '#protocol/messages/check-spec.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { ReadySpec } from '#protocol/messages/attempt/check-spec.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 import {

@@ -8,8 +8,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '#protocol/messages/errors.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { childrenOf, isRunning, zombieChildrenOf } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 import {

@@ -5,7 +5,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, type TestContext } from 'vitest';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import { FailingDisk } from '#test/support/failing-disk.ts';
 import { isRunning, processesMarked } from '#test/support/processes.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { until } from '#test/support/until.ts';
 import { attemptSpec, RUN, startTestMesh, step, type TestMesh } from './support/agent-process.ts';
 

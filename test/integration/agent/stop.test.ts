@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
-import { isAlive, identityOf } from '#protocol/nats/process-identity.ts';
+import { isAlive, identityOf } from '#protocol/runtime/process-identity.ts';
 import { until } from '#test/support/until.ts';
 import {
   attemptSpec,

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import type {
@@ -11,8 +11,8 @@ import type {
   AttemptTelemetry,
   HostSample,
   Perturbation,
-} from '#protocol/messages/telemetry.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+} from '#protocol/messages/agent/telemetry.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 import { CgroupSubtree, NO_CGROUPS } from '#test/support/cgroups.ts';
 import { FakeTools } from '#test/support/fake-tools.ts';
 import { cpuSeconds, isRunning, processesMarked } from '#test/support/processes.ts';

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { InspectReply } from '#protocol/messages/agent-api.ts';
+import { InspectReply } from '#protocol/messages/agent/agent-api.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { until } from '#test/support/until.ts';
 

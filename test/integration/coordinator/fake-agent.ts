@@ -4,21 +4,21 @@
  * on: a start overtaken by a stop is refused, a repeated command is done once.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
-import type { AttemptExited } from '#protocol/messages/attempt.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import { decode, encode } from '#protocol/messages/envelope.ts';
-import type { Registration, StoppedAttempt } from '#protocol/messages/host.ts';
+import type { Registration, StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import { formatChunks, LOG_HEADERS } from '#protocol/messages/log.ts';
+import { formatChunks, LOG_HEADERS } from '#protocol/messages/attempt/log.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { publishHeartbeat } from '#protocol/nats/heartbeat.ts';
-import { openMailbox, type Mailbox } from '#protocol/nats/mailbox.ts';
+import { publishHeartbeat } from '#protocol/nats/agents/heartbeat.ts';
+import { openMailbox, type Mailbox } from '#protocol/nats/agents/mailbox.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { registerAgent } from '#protocol/nats/registry.ts';
+import { registerAgent } from '#protocol/nats/agents/registry.ts';
 
 export interface Played {
   readonly outcome?: AttemptExited['outcome'];

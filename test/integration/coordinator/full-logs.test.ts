@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { streamState } from '#protocol/nats/stream-read.ts';
+import { streamState } from '#protocol/nats/streams/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
 import { FakeAgent } from './fake-agent.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 import { parseSuite } from '#protocol/suite/parse-suite.ts';
 import { spawnAgent, type AgentProcess } from '#test/integration/agent/support/agent-process.ts';
 import { until } from '#test/support/until.ts';

@@ -8,7 +8,7 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { lastMessage } from '#protocol/nats/stream-read.ts';
+import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
 import { FakeAgent } from './fake-agent.ts';

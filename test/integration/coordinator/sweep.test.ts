@@ -8,7 +8,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { encode } from '#protocol/messages/envelope.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { readAll } from '#protocol/nats/tail.ts';
+import { readAll } from '#protocol/nats/streams/tail.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench, type RunningCoordinator } from './bench.ts';

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { fencedPublisher } from '#protocol/nats/fenced-publisher.ts';
+import { fencedPublisher } from '#protocol/nats/leader/fenced-publisher.ts';
 import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
-import { claimEpoch } from '#protocol/nats/leader-claim.ts';
-import { contendForLease, leaseHolder, type LeaseContender } from '#protocol/nats/lease.ts';
+import { claimEpoch } from '#protocol/nats/leader/leader-claim.ts';
+import { contendForLease, leaseHolder, type LeaseContender } from '#protocol/nats/leader/lease.ts';
 import { seqsBySubject, storedIn, upTo } from '#test/support/nats-messages.ts';
 import { startChild, type TestChild } from '#test/support/nats-process.ts';
 import { startTestServer, type TestServer } from '#test/support/nats-server.ts';

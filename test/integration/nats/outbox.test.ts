@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { eventStore, openOutbox, type FencedBy, type Outbox } from '#protocol/nats/outbox.ts';
+import { eventStore, openOutbox, type FencedBy, type Outbox } from '#protocol/nats/outbox/outbox.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { seqsBySubject, storedIn, upTo } from '#test/support/nats-messages.ts';
 import { startChild } from '#test/support/nats-process.ts';

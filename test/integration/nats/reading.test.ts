@@ -1,13 +1,13 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { publishHeartbeat, subscribeHeartbeats } from '#protocol/nats/heartbeat.ts';
-import { ensureMailbox, openMailbox, type MailMessage } from '#protocol/nats/mailbox.ts';
+import { publishHeartbeat, subscribeHeartbeats } from '#protocol/nats/agents/heartbeat.ts';
+import { ensureMailbox, openMailbox, type MailMessage } from '#protocol/nats/agents/mailbox.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { forgetAgent, listAgents, registerAgent, watchAgents } from '#protocol/nats/registry.ts';
+import { forgetAgent, listAgents, registerAgent, watchAgents } from '#protocol/nats/agents/registry.ts';
 import { call, serve } from '#protocol/nats/rpc.ts';
-import { lastMessage, messageAt, streamState } from '#protocol/nats/stream-read.ts';
-import { readAll, tail, type CaughtUp } from '#protocol/nats/tail.ts';
+import { lastMessage, messageAt, streamState } from '#protocol/nats/streams/stream-read.ts';
+import { readAll, tail, type CaughtUp } from '#protocol/nats/streams/tail.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { storedIn, upTo } from '#test/support/nats-messages.ts';
 import { startTestServer, type TestServer } from '#test/support/nats-server.ts';

@@ -13,11 +13,11 @@ import {
   stopServer,
   type RunningServer,
   type StartServerOptions,
-} from '#protocol/nats/embedded-server.ts';
-import { identityOf, isAlive } from '#protocol/nats/process-identity.ts';
+} from '#protocol/nats/server/embedded-server.ts';
+import { identityOf, isAlive } from '#protocol/runtime/process-identity.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { freePort, probePort } from '#protocol/nats/server-probe.ts';
-import { compareStreams, ensureStreams } from '#protocol/nats/streams.ts';
+import { freePort, probePort } from '#protocol/nats/server/server-probe.ts';
+import { compareStreams, ensureStreams } from '#protocol/nats/streams/streams.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { fetchOldServer } from '#test/support/old-nats-server.ts';
 import { until } from '#test/support/until.ts';

@@ -1,5 +1,5 @@
 /** Small attempts and step ends for the tests of the attempt's rules. */
-import type { AttemptSpec, StepName, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec, StepName, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import {
   newAttempt,
   type AttemptEffect,

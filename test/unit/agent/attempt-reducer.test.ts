@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { updateAttempt } from '#agent/attempt/attempt-reducer.ts';
 import { newAttempt, type AttemptMessage } from '#agent/attempt/attempt-state.ts';
-import { STEPS, type StepName } from '#protocol/messages/attempt-spec.ts';
+import { STEPS, type StepName } from '#protocol/messages/attempt/attempt-spec.ts';
 import { goldenReport } from '#test/support/golden-messages.ts';
 import { EXITED, outcomeOf, Script, specOf, stepOf } from './attempt-cases.ts';
 

@@ -1,7 +1,7 @@
 /** Steps, checks and services together: whatever ends, fails, is stopped or restarted, and when. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { StepEnd } from '#agent/process/types.ts';
 import { EXITED, specOf, stepOf } from './attempt-cases.ts';
 import { AttemptWorld, type Act } from './attempt-world.ts';

@@ -9,7 +9,7 @@ import {
   type AttemptMessage,
   type AttemptState,
 } from '#agent/attempt/attempt-state.ts';
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { StepEnd } from '#agent/process/types.ts';
 import { EXITED, outcomeOf } from './attempt-cases.ts';
 

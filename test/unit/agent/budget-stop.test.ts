@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { orderOf } from '#agent/attempt/rules/stop-rules.ts';
 import { newHost, type HostEffect, type HostMessage } from '#agent/host/host-state.ts';
 import { LedgerFold } from '#agent/state/ledger-entries.ts';
-import type { StopCommand } from '#protocol/messages/command.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import { Script, specOf } from './attempt-cases.ts';
 import { ended, play, RUN, short, start, stop } from './host-cases.ts';
 

@@ -7,7 +7,7 @@ import {
   isPermitted,
   readExecPolicy,
   ruleProblem,
-} from '#protocol/messages/exec-policy.ts';
+} from '#protocol/messages/agent/exec-policy.ts';
 
 const words = (text: string): string[] => text.split(' ');
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FileKeeper } from '#agent/attempt/file-keeper.ts';
 import type { FileStore } from '#agent/attempt/file-store.ts';
 import { attemptPaths, type AttemptPaths } from '#agent/state/state-folder.ts';
-import type { StoredFile } from '#protocol/messages/stored-file.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { systemClock } from '#protocol/runtime/clock.ts';
 import { specOf } from './attempt-cases.ts';
 

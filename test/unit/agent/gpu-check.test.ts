@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { gpuResult, isOlder } from '#agent/checks/gpu-check.ts';
 import { blankGpu } from '#agent/discovery/gpu-facts.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
-import type { CheckOf } from '#protocol/messages/check-spec.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
+import type { CheckOf } from '#protocol/messages/attempt/check-spec.ts';
 
 const RTX: Gpu = {
   ...blankGpu('nvidia', 'GPU-1'),

@@ -9,7 +9,7 @@ import {
   type HostMessage,
   type HostState,
 } from '#agent/host/host-state.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { ended, key, short, start } from './host-cases.ts';
 
 const gpu = (index: number, change: Partial<Gpu> = {}): Gpu => ({

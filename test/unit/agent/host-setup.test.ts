@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { newHost, type HostMessage, type HostState } from '#agent/host/host-state.ts';
 import { LedgerFold } from '#agent/state/ledger-entries.ts';
 import { restoredHost } from '#agent/host/restore.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { EXITED, Script, specOf, stepOf } from './attempt-cases.ts';
 import { ended, key, play, RUN, short, start } from './host-cases.ts';
 

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { placeCheckpoint, type Placed } from '#agent/files/place-checkpoint.ts';
 import { attemptPaths } from '#agent/state/state-folder.ts';
-import type { ResumePoint } from '#protocol/messages/checkpoint.ts';
+import type { ResumePoint } from '#protocol/messages/attempt/checkpoint.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import type { LastMessage } from '#protocol/nats/stream-read.ts';
+import type { LastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { systemClock } from '#protocol/runtime/clock.ts';
 import { specOf } from './attempt-cases.ts';
 

@@ -10,7 +10,7 @@ import { notStartedOutcome } from '#agent/process/record/step-outcome.ts';
 import { firstBatch } from '#agent/logs/log-batch.ts';
 import { attemptPaths } from '#agent/state/state-folder.ts';
 import { encode } from '#protocol/messages/envelope.ts';
-import { parseChunks } from '#protocol/messages/log.ts';
+import { parseChunks } from '#protocol/messages/attempt/log.ts';
 import { specOf, stepOf } from './attempt-cases.ts';
 
 describe('environment', () => {

@@ -6,7 +6,7 @@ import {
   taskExplanationLines,
   taskReasonText,
 } from '#cli/output/explain-text.ts';
-import { AgentReason, TaskReason } from '#protocol/messages/explain.ts';
+import { AgentReason, TaskReason } from '#protocol/messages/run/explain.ts';
 
 const RUN = '2026-02-13_14-30-45-aaaa';
 

@@ -7,9 +7,9 @@ import { gpusText } from '#cli/output/gpu-text.ts';
 import { styleFor } from '#cli/output/style.ts';
 import { widthOf } from '#cli/output/text.ts';
 import { applyToFleet, createFleetFold, type AgentFold } from '#protocol/fold/fleet-fold.ts';
-import type { Gpu, GpuProbe, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProbe, Hardware } from '#protocol/messages/agent/hardware.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 

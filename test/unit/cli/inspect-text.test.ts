@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { inspectLines, inTreeOrder } from '#cli/output/inspect-text.ts';
 import { styleFor } from '#cli/output/style.ts';
 import { widthOf } from '#cli/output/text.ts';
-import type { InspectedProcess, InspectReply } from '#protocol/messages/agent-api.ts';
+import type { InspectedProcess, InspectReply } from '#protocol/messages/agent/agent-api.ts';
 
 const row = (pid: number, parent: number, command = `c${pid}`): InspectedProcess => ({
   pid,

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LogCursors, type LogItem, type LogMessage } from '#cli/logs/log-cursor.ts';
-import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/log.ts';
+import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/attempt/log.ts';
 
 const ref = { run: 'r', task: 't', n: 1 };
 

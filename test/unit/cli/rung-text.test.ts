@@ -4,7 +4,7 @@ import { rungCheck } from '#cli/doctor/checks.ts';
 import { agentLines } from '#cli/output/agent-text.ts';
 import { styleFor } from '#cli/output/style.ts';
 import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
-import type { Registration } from '#protocol/messages/host.ts';
+import type { Registration } from '#protocol/messages/agent/host.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 
 const { registration } = goldenMessages['agent.changed'];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ackLine, exitOf, openLine, verdictLine } from '#cli/stop/stop-text.ts';
 import type { AgentStopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 
 const attempt: StoppedAttempt = {
   run: 'r',

@@ -7,7 +7,7 @@ import { eachOf, publishFolder } from '#coordinator/results/durable-files.ts';
 import { createLogArchive } from '#coordinator/results/log-archive.ts';
 import { parseFlags } from '#coordinator/options.ts';
 import { attemptOfStart, startId } from '#coordinator/core/act.ts';
-import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/log.ts';
+import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/attempt/log.ts';
 
 let folder: string;
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 /** The end of an attempt, as its agent tells it. */
-import type { AttemptExited } from '#protocol/messages/attempt.ts';
+import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 
 export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
   elapsedMs: 5,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
 import { enqueue, vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
-import type { Gpu, GpuFence } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuFence } from '#protocol/messages/agent/hardware.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 import { Miniature } from './miniature.ts';
 

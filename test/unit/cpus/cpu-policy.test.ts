@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readCpuLayout } from '#agent/cpus/cpu-layout.ts';
-import { formatCpuList, parseCpuList } from '#protocol/messages/cpu-list.ts';
+import { formatCpuList, parseCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { chooseCpus, type CpuLayout } from '#agent/cpus/cpu-policy.ts';
 
 /** Two nodes of two cores with two threads: 0 and 4 are one core, as x86 numbers them. */

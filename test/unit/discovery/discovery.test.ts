@@ -8,7 +8,7 @@ import { Discovery } from '#agent/discovery/discovery.ts';
 import type { VendorGpus } from '#agent/discovery/gpu-facts.ts';
 import { GpuMemory } from '#agent/discovery/gpu-memory.ts';
 import { readHostFacts, usableCpus, usableMemoryMiB } from '#agent/discovery/host-facts.ts';
-import type { Gpu, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 import { until } from '#test/support/until.ts';

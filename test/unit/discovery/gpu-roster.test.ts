@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { blankGpu, type VendorGpus } from '#agent/discovery/gpu-facts.ts';
 import { rosterOf, type Found } from '#agent/discovery/gpu-roster.ts';
 import type { PciGpu } from '#agent/discovery/pci-gpus.ts';
-import type { Gpu, GpuProbe } from '#protocol/messages/hardware.ts';
+import type { Gpu, GpuProbe } from '#protocol/messages/agent/hardware.ts';
 
 const gpu = (id: string, change: Partial<Gpu> = {}): Gpu => ({
   ...blankGpu('nvidia', id),

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { readInstances, readMigDetails, withInstances } from '#agent/discovery/mig-instances.ts';
 import { readGpus } from '#agent/discovery/nvidia-gpus.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { section, type Load } from '#test/support/smi-captures.ts';
 
 const PARENT = 'GPU-00000000-0000-0000-0000-000000000000';

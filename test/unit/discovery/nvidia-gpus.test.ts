@@ -1,7 +1,7 @@
 /** nvidia-smi's words to GPUs: every capture there is, and every way a GPU is not well. */
 import { describe, expect, it } from 'vitest';
 import { readCuda, readGpus, readProcesses, refusedField } from '#agent/discovery/nvidia-gpus.ts';
-import { Gpu } from '#protocol/messages/hardware.ts';
+import { Gpu } from '#protocol/messages/agent/hardware.ts';
 import { fixtureText, section, type Capture, type Load } from '#test/support/smi-captures.ts';
 
 const ZERO = 'GPU-00000000-0000-0000-0000-000000000000';

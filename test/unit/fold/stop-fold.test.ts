@@ -6,7 +6,7 @@ import {
   stopView,
   type StopFold,
 } from '#protocol/fold/stop-fold.ts';
-import type { StoppedAttempt } from '#protocol/messages/host.ts';
+import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 import { RecordLog, RUN } from '#test/support/records.ts';

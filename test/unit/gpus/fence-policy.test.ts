@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { blankGpu } from '#agent/discovery/gpu-facts.ts';
 import { troubleOf, type Holder, type Owner } from '#agent/gpus/fence-policy.ts';
 import { GpuFences } from '#agent/gpus/gpu-fences.ts';
-import type { Gpu, Hardware } from '#protocol/messages/hardware.ts';
+import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 
 const gpu = (change: Partial<Gpu> = {}): Gpu => ({ ...blankGpu('nvidia', 'GPU-0'), ...change });

@@ -5,8 +5,8 @@ import { blankGpu } from '#agent/discovery/gpu-facts.ts';
 import { gpuEnv } from '#agent/gpus/gpu-env.ts';
 import { chooseGpus, freeGpus } from '#agent/gpus/gpu-policy.ts';
 import { resourcesOf } from '#agent/host/resources-of.ts';
-import { countGpus } from '#protocol/messages/gpu-counts.ts';
-import type { Gpu } from '#protocol/messages/hardware.ts';
+import { countGpus } from '#protocol/messages/agent/gpu-counts.ts';
+import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 
 const gpu = (index: number, change: Partial<Gpu> = {}): Gpu => ({
   ...blankGpu('nvidia', `GPU-${index}`),

@@ -9,7 +9,7 @@ import {
 } from '#agent/health/health-policy.ts';
 import { HealthWatch, type AskHealth } from '#agent/health/health-watch.ts';
 import { PASSED, type CheckResult } from '#agent/checks/types.ts';
-import type { CheckRule, HealthRule } from '#protocol/messages/health.ts';
+import type { CheckRule, HealthRule } from '#protocol/messages/attempt/health.ts';
 import { ManualClock } from '#test/support/manual-clock.ts';
 import { EXITED, Script, specOf } from '../agent/attempt-cases.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isRunId, isToken, newId, newRunId, taskId } from '#protocol/messages/ids.ts';
-import { formatChunks, parseChunks, type LogChunk } from '#protocol/messages/log.ts';
+import { formatChunks, parseChunks, type LogChunk } from '#protocol/messages/attempt/log.ts';
 
 describe('ids', () => {
   it.each(['', 'a.b', 'a b', 'a*', '>', 'all', 'x\n', 'x\r', 'ä', 'x'.repeat(65)])(

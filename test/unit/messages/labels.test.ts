@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readLabels } from '#protocol/messages/labels.ts';
+import { readLabels } from '#protocol/messages/agent/labels.ts';
 
 it.each([
   [[], {}],

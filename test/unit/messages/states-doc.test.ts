@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { STEPS } from '#protocol/messages/attempt-spec.ts';
+import { STEPS } from '#protocol/messages/attempt/attempt-spec.ts';
 import {
   AttemptOutcome,
   FailureClass,
@@ -8,7 +8,7 @@ import {
   RunState,
   TaskOutcome,
   TaskState,
-} from '#protocol/messages/outcome.ts';
+} from '#protocol/messages/attempt/outcome.ts';
 
 const text = readFileSync('docs/states.md', 'utf8');
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { encodeRecord, readRecord, type JournalRecord } from '#protocol/nats/journal-format.ts';
-import { Journal } from '#protocol/nats/journal.ts';
+import { encodeRecord, readRecord, type JournalRecord } from '#protocol/nats/outbox/journal-format.ts';
+import { Journal } from '#protocol/nats/outbox/journal.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 
 const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(

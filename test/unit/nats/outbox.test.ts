@@ -9,7 +9,7 @@ import {
   type FencedBy,
   type Outbox,
   type OutboxOptions,
-} from '#protocol/nats/outbox.ts';
+} from '#protocol/nats/outbox/outbox.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { fakeStore, type Fault, type FakeStore } from '#test/support/nats-fake-store.ts';
 import { until } from '#test/support/until.ts';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isNewEnough } from '#protocol/nats/connection.ts';
 import { createNkeyFile, parseCredential, readCredential } from '#protocol/nats/credential.ts';
-import { tryLock } from '#protocol/nats/folder-lock.ts';
-import { streamConfigs } from '#protocol/nats/stream-configs.ts';
-import { compareConfig } from '#protocol/nats/streams.ts';
+import { tryLock } from '#protocol/runtime/folder-lock.ts';
+import { streamConfigs } from '#protocol/nats/streams/stream-configs.ts';
+import { compareConfig } from '#protocol/nats/streams/streams.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 
 describe('server version', () => {

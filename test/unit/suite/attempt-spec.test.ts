@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { createExtractor } from '#protocol/suite/extract/create-extractor.ts';

@@ -1,6 +1,6 @@
 /** Checks, services and limits of steps: from the file to what the agent reads, and what is refused. */
 import { describe, expect, it } from 'vitest';
-import { AttemptSpec, type StepSpec } from '#protocol/messages/attempt-spec.ts';
+import { AttemptSpec, type StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { problemsOf, suiteOf } from './suite-of.ts';

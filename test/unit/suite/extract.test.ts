@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { MetricSpec } from '#protocol/messages/attempt-spec.ts';
+import type { MetricSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import {
   createExtractor,
   type Extracted,

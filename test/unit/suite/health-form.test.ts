@@ -1,6 +1,6 @@
 /** The suite's `health`: from the file to what attempts get, and what is refused. */
 import { describe, expect, it } from 'vitest';
-import { AttemptSpec } from '#protocol/messages/attempt-spec.ts';
+import { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { problemsOf, suiteOf } from './suite-of.ts';

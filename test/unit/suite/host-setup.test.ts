@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
-import type { StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { problemsOf, suiteOf, warningsOf } from './suite-of.ts';
 
 /** The first step of each task. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseTemplate } from '#protocol/suite/template.ts';
 import { parseDuration, parseSignal, parseSize } from '#protocol/suite/units.ts';
 import { suiteOf, warningsOf } from './suite-of.ts';

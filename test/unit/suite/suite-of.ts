@@ -1,5 +1,5 @@
 /** A parsed suite for tests, or the problems as one line each. */
-import type { SuiteSpec } from '#protocol/messages/suite-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSuite, type SuiteSource } from '#protocol/suite/parse-suite.ts';
 import { formatProblem } from '#protocol/suite/problem.ts';
 

@@ -3,7 +3,7 @@ import { MetricOutbox } from '#agent/telemetry/metric-outbox.ts';
 import { SampleSeries } from '#agent/telemetry/sample-batch.ts';
 import { SampleCursor } from '#protocol/fold/sample-series.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
-import type { AttemptSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptSample } from '#protocol/messages/agent/telemetry.ts';
 import type { PublishOutcome } from '#protocol/nats/publisher.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { ManualClock } from '#test/support/manual-clock.ts';

@@ -5,7 +5,7 @@ import {
   THRESHOLDS,
   type Surroundings,
 } from '#agent/telemetry/perturbation-policy.ts';
-import { Perturbation } from '#protocol/messages/telemetry.ts';
+import { Perturbation } from '#protocol/messages/agent/telemetry.ts';
 
 const quiet: Surroundings = {
   spanMs: 1_000,

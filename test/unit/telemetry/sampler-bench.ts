@@ -5,7 +5,7 @@ import { Sampler } from '#agent/telemetry/sampler.ts';
 import type { MeasuredAttempt } from '#agent/telemetry/telemetry.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import type { AttemptSample, HostSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptSample, HostSample } from '#protocol/messages/agent/telemetry.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { FakeProc } from '#test/support/fake-proc.ts';
 import { ManualClock } from '#test/support/manual-clock.ts';

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Sampler } from '#agent/telemetry/sampler.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import type { AttemptTelemetry, HostSample } from '#protocol/messages/telemetry.ts';
+import type { AttemptTelemetry, HostSample } from '#protocol/messages/agent/telemetry.ts';
 import type { FakeProc } from '#test/support/fake-proc.ts';
 import type { ManualClock } from '#test/support/manual-clock.ts';
 import { HELPER, MAIN, SamplerBench } from './sampler-bench.ts';

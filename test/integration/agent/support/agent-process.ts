@@ -4,16 +4,16 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt-spec.ts';
+import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { decode, encode, type Message, type MessageOf } from '#protocol/messages/envelope.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { newId, newRunId } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import { LOG_HEADERS } from '#protocol/messages/log.ts';
+import { LOG_HEADERS } from '#protocol/messages/attempt/log.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
-import { ensureMailbox } from '#protocol/nats/mailbox.ts';
+import { ensureMailbox } from '#protocol/nats/agents/mailbox.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { tail, type Tail } from '#protocol/nats/tail.ts';
+import { tail, type Tail } from '#protocol/nats/streams/tail.ts';
 import {
   startTestServer,
   type TestServer,

@@ -1,0 +1,55 @@
+/**
+ * Commands: imperative, durable, idempotent by command id (the envelope's `id`).
+ * Written by the leading coordinator; `stop` also by any operator (I6).
+ */
+import { z } from 'zod';
+import { AttemptSpec } from '../attempt/attempt-spec.ts';
+import { RunId, Token } from '../ids.ts';
+
+export const StartCommand = z.object({
+  spec: AttemptSpec,
+  /** Newest stop of the run or task the coordinator had read: its stream sequence, 0 for none. */
+  afterStop: z.number().int().nonnegative(),
+  /** Higher first in the agent's own queue; equal keeps the order of arrival. */
+  priority: z.number().int(),
+});
+export type StartCommand = z.infer<typeof StartCommand>;
+
+/** Take back what has not started; answered by an ack `revoked` or `started`. */
+export const RevokeCommand = z.object({
+  run: RunId,
+  task: Token,
+  n: z.number().int().positive(),
+});
+export type RevokeCommand = z.infer<typeof RevokeCommand>;
+
+/** Why a stop came, where nobody asked for it: the run's time is over. */
+export const StopCause = z.enum(['budget']);
+export type StopCause = z.infer<typeof StopCause>;
+
+export const StopCommand = z.object({
+  run: RunId,
+  /** One task, or null for the whole run. */
+  task: Token.nullable(),
+  /** Overrides the suite's grace; null keeps it. */
+  graceMs: z.number().nonnegative().nullable(),
+  /** Kill at once, no grace. */
+  now: z.boolean(),
+  by: z.string(),
+  reason: z.string().nullable(),
+  /** Absent: somebody asked for it. */
+  cause: StopCause.optional(),
+  /** The target is to go on later: what runs of it is ended all the same, and none of it has failed. */
+  pause: z.literal(true).optional(),
+});
+export type StopCommand = z.infer<typeof StopCommand>;
+
+/** The run is archived: drop its journal entries and folders. */
+export const ReleaseCommand = z.object({ run: RunId });
+export type ReleaseCommand = z.infer<typeof ReleaseCommand>;
+
+/** Start nothing new; what runs goes on. Holds until it is taken back, over restarts too. */
+export const DrainCommand = z.object({ by: z.string(), reason: z.string().nullable() });
+
+/** Takes `drain` back. Not that of a process that was told to end. */
+export const UndrainCommand = z.object({ by: z.string(), reason: z.string().nullable() });

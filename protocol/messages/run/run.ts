@@ -1,0 +1,99 @@
+/**
+ * Events of runs and tasks. Only writer: the leading coordinator (I1).
+ *
+ *   run:  submitted -> started -> [paused <-> resumed] -> [stopping] -> ended -> archived
+ *   task: [retrying ...] -> ended            (everything else of a task is its attempts' events)
+ */
+import { z } from 'zod';
+import { StopCause } from './command.ts';
+import { Token } from '../ids.ts';
+import { FailureClass, RunOutcome, Stage, TaskOutcome } from '../attempt/outcome.ts';
+import { SuiteSpec } from './suite-spec.ts';
+
+export const RunSubmitted = z.object({
+  suite: SuiteSpec,
+  /** The suite file as submitted, byte for byte. */
+  suiteText: z.string(),
+  suiteFile: z.string().nullable(),
+  /** user@host of the submitter. */
+  by: z.string(),
+  /** Number of tasks the suite expands to. */
+  tasks: z.number().int().nonnegative(),
+  /** Runs this one was queued behind when it was submitted. */
+  behind: z.array(z.string()),
+  labels: z.record(z.string(), z.string()),
+});
+export type RunSubmitted = z.infer<typeof RunSubmitted>;
+
+/** The first task was handed to an agent. */
+export const RunStarted = z.object({});
+
+/** The coordinator has read a stop of the whole run; nothing of it starts any more. */
+export const RunStopping = z.object({
+  command: z.string(),
+  /** Stream sequence of the stop in BM_COMMANDS: starts carry it as `afterStop` (I6). */
+  stopSequence: z.number().int().positive(),
+  by: z.string(),
+  reason: z.string().nullable(),
+  /** Absent: somebody asked for it. */
+  cause: StopCause.optional(),
+});
+
+/** A stop of one task of the run was read. */
+export const TaskStopping = RunStopping.extend({ task: Token });
+
+/**
+ * A pause was read, of the run or of one task: what runs of it is ended as by a stop and waits with the
+ * rest until it is resumed.
+ */
+export const RunPaused = RunStopping.extend({ task: Token.nullable() });
+export type RunPaused = z.infer<typeof RunPaused>;
+
+/** Every pause up to `throughSequence` is over, of the run and all its tasks or of one task. */
+export const RunResumed = z.object({
+  task: Token.nullable(),
+  /** In BM_COMMANDS, as the `stopSequence` of pauses. */
+  throughSequence: z.number().int().positive(),
+  by: z.string(),
+});
+export type RunResumed = z.infer<typeof RunResumed>;
+
+/** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
+export const RunTasksEnded = z.object({
+  outcome: TaskOutcome,
+  reason: z.string().nullable(),
+  tasks: z.array(Token),
+});
+
+/** A stop or a pause is over: everyone who had to has acknowledged, or was given up as stated (I5). */
+export const RunStopClosed = z.object({
+  command: z.string(),
+  result: z.enum(['dead', 'unproven', 'unkillable']),
+});
+
+export const RunEnded = z.object({
+  outcome: RunOutcome,
+  /** Tasks by outcome. */
+  counts: z.partialRecord(TaskOutcome, z.number().int()),
+  reason: z.string().nullable(),
+});
+
+/** The run's directory is complete. `directory` is absolute on the coordinator's host. */
+export const RunArchived = z.object({ directory: z.string() });
+
+/** Attempt `n` failed and attempt `n + 1` will follow: the task is pending again. */
+export const TaskRetrying = z.object({
+  n: z.number().int().positive(),
+  class: FailureClass,
+  reason: z.string().nullable(),
+});
+
+export const TaskEnded = z.object({
+  outcome: TaskOutcome,
+  /** The attempt that decided; null when there was none. */
+  n: z.number().int().positive().nullable(),
+  stage: Stage.nullable(),
+  class: FailureClass.nullable(),
+  reason: z.string().nullable(),
+});
+export type TaskEnded = z.infer<typeof TaskEnded>;
