@@ -161,6 +161,8 @@ export function attemptOfStart(id: string, run: string): AttemptRef | null {
 export function settleTask(context: Context, run: RunEntry, task: TaskEntry): void {
   const end = run.undecided.get(task.id);
   if (!context.state.acting || end === undefined || task.phase !== 'deciding') return;
+  // Part of it may be purged already: what is left does not tell what was decided.
+  if (run.ended === 'stored') return;
   const decision = decide({
     n: task.n,
     end,
@@ -180,7 +182,7 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
 /** Tasks that wait under an announced stop end at once: no attempt will report them. */
 export function endWaiting(context: Context, run: RunEntry, tasks: Iterable<TaskEntry>): void {
   const { state } = context;
-  if (!state.acting) return;
+  if (!state.acting || run.ended === 'stored') return;
   const groups = new Map<string, { stop: Announced; ids: string[] }>();
   for (const task of tasks) {
     if (task.phase !== 'pending' || !isStopped(run, task)) continue;
@@ -325,7 +327,7 @@ function dropStrayStops(context: Context): void {
       context,
       'warn',
       { run: stop.data.run, command: stop.command },
-      'stop of a run that is not live',
+      'stop of a run that is not live, or one stored twice',
     );
     context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
   }

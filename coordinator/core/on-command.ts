@@ -72,7 +72,16 @@ export function applyStop(
 ): void {
   const { state } = context;
   const entry = readStop(stopsOf(state, run.id), stop, run.open.values());
-  if (entry === null) return;
+  if (entry === null) {
+    // Given again in doubt: the close of the first deletes only that one's message.
+    state.strayStops.push({ ...stop, sinceMs: context.now.monotonicMs });
+    return;
+  }
+  if (entry.closed === 'stored') {
+    // All that it did stands in the log; given again in doubt, it is no newer one.
+    if (state.acting) context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
+    return;
+  }
   const task = stop.data.task === null ? null : run.tasks.get(stop.data.task);
   if (stop.data.requeue === true) {
     noteRequeue(context, run, { task: stop.data.task, stopSequence: stop.sequence });

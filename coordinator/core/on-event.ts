@@ -142,14 +142,15 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
   applyToRun(run.fold, record);
   const stops = stopsOf(state, id);
   switch (message.name) {
-    case 'run.submitted':
+    case 'run.submitted': {
       if (known !== undefined) return;
       answerSubmit(context, run, message.data.behind);
-      for (const stop of state.strayStops.filter(({ data }) => data.run === id))
-        applyStop(context, run, stop);
-      state.strayStops = state.strayStops.filter(({ data }) => data.run !== id);
+      const strays = state.strayStops;
+      state.strayStops = strays.filter(({ data }) => data.run !== id);
+      for (const stop of strays) if (stop.data.run === id) applyStop(context, run, stop);
       markDirty(state, 'all');
       return;
+    }
     case 'run.started':
       run.started = 'stored';
       if (state.acting) run.startedMs = context.now.monotonicMs;
