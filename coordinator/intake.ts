@@ -6,20 +6,18 @@ import { decode } from '#protocol/messages/envelope.ts';
 import { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
-import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
-import { subscribeHeartbeats } from '#protocol/nats/agents/heartbeat.ts';
-import { watchAgents } from '#protocol/nats/agents/registry.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
-import { tail, type Tail, type TailMessage } from '#protocol/nats/streams/tail.ts';
+import type { Tail, TailMessage } from '#protocol/nats/streams/tail.ts';
 import { attemptOfStart } from './core/act.ts';
 import type { CoreMessage } from './core/core-state.ts';
+import type { IntakeSource } from './intake-source.ts';
 
 /** The envelope's first members, its id among them. */
 const HEAD_BYTES = 200;
 
 export interface IntakeOptions {
-  readonly connection: MeshConnection;
+  readonly source: IntakeSource;
   /** Identity of the claim: messages of this term carry it. */
   readonly instance: string;
   readonly post: (message: CoreMessage) => void;
@@ -49,8 +47,8 @@ export class Intake {
   /** Heartbeats and the state of the link, from now on. */
   listen(): void {
     if (this.#isClosed) return;
-    const { connection, post } = this.#options;
-    const beats = subscribeHeartbeats(connection, (_agent, body) => {
+    const { source, post } = this.#options;
+    const beats = source.heartbeats((_agent, body) => {
       const beat = Heartbeat.safeParse(parseJson(body));
       if (beat.success) post({ kind: 'heartbeat', beat: beat.data });
     });
@@ -58,7 +56,7 @@ export class Intake {
       () => {
         beats.stop();
       },
-      connection.onStatus((status) => {
+      source.onStatus((status) => {
         if (status === 'reconnected') post({ kind: 'reconnected' });
       }),
     );
@@ -73,7 +71,7 @@ export class Intake {
   #readStream(stream: string, filter: string, kind: 'event' | 'command'): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     return new Promise((resolve) => {
-      const reader = tail(this.#options.connection, {
+      const reader = this.#options.source.tail({
         stream,
         filters: [filter],
         onMessage: (message) => {
@@ -91,9 +89,9 @@ export class Intake {
 
   #readRegistry(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
-    const { connection, post } = this.#options;
+    const { source, post } = this.#options;
     return new Promise((resolve) => {
-      const reader = watchAgents(connection, {
+      const reader = source.watchAgents({
         onAgent: ({ agent, data }) => {
           this.#onRegistration(agent, data);
         },

@@ -15,13 +15,12 @@ import {
   type Claim,
   type FencedPublisher,
 } from '#protocol/nats/leader/fenced-publisher.ts';
-import { ensureMailbox } from '#protocol/nats/agents/mailbox.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { deleteMessage } from '#protocol/nats/streams/stream-purge.ts';
 import { startActor, type Actor } from '#protocol/runtime/actor.ts';
 import type { Clock, Timer } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
-import { serveApi, type Api } from './api/serve-api.ts';
+import type { Api } from './api/serve-api.ts';
 import {
   CORE_TIMING,
   createCore,
@@ -34,10 +33,9 @@ import {
 import { update } from './core/core-reducer.ts';
 import { isLive } from './core/sweep.ts';
 import { Intake } from './intake.ts';
-import { isArchived } from './results/archive.ts';
-import { createArchivist, type Archivist } from './results/archivist.ts';
+import type { Archivist } from './results/archivist.ts';
 import { dropFiles, releaseRun } from './results/release.ts';
-import { createSweeper } from './results/sweep.ts';
+import { natsPorts, type TermPorts } from './term-ports.ts';
 
 const TICK_MS = 1_000;
 const RETRY_MS = 1_000;
@@ -57,6 +55,8 @@ export interface TermOptions {
   readonly logFile: string;
   /** For tests. */
   readonly timing?: CoreTiming;
+  /** Absent: those of its connection. */
+  readonly ports?: TermPorts;
   /** The term is over; called once. */
   readonly onEnded: (reason: string) => void;
   /** A defect: the process ends. */
@@ -81,11 +81,12 @@ export function beginTerm(options: TermOptions): Term {
 class LeaderTerm implements Term {
   readonly serving: Promise<void>;
   readonly #options: TermOptions;
+  readonly #ports: TermPorts;
   readonly #writer: Writer & { readonly epoch: number };
   readonly #publisher: FencedPublisher;
   readonly #actor: Actor<CoreState, CoreMessage>;
   readonly #archivist: Archivist;
-  readonly #sweep: ReturnType<typeof createSweeper>;
+  readonly #sweep: ReturnType<TermPorts['sweeper']>;
   #sweeping: Promise<void> = Promise.resolve();
   readonly #abort = new AbortController();
   readonly #intake: Intake;
@@ -98,6 +99,7 @@ class LeaderTerm implements Term {
   constructor(options: TermOptions) {
     this.#options = options;
     const { connection, clock, claim, id } = options;
+    this.#ports = options.ports ?? natsPorts(connection);
     this.#writer = { source: `/coordinators/${id}`, epoch: claim.epoch };
     this.#lastRequestMs = clock.now().monotonicMs;
     this.#publisher = fencedPublisher({
@@ -114,7 +116,7 @@ class LeaderTerm implements Term {
       clock,
       onBug: options.onBug,
     });
-    this.#archivist = createArchivist(
+    this.#archivist = this.#ports.archivist(
       {
         connection,
         clock,
@@ -132,13 +134,13 @@ class LeaderTerm implements Term {
         },
       },
     );
-    this.#sweep = createSweeper({
+    this.#sweep = this.#ports.sweeper({
       ...options,
       waitMs: (options.timing ?? CORE_TIMING).purgeAfterMs,
       isLive: (run) => isLive(this.#actor.state(), run),
     });
     this.#intake = new Intake({
-      connection,
+      source: this.#ports.source,
       instance: claim.instance,
       post: (message) => {
         this.#actor.post(message);
@@ -173,19 +175,19 @@ class LeaderTerm implements Term {
   }
 
   async #begin(): Promise<void> {
-    const { connection, clock, log, claim } = this.#options;
+    const { clock, log, claim } = this.#options;
     const startedMs = clock.now().monotonicMs;
     await this.#intake.read();
     if (this.#isOver()) return;
     this.#actor.post({ kind: 'replayed' });
     this.#intake.listen();
-    this.#api = serveApi({
-      connection,
+    this.#api = this.#ports.serveApi({
       post: (message) => {
         this.#actor.post(message);
       },
       state: () => this.#actor.state(),
-      isArchived: (run) => isArchived(this.#options.resultsDir, run),
+      isArchived: (run) => this.#ports.isArchived(this.#options.resultsDir, run),
+      lastRunOf: (suite) => this.#ports.lastRunOf(this.#options.resultsDir, suite),
       about: () => ({
         coordinator: this.#options.id,
         epoch: claim.epoch,
@@ -224,6 +226,9 @@ class LeaderTerm implements Term {
         return;
       case 'make_mailbox':
         void this.#makeMailbox(effect.agent);
+        return;
+      case 'read_history':
+        void this.#readHistory(effect.run, effect.basis);
         return;
       case 'say_passed_soon':
         this.#options.clock.after(effect.afterMs, () => {
@@ -301,11 +306,21 @@ class LeaderTerm implements Term {
 
   async #makeMailbox(agent: string): Promise<void> {
     try {
-      await ensureMailbox(this.#options.connection, agent);
+      await this.#ports.ensureMailbox(agent);
       this.#actor.post({ kind: 'mailbox', agent, made: true });
     } catch (error) {
       this.#options.log.warn({ agent, err: toError(error).message }, 'mailbox could not be made');
       this.#actor.post({ kind: 'mailbox', agent, made: false });
+    }
+  }
+
+  async #readHistory(run: string, basis: string): Promise<void> {
+    try {
+      const history = await this.#ports.historyOf(this.#options.resultsDir, basis);
+      this.#actor.post({ kind: 'history', run, history, reason: null });
+    } catch (error) {
+      const reason = toError(error).message;
+      this.#actor.post({ kind: 'history', run, history: null, reason });
     }
   }
 

@@ -226,18 +226,21 @@ function onStart(state: HostState, message: Of<'start'>): Result {
     gpus: [],
     cpus: [],
   };
-  const accept: HostEffect = { kind: 'accept', key, command, spec };
+  const [next, effects] = admit(withLive(state, attempt), attempt);
+  return [next, [{ kind: 'accept', key, command, spec }, ...effects]];
+}
+
+/** What waits is ended at once where a stop has overtaken it (1), or where it can never run here. */
+function admit(state: HostState, attempt: LiveAttempt): Result {
+  const { key } = attempt;
   const overtaken = overtakingStop(state, attempt);
-  if (overtaken !== null) {
-    const effects: HostEffect[] = [accept, { kind: 'stop_attempt', key, ...overtaken }];
-    return [withLive(state, { ...attempt, stage: 'ending' }), effects];
-  }
-  const reason = unfit(state, attempt);
-  if (reason !== null) {
-    const effects: HostEffect[] = [accept, { kind: 'refuse', key, class: 'preflight', reason }];
-    return [withLive(state, { ...attempt, stage: 'ending' }), effects];
-  }
-  return [withLive(state, attempt), [accept]];
+  const reason = overtaken === null ? unfit(state, attempt) : null;
+  if (overtaken === null && reason === null) return [state, []];
+  const effect: HostEffect =
+    overtaken === null
+      ? { kind: 'refuse', key, class: 'preflight', reason }
+      : { kind: 'stop_attempt', key, ...overtaken };
+  return [withLive(state, { ...attempt, stage: 'ending' }), [effect]];
 }
 
 function onRevoke(state: HostState, message: Of<'revoke'>): Result {
@@ -329,6 +332,13 @@ function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
     const { command } = open;
     const attempts = open.waiting.size + open.ended.length;
     [next, effects] = reach(next, open, [...effects, { kind: 'stop_received', command, attempts }]);
+  }
+  // The process before this one may have died between the start and what it made of it.
+  for (const attempt of next.live.values()) {
+    if (attempt.stage !== 'queued') continue;
+    const [admitted, ended] = admit(next, attempt);
+    next = admitted;
+    effects = [...effects, ...ended];
   }
   return [next, effects];
 }

@@ -1,28 +1,31 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`, `explain`. Requests
- * are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
- * idempotent.
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `change`, `note`, `info`, `view`, `drain`, `cordon`,
+ * `explain`. Requests are checked here; what they mean is the core's. A caller that gets no answer asks
+ * again: `submit` is idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
+import { addedPriorities } from '#protocol/suite/task-priority.ts';
+import { needsHistory } from '#protocol/suite/task-order.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
+  ChangeRequest,
+  NoteRequest,
   ResumeRequest,
   SubmitRequest,
   ViewRequest,
   type InfoReply,
-  type ResumeReply,
-  type SubmitReply,
 } from '#protocol/messages/run/api.ts';
 import { DrainRequest, type DrainReply } from '#protocol/messages/agent/drain.ts';
 import { ExplainRequest, type ExplainReply } from '#protocol/messages/run/explain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
-import type { ApiAnswer, CoreMessage, CoreState } from '../core/core-state.ts';
+import type { ApiAnswer, ApiReply, CoreMessage, CoreState } from '../core/core-state.ts';
 import { explain } from '../core/explain.ts';
 import { liveRuns } from '../core/on-submit.ts';
+import type { AgentEntry } from '../fleet/fleet-reducer.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
 
 export interface ApiEnvironment {
@@ -30,6 +33,8 @@ export interface ApiEnvironment {
   readonly post: (message: CoreMessage) => void;
   readonly state: () => CoreState;
   readonly isArchived: (run: string) => Promise<boolean>;
+  /** The newest finished run of a suite of this name. */
+  readonly lastRunOf: (suite: string) => Promise<string | null>;
   readonly about: () => Pick<
     InfoReply,
     'coordinator' | 'epoch' | 'version' | 'pid' | 'host' | 'resultsDir' | 'logFile' | 'notices'
@@ -45,7 +50,7 @@ export interface Api {
 }
 
 interface Waiting {
-  readonly resolve: (reply: SubmitReply | ResumeReply) => void;
+  readonly resolve: (reply: ApiReply) => void;
   readonly reject: (error: MeshError) => void;
 }
 
@@ -54,7 +59,7 @@ export function serveApi(env: ApiEnvironment): Api {
   let tokens = 0;
 
   /** Asks the core, which answers by the token. */
-  const ask = (message: (token: number) => CoreMessage): Promise<SubmitReply | ResumeReply> => {
+  const ask = (message: (token: number) => CoreMessage): Promise<ApiReply> => {
     tokens += 1;
     const token = tokens;
     return new Promise((resolve, reject) => {
@@ -63,19 +68,39 @@ export function serveApi(env: ApiEnvironment): Api {
     });
   };
 
-  const submit = async (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const submit = async (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = parseSubmit(body);
-    const tasks = checkSuite(request);
+    const { tasks, priority } = checkSuite(request);
     const isArchived = await env.isArchived(request.run);
-    return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived }));
+    const { order, name } = request.suite;
+    const basis = needsHistory(order) ? { basis: await env.lastRunOf(name) } : {};
+    return ask((token) => ({
+      ...{ kind: 'submit', token, request, tasks, priority, isArchived },
+      ...basis,
+    }));
   };
 
-  const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const resume = (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = ResumeRequest.safeParse(body);
     if (!request.success) throw new MeshError('usage', 'resume: the request names no run or task');
     return ask((token) => ({ kind: 'resume', token, request: request.data }));
+  };
+
+  const change = (body: unknown): Promise<ApiReply> => {
+    env.onRequest();
+    const request = ChangeRequest.safeParse(body);
+    if (!request.success)
+      throw new MeshError('usage', 'change: the request names no run, priority or limit');
+    return ask((token) => ({ kind: 'change', token, request: request.data }));
+  };
+
+  const note = (body: unknown): Promise<ApiReply> => {
+    env.onRequest();
+    const request = NoteRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'note: the request is malformed');
+    return ask((token) => ({ kind: 'note', token, request: request.data }));
   };
 
   const info = (): InfoReply => {
@@ -98,16 +123,27 @@ export function serveApi(env: ApiEnvironment): Api {
     return { sequence: fold.sequence, view: canonicalJson(runView(fold)) };
   };
 
-  const drain = (body: unknown): DrainReply => {
+  /** An order about an agent that has joined. */
+  const orderOf = (body: unknown, verb: string): { request: DrainRequest; agent: AgentEntry } => {
     env.onRequest();
     const request = DrainRequest.safeParse(body);
-    if (!request.success) throw new MeshError('usage', 'drain: the request names no agent');
+    if (!request.success) throw new MeshError('usage', `${verb}: the request names no agent`);
     const { agent: id } = request.data;
     const agent = env.state().fleet.agents.get(id);
     if (agent === undefined || agent.registration === null)
       throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
-    env.post({ kind: 'drain', request: request.data });
+    return { request: request.data, agent };
+  };
+
+  const drain = (body: unknown): DrainReply => {
+    const { request, agent } = orderOf(body, 'drain');
+    env.post({ kind: 'drain', request });
     return { unreachable: agent.unreachable };
+  };
+
+  const cordon = (body: unknown): Promise<ApiReply> => {
+    const { request } = orderOf(body, 'cordon');
+    return ask((token) => ({ kind: 'cordon', token, request }));
   };
 
   const why = (body: unknown): ExplainReply => {
@@ -121,8 +157,11 @@ export function serveApi(env: ApiEnvironment): Api {
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'resume', async (body) => resume(body)),
+    serve(env.connection, 'change', async (body) => change(body)),
+    serve(env.connection, 'note', async (body) => note(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
+    serve(env.connection, 'cordon', async (body) => cordon(body)),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
   ];
@@ -154,8 +193,8 @@ function parseSubmit(body: unknown): SubmitRequest {
   throw new MeshError('suite_invalid', `submit: ${where}${issue?.message ?? 'invalid'}`);
 }
 
-/** Number of tasks. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
-function checkSuite({ run, suite }: SubmitRequest): number {
+/** Number of tasks, and the highest priority among them. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
+function checkSuite({ run, suite }: SubmitRequest): { tasks: number; priority: number } {
   const tasks = expandTasks(suite);
   const task = tasks[0];
   if (task === undefined) throw new MeshError('suite_invalid', 'the suite has no task');
@@ -164,5 +203,9 @@ function checkSuite({ run, suite }: SubmitRequest): number {
   } catch (error) {
     throw new MeshError('suite_invalid', toError(error).message, error);
   }
-  return tasks.length;
+  const added = addedPriorities(suite, tasks)?.reduce(
+    (most, one) => Math.max(most, one),
+    -Infinity,
+  );
+  return { tasks: tasks.length, priority: suite.priority + (added ?? 0) };
 }

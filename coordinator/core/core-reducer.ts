@@ -33,10 +33,14 @@ import {
   type Effect,
 } from './core-state.ts';
 import { onCommand, onOwnStart } from './on-command.ts';
+import { onCordon } from './cordon.ts';
+import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
 import { datesOfStarts } from './run-budget.ts';
+import { onChange } from './change.ts';
+import { onHistory } from './order.ts';
 import { onResume } from './pause.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
@@ -112,11 +116,20 @@ function onMessage(context: Context, message: CoreMessage): void {
       publish(context, { subject, name: `command.${kind}`, data: { by, reason } });
       return;
     }
+    case 'cordon':
+      onCordon(context, message);
+      return;
     case 'submit':
       onSubmit(context, message);
       return;
     case 'resume':
       onResume(context, message);
+      return;
+    case 'change':
+      onChange(context, message);
+      return;
+    case 'note':
+      onNote(context, message);
       return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);
@@ -126,6 +139,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       publish(context, { subject: subjects.run(run), name: 'run.archived', data: { directory } });
       return;
     }
+    case 'history':
+      onHistory(context, message);
+      return;
     case 'purged':
       state.runs.delete(message.run);
       state.stops.delete(message.run);

@@ -8,12 +8,16 @@
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type {
+  ChangeReply,
+  ChangeRequest,
+  NoteReply,
+  NoteRequest,
   ResumeReply,
   ResumeRequest,
   SubmitReply,
   SubmitRequest,
 } from '#protocol/messages/run/api.ts';
-import type { DrainRequest } from '#protocol/messages/agent/drain.ts';
+import type { CordonReply, DrainRequest } from '#protocol/messages/agent/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ErrorCode } from '#protocol/messages/errors.ts';
@@ -22,6 +26,7 @@ import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
@@ -51,15 +56,27 @@ export type CoreMessage =
   | Submit
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
+  | { readonly kind: 'cordon'; readonly token: number; readonly request: DrainRequest }
   | Resume
+  | Change
+  | Note
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
+  | ReadHistory
   | { readonly kind: 'purged'; readonly run: string };
 
 export interface OwnStart extends AttemptRef {
   /** In BM_COMMANDS. */
   readonly sequence: number;
+}
+
+/** `read_history` is done; null where the run that was to be read is gone, and why. */
+export interface ReadHistory {
+  readonly kind: 'history';
+  readonly run: string;
+  readonly history: RunHistory | null;
+  readonly reason: string | null;
 }
 
 export interface Submit {
@@ -68,14 +85,30 @@ export interface Submit {
   readonly request: SubmitRequest;
   /** Tasks the suite expands to. */
   readonly tasks: number;
+  /** The highest of its tasks. */
+  readonly priority: number;
   /** The run's directory exists already. */
   readonly isArchived: boolean;
+  /** As in `run.submitted`. */
+  readonly basis?: string | null;
 }
 
 export interface Resume {
   readonly kind: 'resume';
   readonly token: number;
   readonly request: ResumeRequest;
+}
+
+export interface Change {
+  readonly kind: 'change';
+  readonly token: number;
+  readonly request: ChangeRequest;
+}
+
+export interface Note {
+  readonly kind: 'note';
+  readonly token: number;
+  readonly request: NoteRequest;
 }
 
 export type PublishEffect = {
@@ -121,6 +154,8 @@ export type Effect =
     }
   | { readonly kind: 'reply'; readonly token: number; readonly reply: ApiAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
+  /** What became of the tasks of the run `basis`, for the order of `run`. */
+  | { readonly kind: 'read_history'; readonly run: string; readonly basis: string }
   | { readonly kind: 'say_passed_soon'; readonly afterMs: number }
   /** The stop with this sequence in BM_COMMANDS is closed. */
   | { readonly kind: 'delete_stop'; readonly sequence: number }
@@ -131,9 +166,11 @@ export type Effect =
       readonly text: string;
     };
 
+export type ApiReply = SubmitReply | ResumeReply | ChangeReply | NoteReply | CordonReply;
+
 /** To a request that was answered later. */
 export type ApiAnswer =
-  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply }
+  | { readonly kind: 'ok'; readonly reply: ApiReply }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
@@ -188,6 +225,8 @@ export interface CoreState {
   readonly submitting: Map<string, number[]>;
   /** Asked for, and not stored yet. */
   resuming: Resume[];
+  /** Answers that wait for a message of this id to come back stored; null: what applies it knows. */
+  readonly owed: Map<string, { readonly token: number; readonly reply: ApiReply | null }>;
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
@@ -213,6 +252,7 @@ export function createCore(
     fleet: createFleet(),
     submitting: new Map(),
     resuming: [],
+    owed: new Map(),
     strayStops: [],
     late: createLate(),
     passed: createPassed(),
@@ -228,7 +268,7 @@ export interface Context {
   readonly effects: Effect[];
 }
 
-/** Asks for a message to be stored; it is folded when it comes back through the tail. */
+/** Asks for a message to be stored; it is folded when it comes back through the tail. Returns its id. */
 export function publish<N extends MessageName>(
   context: Context,
   message: {
@@ -239,11 +279,12 @@ export function publish<N extends MessageName>(
     ttl?: number | 'never';
     unordered?: boolean;
   },
-): void {
+): string {
   const { state, effects } = context;
   state.counter += 1;
   const id = message.id ?? `c${state.epoch}-${state.counter}`;
   effects.push({ ...message, kind: 'publish', id } as PublishEffect); // name and data are one entry's
+  return id;
 }
 
 export function log(

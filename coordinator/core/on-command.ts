@@ -8,6 +8,7 @@ import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
 import { announceStop, closeStops, hold, stopsOf } from './act.ts';
 import { holdBack } from './pause.ts';
+import { noteRequeue } from './requeue.ts';
 import type { Context, OwnStart } from './core-state.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
@@ -71,9 +72,20 @@ export function applyStop(
 ): void {
   const { state } = context;
   const entry = readStop(stopsOf(state, run.id), stop, run.open.values());
-  if (entry === null) return;
+  if (entry === null) {
+    // Given again in doubt: the close of the first deletes only that one's message.
+    state.strayStops.push({ ...stop, sinceMs: context.now.monotonicMs });
+    return;
+  }
+  if (entry.closed === 'stored') {
+    // All that it did stands in the log; given again in doubt, it is no newer one.
+    if (state.acting) context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
+    return;
+  }
   const task = stop.data.task === null ? null : run.tasks.get(stop.data.task);
-  if (stop.data.pause === true) {
+  if (stop.data.requeue === true) {
+    noteRequeue(context, run, { task: stop.data.task, stopSequence: stop.sequence });
+  } else if (stop.data.pause === true) {
     holdBack(context, run, stop.data.task, stop.sequence);
   } else if (task === null) {
     run.stopSequence = Math.max(run.stopSequence, stop.sequence);

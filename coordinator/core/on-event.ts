@@ -9,6 +9,7 @@ import {
   onAgentStarted,
   onAgentStopping,
   onAgentUndrained,
+  onCordoned,
   onHeard,
   onHostSaid,
   onObserved,
@@ -37,14 +38,18 @@ import {
   endWaiting,
   finishRun,
   hold,
+  placeElsewhere,
   schedulePurge,
   settleTask,
   stopsOf,
 } from './act.ts';
-import { log, markDirty, type Context } from './core-state.ts';
+import { log, markDirty, type ApiReply, type Context } from './core-state.ts';
+import { applyChange } from './change.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
+import { beginOrder } from './order.ts';
 import { holdBack, letGo } from './pause.ts';
+import { goOnWithout, noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
 
@@ -85,6 +90,19 @@ export function onEvent(context: Context, record: EventRecord): void {
   }
 }
 
+/** Who waits for just this message to be stored hears so; `applied`: what only whoever applied it knows. */
+function answerStored(
+  { state, effects }: Context,
+  id: string,
+  applied: ApiReply | null = null,
+): void {
+  const owed = state.owed.get(id);
+  const reply = owed?.reply ?? applied;
+  if (owed === undefined || reply === null) return;
+  state.owed.delete(id);
+  effects.push({ kind: 'reply', token: owed.token, reply: { kind: 'ok', reply } });
+}
+
 function onSubmitted(context: Context, id: string, record: EventRecord): RunEntry | null {
   const { state } = context;
   const { message, sequence } = record;
@@ -105,8 +123,10 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     tasks: run.listed.length,
     maxParallel,
     priority,
+    added: run.added,
     needs,
   });
+  beginOrder(context, run);
   for (const agent of state.fleet.agents.values())
     if (agent.unreachable) run.fold.unreachable.add(agent.id);
   return run;
@@ -115,20 +135,22 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
 function onRunEvent(context: Context, id: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  answerStored(context, message.id);
   const known = state.runs.get(id);
   const run = known ?? onSubmitted(context, id, record);
   if (run === null) return;
   applyToRun(run.fold, record);
   const stops = stopsOf(state, id);
   switch (message.name) {
-    case 'run.submitted':
+    case 'run.submitted': {
       if (known !== undefined) return;
       answerSubmit(context, run, message.data.behind);
-      for (const stop of state.strayStops.filter(({ data }) => data.run === id))
-        applyStop(context, run, stop);
-      state.strayStops = state.strayStops.filter(({ data }) => data.run !== id);
+      const strays = state.strayStops;
+      state.strayStops = strays.filter(({ data }) => data.run !== id);
+      for (const stop of strays) if (stop.data.run === id) applyStop(context, run, stop);
       markDirty(state, 'all');
       return;
+    }
     case 'run.started':
       run.started = 'stored';
       if (state.acting) run.startedMs = context.now.monotonicMs;
@@ -154,8 +176,16 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
       noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
       closeStops(context, run);
       return;
+    case 'run.task_requeued':
+      noteRequeue(context, run, message.data);
+      noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
+      closeStops(context, run);
+      return;
     case 'run.resumed':
       letGo(context, run, message.data);
+      return;
+    case 'run.changed':
+      answerStored(context, message.id, applyChange(context, run, message.data));
       return;
     case 'run.tasks_ended':
       for (const task of message.data.tasks)
@@ -203,6 +233,7 @@ function onTaskEvent(
     }
     if (isPaused(run, task)) return;
     enqueue(state.scheduler, run.id, task.index);
+    placeElsewhere(context, run, { task, avoid: message.data.avoid });
     markDirty(state, 'all');
   }
 }
@@ -241,7 +272,7 @@ function onAttemptEvent(
     const { elapsedMs } = message.data; // 0 for one that never got its slots
     vacate(state.scheduler, run.id, { agent, heldMs: elapsedMs === 0 ? null : elapsedMs });
     markDirty(state, neighbours(state.scheduler, agent));
-    if (run.suite.maxParallel !== null) markDirty(state, 'all');
+    if (run.maxParallel !== null) markDirty(state, 'all');
   }
   if (decides !== null) {
     withdraw(state.scheduler, run.id, decides.index);
@@ -309,12 +340,17 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
 function onFleetEvent(context: Context, agent: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  answerStored(context, message.id);
+  if (message.name === 'agent.cordoned') onCordoned(state.fleet, agent, message.data);
+  if (message.name === 'agent.uncordoned' && onCordoned(state.fleet, agent, null))
+    markDirty(state, [agent]);
   if (message.name !== 'agent.unreachable' && message.name !== 'agent.returned') return;
   const isUnreachable = message.name === 'agent.unreachable';
   if (onObserved(state.fleet, agent, isUnreachable)) markDirty(state, [agent]);
   if (!isUnreachable) sweepSoon(context);
   for (const run of state.runs.values()) {
     applyToRun(run.fold, record);
+    if (isUnreachable) goOnWithout(context, run);
     const stops = state.stops.get(run.id);
     if (stops !== undefined) noteEvent(stops, record, null);
   }

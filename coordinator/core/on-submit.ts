@@ -14,14 +14,14 @@ import {
 
 export function onSubmit(context: Context, submit: Submit): void {
   const { state, effects } = context;
-  const { token, request, tasks, isArchived } = submit;
+  const { token, request, tasks, priority, isArchived, basis } = submit;
   const known = state.runs.get(request.run);
   if (known !== undefined || isArchived) {
     const reply = {
       run: request.run,
       created: false,
       tasks: known?.listed.length ?? tasks,
-      behind: known === undefined ? [] : runsBefore(state, known.order, known.suite.priority),
+      behind: known === undefined ? [] : runsBefore(state, known.order, priority),
       sequence: known?.order ?? null,
     };
     effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
@@ -32,7 +32,7 @@ export function onSubmit(context: Context, submit: Submit): void {
     waiting.push(token);
     return;
   }
-  const behind = runsBefore(state, Infinity, request.suite.priority);
+  const behind = runsBefore(state, Infinity, priority);
   const holder = holders(state)[0]?.id ?? [...state.submitting.keys()][0];
   if (request.ifBusy === 'reject' && holder !== undefined) {
     const message = `run ${holder} holds the hosts: wait for it, stop it, or submit with --if-busy queue`;
@@ -40,11 +40,15 @@ export function onSubmit(context: Context, submit: Submit): void {
     return;
   }
   state.submitting.set(request.run, [token]);
-  const { suite, suiteText, suiteFile, by, labels } = request;
+  const { suite, suiteText, suiteFile, by, labels, retryOf } = request;
   publish(context, {
     subject: subjects.run(request.run),
     name: 'run.submitted',
-    data: { suite, suiteText, suiteFile, by, tasks, behind, labels },
+    data: {
+      ...{ suite, suiteText, suiteFile, by, tasks, behind, labels },
+      ...(basis === undefined ? {} : { basis }),
+      ...(retryOf === undefined ? {} : { retryOf }),
+    },
   });
 }
 
@@ -69,13 +73,13 @@ function holders(state: CoreState): RunEntry[] {
   return [...state.runs.values()].filter((run) => run.ended !== 'stored' && !isAllPaused(run));
 }
 
-/** Live runs that take their turn before one of this order and priority. */
+/** Of those the ones whose next task takes its turn before the first one of a run of this order and priority. */
 function runsBefore(state: CoreState, order: number, priority: number): string[] {
   return holders(state)
-    .filter(
-      ({ suite, order: other }) =>
-        suite.priority > priority || (suite.priority === priority && other < order),
-    )
+    .filter(({ id, priority: own, order: other }) => {
+      const next = state.scheduler.runs.get(id)?.of.priority ?? own;
+      return next > priority || (next === priority && other < order);
+    })
     .map((run) => run.id);
 }
 
@@ -93,6 +97,13 @@ export function onUnstorable(context: Context, effect: PublishEffect, reason: st
     { subject: effect.subject, name: effect.name, reason },
     'message cannot be stored',
   );
+  const owed = state.owed.get(effect.id);
+  if (owed !== undefined) {
+    state.owed.delete(effect.id);
+    const message = `it cannot be stored (${reason})`;
+    const reply = { kind: 'error' as const, code: 'usage' as const, message };
+    effects.push({ kind: 'reply', token: owed.token, reply });
+  }
   if (effect.name === 'run.submitted') {
     const run = effect.subject.slice(subjects.run('').length);
     const message = `the suite of run ${run} is too large to be stored (${reason})`;

@@ -18,10 +18,12 @@ export interface Archivist {
 
 const RETRY = { firstMs: 1_000, maxMs: 8_000, factor: 2 } as const;
 
-export function createArchivist(
-  env: ArchiveEnvironment,
-  options: { log: Log; onArchived: (run: string, directory: string) => void },
-): Archivist {
+export interface ArchivistOptions {
+  readonly log: Log;
+  readonly onArchived: (run: string, directory: string) => void;
+}
+
+export function createArchivist(env: ArchiveEnvironment, options: ArchivistOptions): Archivist {
   const notices = new Map<string, string>();
   let last: Promise<void> = Promise.resolve();
 

@@ -1,7 +1,7 @@
 /** Measurements of a run, summarised per cell: pure, from task views. */
 import type { AxisValue } from '../messages/ids.ts';
 import type { Metric } from '../messages/attempt/outcome.ts';
-import type { TaskView } from './run-view.ts';
+import type { TaskView } from './task-view.ts';
 
 export interface ResultRow {
   readonly axes: Readonly<Record<string, AxisValue>>;

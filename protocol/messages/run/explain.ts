@@ -15,12 +15,21 @@ export const ExplainRequest = z.union([
 ]);
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
+/** What the order of a run goes by. `gone`: that run cannot be read, and tasks are served as listed. */
+const RunOrder = z.object({
+  by: z.enum(['longest-first', 'failed-first', 'random']),
+  basis: RunId.nullable(),
+  gone: z.boolean(),
+});
+
 /** Why an agent does not take a task that waits. */
 export const AgentReason = z.discriminatedUnion('kind', [
   /** Silent past its lease. */
   z.object({ kind: z.literal('unreachable') }),
   /** It has said that it drains; with `ended`, that it has, and nothing has been heard of it since. */
   z.object({ kind: z.literal('draining'), ended: z.literal(true).optional() }),
+  /** Nothing new is handed to it until that is taken back. */
+  z.object({ kind: z.literal('cordoned'), by: z.string(), reason: z.string().nullable() }),
   /** It registered, and has not been heard since this coordinator leads. */
   z.object({ kind: z.literal('not_heard') }),
   /** More than it has at all. */
@@ -46,8 +55,8 @@ export const AgentReason = z.discriminatedUnion('kind', [
   }),
   /** GPUs that no attempt may be given now; why, of each. */
   z.object({ kind: z.literal('fenced'), needs: count, usable: count, fences: z.array(z.string()) }),
-  /** Other tasks of its run are listed before it. */
-  z.object({ kind: z.literal('listed_before'), count }),
+  /** Other tasks of its run are served before it; `order` of one that is not served as listed. */
+  z.object({ kind: z.literal('listed_before'), count, order: RunOrder.optional() }),
   /** Nothing: it is handed out next. */
   z.object({ kind: z.literal('next') }),
 ]);
@@ -71,6 +80,8 @@ export const TaskReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stopping') }),
   z.object({ kind: z.literal('paused'), by: z.string() }),
   z.object({ kind: z.literal('max_parallel'), limit: count }),
+  /** The run that its order goes by is being read. */
+  z.object({ kind: z.literal('ordering'), basis: RunId }),
   z.object({ kind: z.literal('no_agent') }),
   /** For a host: `agents` says for which reason each does not take it. */
   z.object({ kind: z.literal('waiting') }),

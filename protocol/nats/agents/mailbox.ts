@@ -143,13 +143,11 @@ class Reader implements Mailbox {
   readonly opened: Promise<void>;
   readonly #connection: MeshConnection;
   readonly #agent: string;
-  readonly #handler: (message: MailMessage) => Promise<MailDecision>;
+  readonly #taker: MailTaker;
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
   #onOpened: () => void = () => undefined;
   #messages: ConsumerMessages | null = null;
-  /** The newest message handled: all before it were too (1). */
-  #handled = { sequence: 0, timeMs: 0 };
 
   constructor(
     connection: MeshConnection,
@@ -158,7 +156,9 @@ class Reader implements Mailbox {
   ) {
     this.#connection = connection;
     this.#agent = agent;
-    this.#handler = handler;
+    this.#taker = new MailTaker(handler, (error, sequence) => {
+      connection.log.error({ err: error, sequence }, 'a command handler threw');
+    });
     this.opened = new Promise((resolve) => {
       this.#onOpened = resolve;
     });
@@ -194,7 +194,7 @@ class Reader implements Mailbox {
         this.#onOpened();
         for await (const message of messages) {
           if (this.#closing()) break;
-          await this.#onMessage(message);
+          await this.#taker.take(deliveryOf(message));
         }
       } catch (error) {
         const fields = { consumer: name, err: toError(error).message };
@@ -207,26 +207,69 @@ class Reader implements Mailbox {
       if (!this.#closing()) await pause(RETRY_MS, this.#abort.signal);
     }
   }
+}
 
-  async #onMessage(message: JsMsg): Promise<void> {
-    const { streamSequence: sequence, redelivered } = message.info;
-    const timeMs = Number(message.timestampNanos / 1_000_000n);
+/** A message as the server delivers it, and what may be answered. */
+export interface Delivery extends MailMessage {
+  ack(): void;
+  term(): void;
+  /** To be delivered again after so long. */
+  nak(afterMs: number): void;
+}
+
+/** Hands deliveries to the handler, and answers them; what it knows as handled is acknowledged (3). */
+export class MailTaker {
+  readonly #handler: (message: MailMessage) => Promise<MailDecision>;
+  readonly #onThrown: (error: Error, sequence: number) => void;
+  /** The newest message handled: all before it were too (1). */
+  #handled = { sequence: 0, timeMs: 0 };
+
+  constructor(
+    handler: (message: MailMessage) => Promise<MailDecision>,
+    onThrown: (error: Error, sequence: number) => void,
+  ) {
+    this.#handler = handler;
+    this.#onThrown = onThrown;
+  }
+
+  async take(delivery: Delivery): Promise<void> {
+    const { sequence, timeMs } = delivery;
     // By time too: the sequences of a stream that was made anew begin again.
     if (sequence <= this.#handled.sequence && timeMs <= this.#handled.timeMs) {
-      message.ack();
+      delivery.ack();
       return;
     }
     let decision: MailDecision;
     try {
-      const { subject, data } = message;
-      decision = await this.#handler({ subject, sequence, timeMs, data, redelivered });
+      decision = await this.#handler(delivery);
     } catch (error) {
-      this.#connection.log.error({ err: toError(error), sequence }, 'a command handler threw');
-      message.nak(1_000);
+      this.#onThrown(toError(error), sequence);
+      delivery.nak(1_000);
       return;
     }
     this.#handled = { sequence, timeMs };
-    if (decision === 'ack') message.ack();
-    else message.term();
+    if (decision === 'ack') delivery.ack();
+    else delivery.term();
   }
+}
+
+function deliveryOf(message: JsMsg): Delivery {
+  const { subject, data } = message;
+  const { streamSequence: sequence, redelivered } = message.info;
+  return {
+    subject,
+    data,
+    sequence,
+    redelivered,
+    timeMs: Number(message.timestampNanos / 1_000_000n),
+    ack: () => {
+      message.ack();
+    },
+    term: () => {
+      message.term();
+    },
+    nak: (afterMs) => {
+      message.nak(afterMs);
+    },
+  };
 }

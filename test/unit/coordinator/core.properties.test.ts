@@ -2,14 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import { runView, taskView } from '#protocol/fold/run-view.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { taskView } from '#protocol/fold/task-view.ts';
+import { needsHistory } from '#protocol/suite/task-order.ts';
 import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { taskEnds } from '#test/support/task-ends.ts';
 import { Miniature } from './miniature.ts';
 
 const RUNS = ['2026-02-13_14-30-45-aaaa', '2026-02-13_14-30-46-bbbb'] as const;
 
-const ANNOUNCED = new Set<string>(['run.stopping', 'run.task_stopping', 'run.paused']);
+const ANNOUNCED = new Set<string>([
+  'run.stopping',
+  'run.task_stopping',
+  'run.task_requeued',
+  'run.paused',
+]);
 
 /** What may happen next: each is one small step of one party. */
 const step = fc.oneof(
@@ -25,6 +32,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('passed' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('history' as const) }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -42,8 +50,18 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leader' as const) }) },
   {
     weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('change' as const),
+      run: fc.constantFrom(...RUNS),
+      priority: fc.integer({ min: -2, max: 2 }),
+      maxParallel: fc.option(fc.integer({ min: 1, max: 3 }), { nil: null }),
+    }),
+  },
+  {
+    weight: 1,
     arbitrary: fc.record({ kind: fc.constant('later' as const), ms: fc.nat(400) }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('cordon' as const), at: fc.nat(5) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -55,12 +73,18 @@ const step = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constantFrom('pause' as const, 'resume' as const),
+      kind: fc.constantFrom('pause' as const, 'resume' as const, 'requeue' as const),
       run: fc.constantFrom(...RUNS),
       index: fc.option(fc.nat(5), { nil: null }),
     }),
   },
 );
+
+const ORDERS = [
+  { by: 'random' as const, seed: 7 },
+  { by: 'failed-first' as const },
+  { by: 'longest-first' as const },
+];
 
 const world = fc.record({
   agents: fc.array(
@@ -71,6 +95,8 @@ const world = fc.record({
   exclusive: fc.boolean(),
   retries: fc.integer({ min: 0, max: 2 }),
   maxParallel: fc.option(fc.integer({ min: 1, max: 2 }), { nil: null }),
+  order: fc.option(fc.constantFrom(...ORDERS), { nil: undefined }),
+  priorityBy: fc.option(fc.constant({ item: { 0: -1, 3: 2, 4: 1 } }), { nil: undefined }),
   runBudgetMs: fc.option(fc.integer({ min: 1, max: 1_000 }), { nil: undefined }),
   steps: fc.array(step, { maxLength: 200, size: 'max' }),
 });
@@ -80,13 +106,18 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
   const axes = { item: Array.from({ length: input.tasks }, (_, at) => at) };
   const needs = (exclusive: boolean) => ({ slots: 1, cpus: 0, exclusive });
   const { retries, maxParallel } = input;
-  mesh.submit(RUNS[0], {
+  const first = {
     axes,
     needs: needs(input.exclusive),
     retries: { exit: retries },
     maxParallel,
     ...(input.runBudgetMs === undefined ? {} : { runBudgetMs: input.runBudgetMs }),
-  });
+    ...(input.order === undefined ? {} : { order: input.order }),
+    ...(input.priorityBy === undefined ? {} : { priorityBy: input.priorityBy }),
+  };
+  const basis = needsHistory(input.order) ? 'there' : undefined;
+  mesh.histories.set('there', new Map());
+  mesh.submit(RUNS[0], first, { basis });
   mesh.submit(RUNS[1], {
     axes,
     needs: needs(false),
@@ -108,11 +139,20 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       case 'agent':
         mesh.agentReads(one.choice, one.again);
         break;
+      case 'history':
+        mesh.readHistory();
+        break;
       case 'passed':
         mesh.sayPassed();
         break;
       case 'exit':
         mesh.agentExits(one.choice, one.outcome, one.twice);
+        break;
+      case 'change':
+        mesh.change(one.run, { priority: one.priority, maxParallel: one.maxParallel });
+        break;
+      case 'cordon':
+        mesh.cordon(`a${one.at % mesh.agents.length}`, one.at > 2);
         break;
       case 'leader':
         mesh.lead();
@@ -122,6 +162,7 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
         break;
       case 'stop':
       case 'pause':
+      case 'requeue':
       case 'resume': {
         const tasks = [...(mesh.core.runs.get(one.run)?.tasks.keys() ?? [])];
         mesh[one.kind](
@@ -132,6 +173,8 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       }
     }
   }
+  mesh.settle();
+  for (const { id } of mesh.agents) mesh.cordon(id, true);
   mesh.settle();
   return mesh;
 }

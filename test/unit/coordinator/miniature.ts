@@ -13,33 +13,18 @@ import {
   type PublishEffect,
 } from '#coordinator/core/core-state.ts';
 import { update } from '#coordinator/core/core-reducer.ts';
-import { isPaused } from '#coordinator/runs/run-reducer.ts';
-import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
+import { startProblems } from './miniature-checks.ts';
+import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
-import type { Message } from '#protocol/messages/envelope.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
+import type { ChangeRequest } from '#protocol/messages/run/api.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
-
-export interface MiniAgent {
-  readonly id: string;
-  readonly hostId: string;
-  readonly slots: number;
-  /** Commands read so far: position in the stream. */
-  read: number;
-  readonly seen: Set<string>;
-  readonly stops: StopCommand[];
-  readonly newest: Map<string, { readonly sequence: number; readonly isPause: boolean }>;
-  /** Accepted and not exited. */
-  readonly live: Map<string, AttemptSpec>;
-  readonly begun: string[];
-}
 
 export class Miniature {
   readonly events: EventRecord[] = [];
@@ -50,6 +35,10 @@ export class Miniature {
   core: CoreState = createCore({ epoch: 1, sequence: 1 });
   outgoing: PublishEffect[] = [];
   archived: string[] = [];
+  /** Runs in the results directory, and what was asked of it and is not read yet. */
+  readonly histories = new Map<string, RunHistory>();
+  reading: Extract<Effect, { kind: 'read_history' }>[] = [];
+  readonly logged: string[] = [];
   readonly replies = new Map<number, ApiAnswer>();
   #eventAt = 0;
   #commandAt = 0;
@@ -78,6 +67,7 @@ export class Miniature {
   lead(): void {
     this.#epoch += 1;
     this.outgoing = [];
+    this.reading = [];
     this.#isPassedDue = false;
     this.#store(subjects.eventEpoch(), 'leader.elected', goldenMessages['leader.elected']);
     this.core = createCore({ epoch: this.#epoch, sequence: this.events.length });
@@ -104,7 +94,14 @@ export class Miniature {
     this.post({ kind: 'tick' });
   }
 
-  submit(run: string, suite: Partial<SuiteSpec>, ifBusy: 'queue' | 'reject' = 'queue'): void {
+  submit(
+    run: string,
+    suite: Partial<SuiteSpec>,
+    {
+      ifBusy = 'queue',
+      basis,
+    }: { readonly ifBusy?: 'queue' | 'reject'; readonly basis?: string | null | undefined } = {},
+  ): void {
     this.#tokens += 1;
     const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
     const spec: SuiteSpec = {
@@ -126,7 +123,9 @@ export class Miniature {
       labels: {},
     };
     const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
-    this.post({ kind: 'submit', token: this.#tokens, request, tasks, isArchived: false });
+    const { priority } = spec;
+    const submit = { kind: 'submit' as const, token: this.#tokens, request, tasks, priority };
+    this.post({ ...submit, isArchived: false, ...(basis === undefined ? {} : { basis }) });
   }
 
   stop(run: string, task: string | null): void {
@@ -142,11 +141,42 @@ export class Miniature {
     this.#command(subjects.stop(), 'command.stop', { ...data, pause: true }, id);
   }
 
+  requeue(run: string, task: string | null): void {
+    this.#operators += 1;
+    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
+    const order = { ...data, pause: true as const, requeue: true as const };
+    if (task !== null)
+      this.#command(subjects.stop(), 'command.stop', order, `pause${this.#operators}`);
+  }
+
   /** Asks for it; `replies` has what is answered. */
   resume(run: string, task: string | null): number {
     this.#tokens += 1;
     const request = { run, task, by: 'u@h' };
     this.post({ kind: 'resume', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
+  /** As `resume`. */
+  change(run: string, to: Pick<ChangeRequest, 'priority' | 'maxParallel'>): number {
+    this.#tokens += 1;
+    this.post({ kind: 'change', token: this.#tokens, request: { run, ...to, by: 'u@h' } });
+    return this.#tokens;
+  }
+
+  /** As `resume`; `note` is the id of the note. */
+  note(run: string, note: string, task: string | null = null): number {
+    this.#tokens += 1;
+    const request = { run, task, note, by: 'u@h', text: 'loud' };
+    this.post({ kind: 'note', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
+  /** As `resume`. */
+  cordon(agent: string, undo = false): number {
+    this.#tokens += 1;
+    const request = { agent, by: 'u@h', reason: 'loud', undo };
+    this.post({ kind: 'cordon', token: this.#tokens, request });
     return this.#tokens;
   }
 
@@ -163,7 +193,7 @@ export class Miniature {
     this.outgoing.splice(this.outgoing.indexOf(effect), 1);
     if (effect.subject.startsWith('bm.v1.cmd.'))
       this.#command(effect.subject, effect.name, effect.data, effect.id);
-    else this.#store(effect.subject, effect.name, effect.data);
+    else this.#store(effect.subject, effect.name, effect.data, effect.id);
     return true;
   }
 
@@ -210,6 +240,16 @@ export class Miniature {
     return true;
   }
 
+  /** The oldest read of a directory is done. */
+  readHistory(): boolean {
+    const asked = this.reading.shift();
+    if (asked === undefined) return false;
+    const { run, basis } = asked;
+    const history = this.histories.get(basis) ?? null;
+    this.post({ kind: 'history', run, history, reason: history === null ? 'ENOENT' : null });
+    return true;
+  }
+
   /** Its time has come, if it was asked for. */
   sayPassed(): boolean {
     if (!this.#isPassedDue) return false;
@@ -225,6 +265,7 @@ export class Miniature {
         this.storeOne(0) ||
         this.readEvent() ||
         this.readCommand() ||
+        this.readHistory() ||
         this.sayPassed() ||
         this.agents.some((_, at) => this.agentReads(at, false)) ||
         this.agents.some((_, at) => this.agentExits(at, 'passed', false));
@@ -236,7 +277,7 @@ export class Miniature {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'publish':
-        if (effect.name === 'command.start') this.#checkStart(effect);
+        if (effect.name === 'command.start') this.problems.push(...startProblems(this, effect));
         this.outgoing.push(effect);
         return;
       case 'archive':
@@ -249,6 +290,12 @@ export class Miniature {
         if (this.replies.has(effect.token)) this.problems.push(`${effect.token} answered twice`);
         this.replies.set(effect.token, effect.reply);
         return;
+      case 'read_history':
+        this.reading.push(effect);
+        return;
+      case 'log':
+        this.logged.push(effect.text);
+        return;
       case 'say_passed_soon':
         this.#isPassedDue = true;
         return;
@@ -258,46 +305,6 @@ export class Miniature {
       default:
         return;
     }
-  }
-
-  /** Capacity and stops, at the moment of the decision. */
-  #checkStart(effect: Extract<PublishEffect, { name: 'command.start' }>): void {
-    const subject = parseSubject(effect.subject);
-    const agent = this.agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
-    if (agent === undefined) return;
-    const inHand = (one: MiniAgent): { slots: number; exclusive: number; count: number } => {
-      let [slots, exclusive, count] = [0, 0, 0];
-      for (const run of this.core.runs.values()) {
-        for (const open of run.open.values()) {
-          if (open.agent !== one.id || open.exited) continue;
-          slots += run.suite.needs.slots;
-          exclusive += run.suite.needs.exclusive ? 1 : 0;
-          count += 1;
-        }
-      }
-      return { slots, exclusive, count };
-    };
-    const mine = inHand(agent);
-    const others = this.agents
-      .filter((one) => one !== agent && one.hostId === agent.hostId)
-      .map(inHand);
-    const note = (problem: string): void => void this.problems.push(`${effect.id}: ${problem}`);
-    if (mine.exclusive > FACTOR_MOST) note('too many exclusive attempts queued');
-    if (mine.exclusive > 0 && mine.count > mine.exclusive)
-      note('others beside an exclusive attempt');
-    if (mine.exclusive > 0 && others.some(({ count }) => count > 0))
-      note('exclusive on a shared host');
-    if (mine.exclusive === 0 && others.some(({ exclusive }) => exclusive > 0))
-      note('host is taken');
-    if (mine.exclusive === 0 && mine.slots > FACTOR_MOST * agent.slots)
-      note('more than an agent is ever handed');
-    if (this.commands.some((record) => record?.message.id === effect.id)) note('started again');
-    const { run, task } = effect.data.spec;
-    const entry = this.core.runs.get(run);
-    const stop = Math.max(entry?.stopSequence ?? 0, entry?.tasks.get(task)?.stopSequence ?? 0);
-    if (stop > 0) note('starts under a stop');
-    const of = entry?.tasks.get(task);
-    if (entry !== undefined && of !== undefined && isPaused(entry, of)) note('starts while paused');
   }
 
   #handle(agent: MiniAgent, record: EventRecord): void {
@@ -343,13 +350,13 @@ export class Miniature {
     this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
   }
 
-  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>): void {
+  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {
     const sequence = this.events.length + 1;
     this.events.push({
       subject,
       sequence,
       timeMs: sequence * 10,
-      message: messageOf(name, data, `e${sequence}`),
+      message: messageOf(name, data, id ?? `e${sequence}`),
     });
   }
 
@@ -367,30 +374,4 @@ export class Miniature {
       message: messageOf(name, data, id),
     });
   }
-}
-
-function messageOf<N extends MessageName>(name: N, data: MessageData<N>, id: string): Message {
-  return {
-    name,
-    data,
-    id,
-    source: '/test',
-    seq: null,
-    instance: null,
-    incarnation: 1,
-    epoch: null,
-  } as Message;
-}
-
-function beatOf({ id }: MiniAgent): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {
-  return { agent: id, instance: id, incarnation: 1, running: 0, queued: 0, diskFreeBytes: 1 };
-}
-
-export function registrationOf({
-  id,
-  hostId,
-  slots,
-}: Pick<MiniAgent, 'id' | 'hostId' | 'slots'>): Registration {
-  const { registration } = goldenMessages['agent.started'];
-  return { ...registration, agent: id, hostId, slots, cpus: slots };
 }

@@ -1,0 +1,304 @@
+/**
+ * What must hold after each step, whatever happened: of every message as it is stored, and of every
+ * process as it begins or ends. It knows what is true: the processes there are, and the streams.
+ */
+import type { CoreState } from '#coordinator/core/core-state.ts';
+import { acceptanceIn } from '#protocol/fold/attempt-fold.ts';
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { decode, type Message } from '#protocol/messages/envelope.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import { HEADERS } from '#protocol/nats/headers.ts';
+import { ProcessChecks } from './process-checks.ts';
+import type { SimServer, Stored } from './server.ts';
+
+const RANK = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
+/** Given back: tried again however often, and never counted. */
+const GIVEN_BACK: ReadonlySet<string> = new Set(['drained', 'paused']);
+const ATTEMPT_OVER: ReadonlySet<string> = new Set([
+  'attempt.collected',
+  'attempt.file_stored',
+  'attempt.checkpointed',
+  'attempt.released',
+]);
+
+export interface Start {
+  readonly command: string;
+  readonly agent: string;
+  readonly spec: AttemptSpec;
+  readonly sequence: number;
+  readonly afterStop: number;
+}
+
+export interface StopSeen {
+  readonly command: string;
+  readonly run: string;
+  readonly task: string | null;
+  readonly sequence: number;
+  readonly isPause: boolean;
+}
+
+interface RunSeen {
+  readonly fold: RunFold;
+  readonly suite: SuiteSpec;
+  rank: number;
+  /** Its directory is there: what agents still say of it is swept away (I12). */
+  isArchived: boolean;
+  readonly ended: Map<string, string>;
+  readonly retries: Map<string, Map<string, number>>;
+  /** Started and not exited, by key. */
+  readonly open: Set<string>;
+  readonly exits: Map<string, string>;
+}
+
+export class Checks {
+  readonly violations: string[] = [];
+  readonly runs = new Map<string, RunSeen>();
+  readonly starts = new Map<string, Start>();
+  readonly stops = new Map<string, StopSeen>();
+  readonly processes: ProcessChecks;
+  readonly #server: SimServer;
+  readonly #claims = new Map<string, string>();
+  readonly #numbers = new Map<string, number>();
+  /** What was said of agents so far: who begins to fold a run reads it too. */
+  readonly #fleet: EventRecord[] = [];
+  compared = 0;
+  stored = 0;
+
+  constructor(server: SimServer) {
+    this.processes = new ProcessChecks({
+      starts: this.starts,
+      note: (text) => {
+        this.note(text);
+      },
+    });
+    this.#server = server;
+  }
+
+  note(text: string): void {
+    this.violations.push(text);
+  }
+
+  onStored(stored: Stored): Message | null {
+    this.stored += 1;
+    const decoded = decode(stored.data);
+    if (decoded.kind !== 'ok') {
+      this.note(`what is stored on ${stored.subject} cannot be read: ${decoded.reason}`);
+      return null;
+    }
+    const { message } = decoded;
+    this.#checkWriter(stored);
+    if (stored.stream === 'BM_COMMANDS') this.#onCommand(stored, message);
+    else this.#onEvent(stored, message);
+    return message;
+  }
+
+  /** One writer for each subject, in its own order; nothing of a leader that was deposed (I1). */
+  #checkWriter(stored: Stored): void {
+    const { subject, by, headers, stream } = stored;
+    const writer = by.slice(0, by.lastIndexOf('.'));
+    const parsed = parseSubject(subject);
+    if (parsed === null) {
+      this.note(`I1: ${subject} is nobody's`);
+      return;
+    }
+    const isOfAgent = parsed.kind === 'attempt' || parsed.kind === 'host' || parsed.kind === 'ack';
+    if (isOfAgent) {
+      if (writer !== parsed.agent) this.note(`I1: ${by} writes on ${subject}`);
+      this.#checkNumber(stored);
+      return;
+    }
+    if (parsed.kind === 'event_epoch' || parsed.kind === 'command_epoch') {
+      this.#claims.set(stream, headers[HEADERS.instance] ?? '');
+      return;
+    }
+    if (parsed.kind === 'stop' && by === 'operator') return;
+    if (!writer.startsWith('c')) this.note(`I1: ${by} writes on ${subject}`);
+    if (headers[HEADERS.instance] !== this.#claims.get(stream))
+      this.note(`I1: ${by} writes on ${subject} although another leads`);
+  }
+
+  #checkNumber({ subject, headers, by }: Stored): void {
+    const number = Number(headers[HEADERS.seq]);
+    const before = this.#numbers.get(subject) ?? 0;
+    this.#numbers.set(subject, number);
+    // After a purge a subject begins where it begins.
+    const isFirst = this.#server.events.countOf(subject) === 1;
+    if (number !== before + 1 && !isFirst)
+      this.note(`I1: ${by} stores number ${number} on ${subject} after ${before}`);
+  }
+
+  #onCommand({ sequence, subject }: Stored, message: Message): void {
+    if (message.name === 'command.start') {
+      const parsed = parseSubject(subject);
+      const { spec, afterStop } = message.data;
+      const key = `${spec.run}/${spec.task}#${spec.n}`;
+      const agent = parsed?.kind === 'command' ? parsed.agent : '';
+      const known = this.starts.get(key);
+      // Stored twice in doubt: its agent knows it by its id.
+      if (known?.command === message.id && known.agent === agent) return;
+      if (known !== undefined)
+        this.note(`I4: ${key} is started again, on ${agent} after ${known.agent}`);
+      this.starts.set(key, { command: message.id, agent, spec, sequence, afterStop });
+      const run = this.runs.get(spec.run);
+      if (run === undefined) return;
+      run.open.add(key);
+      if (run.exits.has(key)) run.open.delete(key);
+      const { maxParallel } = run.suite;
+      if (maxParallel !== null && run.open.size > maxParallel)
+        this.note(`${run.open.size} attempts of ${spec.run} at once, ${maxParallel} are allowed`);
+      if (run.ended.has(spec.task)) this.note(`I3: ${key} starts although its task has ended`);
+    }
+    if (message.name === 'command.stop') {
+      const { run, task, pause: isPause = false } = message.data;
+      // The operator repeats in doubt: the first counts.
+      if (!this.stops.has(message.id))
+        this.stops.set(message.id, { command: message.id, run, task, sequence, isPause });
+    }
+  }
+
+  #onEvent(stored: Stored, message: Message): void {
+    const { subject, sequence, timeMs } = stored;
+    const parsed = parseSubject(subject);
+    if (parsed === null) return;
+    const record = { subject, sequence, timeMs, message };
+    if (parsed.kind === 'ack' && message.name === 'command.stop_done') {
+      const stop = this.stops.get(parsed.command);
+      if (stop !== undefined) this.processes.onStopDone(parsed.agent, stop, message.data.attempts);
+      return;
+    }
+    const id =
+      parsed.kind === 'run' || parsed.kind === 'task'
+        ? parsed.run
+        : parsed.kind === 'attempt'
+          ? parsed.ref.run
+          : null;
+    if (parsed.kind === 'fleet') this.#fleet.push(record);
+    if (parsed.kind === 'fleet') for (const run of this.runs.values()) applyToRun(run.fold, record);
+    if (id === null) return;
+    if (message.name === 'run.submitted') this.#onSubmitted(id, message.data.suite);
+    const run = this.runs.get(id);
+    if (run === undefined) return;
+    this.#fold(id, run, record);
+    if (message.name === 'run.archived') run.isArchived = true;
+    if (parsed.kind === 'attempt' && !run.isArchived)
+      this.#onAttempt(run, `${id}/${parsed.ref.task}#${parsed.ref.n}`, message);
+    if (message.name === 'task.ended' && parsed.kind === 'task')
+      this.#onTaskEnded(run, parsed.task, message.data.outcome);
+    if (message.name === 'run.tasks_ended')
+      for (const task of message.data.tasks) this.#onTaskEnded(run, task, message.data.outcome);
+    if (message.name === 'task.retrying' && parsed.kind === 'task')
+      this.#onRetry(run, parsed.task, message.data);
+    if (
+      message.name === 'run.ended' &&
+      run.ended.size !== run.fold.tasks.size &&
+      run.ended.size < taskCount(run)
+    )
+      this.note(`I4: ${id} ends with ${run.ended.size} of ${taskCount(run)} tasks`);
+    if (message.name === 'run.stop_closed' && message.data.result === 'dead') {
+      const stop = this.stops.get(message.data.command);
+      if (stop !== undefined) this.processes.onStopClosed(stop);
+    }
+  }
+
+  #onSubmitted(id: string, suite: SuiteSpec): void {
+    if (this.runs.has(id)) {
+      this.note(`I4: ${id} is submitted twice`);
+      return;
+    }
+    const fold = createRunFold(id);
+    for (const record of this.#fleet) applyToRun(fold, record);
+    this.runs.set(id, {
+      fold,
+      suite,
+      rank: 0,
+      isArchived: false,
+      ended: new Map(),
+      retries: new Map(),
+      open: new Set(),
+      exits: new Map(),
+    });
+  }
+
+  #fold(id: string, run: RunSeen, record: Parameters<typeof applyToRun>[1]): void {
+    applyToRun(run.fold, record);
+    const rank = RANK[run.fold.state];
+    if (rank < run.rank) this.note(`I3: ${id} goes back to ${run.fold.state}`);
+    run.rank = rank;
+  }
+
+  #onAttempt(run: RunSeen, key: string, message: Message): void {
+    if (run.exits.has(key) && !ATTEMPT_OVER.has(message.name))
+      this.note(`I3: ${key} says ${message.name} after its end`);
+    if (acceptanceIn(message) !== null && !this.starts.has(key))
+      this.note(`${key} was accepted, and never started`);
+    if (message.name !== 'attempt.exited') return;
+    const { outcome, class: failure } = message.data;
+    run.exits.set(key, failure === null ? outcome : `${outcome} ${failure}`);
+    run.open.delete(key);
+    this.processes.onExited(key, message.data);
+  }
+
+  #onTaskEnded(run: RunSeen, task: string, outcome: string): void {
+    const before = run.ended.get(task);
+    if (before !== undefined)
+      this.note(`I4: ${run.fold.run}/${task} ends as ${outcome} after ${before}`);
+    run.ended.set(task, outcome);
+    for (const key of run.open)
+      if (key.startsWith(`${run.fold.run}/${task}#`))
+        this.note(`I4: ${key} is open, and its task has ended as ${outcome}`);
+  }
+
+  #onRetry(run: RunSeen, task: string, data: { n: number; class: string }): void {
+    const key = `${run.fold.run}/${task}#${data.n}`;
+    const exit = run.exits.get(key);
+    if (exit === undefined) this.note(`I4: ${key} is tried again, and has not exited`);
+    if (exit?.startsWith('passed') === true) this.note(`${key} passed, and is tried again`);
+    if (GIVEN_BACK.has(data.class)) return;
+    if (exit?.startsWith('stopped') === true)
+      this.note(`${key} was stopped, and counts as a failure`);
+    const used = run.retries.get(task) ?? new Map<string, number>();
+    const count = (used.get(data.class) ?? 0) + 1;
+    run.retries.set(task, used.set(data.class, count));
+    const most = (run.suite.retries as Record<string, number | undefined>)[data.class] ?? 0;
+    if (count > most)
+      this.note(`${key} is tried again ${count} times for ${data.class}, ${most} are allowed`);
+  }
+
+  /** What the leader believes to be in use is what it has handed out. */
+  checkUsage(state: CoreState): void {
+    const held = new Map<string, number>();
+    for (const run of state.runs.values()) {
+      if (!state.scheduler.runs.has(run.id)) continue;
+      for (const { agent, exited } of run.open.values())
+        if (!exited) held.set(agent, (held.get(agent) ?? 0) + run.suite.needs.slots);
+    }
+    for (const [agent, { slots }] of state.scheduler.usage) {
+      const inHand = held.get(agent) ?? 0;
+      if (slots !== inHand)
+        this.note(
+          `the leader counts ${slots} slots of ${agent} as taken, and has handed out ${inHand}`,
+        );
+    }
+  }
+
+  /** What the leader shows is the fold of the log (I2). */
+  compare(run: string, state: CoreState): void {
+    const own = state.runs.get(run)?.fold;
+    const known = this.runs.get(run);
+    // Of one that is being purged a new leader reads what is left.
+    const seen = known?.isArchived === true ? undefined : known?.fold;
+    if (own === undefined || seen === undefined || own.sequence !== seen.sequence) return;
+    this.compared += 1;
+    if (canonicalJson(runView(own)) !== canonicalJson(runView(seen)))
+      this.note(`I2: the leader's view of ${run} is not the log's`);
+  }
+}
+
+function taskCount({ suite }: RunSeen): number {
+  return Object.values(suite.axes).reduce((count, values) => count * values.length, 1);
+}

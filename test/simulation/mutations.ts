@@ -1,0 +1,211 @@
+/**
+ * Bugs planted at the seams of the simulation: simulation must find each within the seeds that CI runs.
+ * Each changes what goes in or out of the real code, or a method of it; what `plant` answers takes a
+ * change of a method back.
+ */
+import { Attempt } from '#agent/attempt/attempt.ts';
+import { CommandIntake } from '#agent/host/command-intake.ts';
+import { EventSink } from '#agent/state/event-sink.ts';
+import { LedgerFold, type NumberedEvent } from '#agent/state/ledger-entries.ts';
+import { Ledger } from '#agent/state/ledger.ts';
+import { typeOf, type MessageName } from '#protocol/messages/catalog.ts';
+import { Lanes } from '#protocol/nats/outbox/outbox-lanes.ts';
+import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
+import type { RequestOutcome } from '#protocol/nats/connection.ts';
+import type { Request } from './link.ts';
+import type { Mesh } from './mesh.ts';
+import type { Stored } from './server.ts';
+
+export interface Mutation {
+  readonly name: string;
+  readonly what: string;
+  readonly plant: (mesh: Mesh) => (() => void) | undefined;
+}
+
+type Plant = Mutation['plant'];
+
+export const MUTATIONS: readonly Mutation[] = [
+  mutation('drop-ack', 'the agent never says that a stop is done', () =>
+    events((event) => (event.name === 'command.stop_done' ? null : event)),
+  ),
+  mutation('skip-fence', 'a deposed leader may write', (mesh) => {
+    mesh.taps.onRequest = (request) =>
+      isOf(request, 'leader.elected') || !request.by.startsWith('c')
+        ? request
+        : unexpected(request);
+  }),
+  mutation(
+    'no-expectation',
+    'an agent publishes without the last sequence of its subject',
+    (mesh) => {
+      mesh.taps.onRequest = (request) =>
+        request.by.startsWith('a') ? unexpected(request) : request;
+    },
+  ),
+  mutation('assign-twice', 'a start goes to two agents', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      const start = /^bm\.v1\.cmd\.(\w+)\.start\.(.+)$/.exec(request.subject);
+      const other = [...mesh.server.registry.keys()].find((agent) => agent !== start?.[1]);
+      if (start !== null && other !== undefined && mesh.world.chance(0.2))
+        mesh.server.answer(request.by, `bm.v1.cmd.${other}.start.${start[2] ?? ''}`, request.data, {
+          timeoutMs: 0,
+          headers: ownHeaders(request),
+        });
+      return request;
+    };
+  }),
+  mutation('forget-lock', 'an agent forgets that an attempt wants its host alone', () =>
+    mails((text) => text.replace('"exclusive":true', '"exclusive":false')),
+  ),
+  mutation('forget-slots', 'an agent takes every attempt for one of one slot', () =>
+    mails((text) => text.replace(/"slots":\d+/, '"slots":1')),
+  ),
+  mutation('stop-is-failure', 'what a stop ended is told as a failure', () =>
+    events((event) => {
+      if (event.name !== 'attempt.exited') return event;
+      const data = event.data as { outcome: string; class: string | null };
+      if (data.outcome !== 'stopped' || data.class !== null) return event;
+      return changed(event, { outcome: 'failed', class: 'exit', stage: 'run' });
+    }),
+  ),
+  mutation('lose-requeue', 'the word that a task is tried again is lost', (mesh) => {
+    mesh.taps.onRequest = (request) => (isOf(request, 'task.retrying') ? PRETENDED : request);
+  }),
+  mutation('forget-event', 'the leader misses an end now and then', (mesh) => {
+    mesh.taps.onTail = (message) =>
+      isOf(message, 'attempt.exited') && mesh.world.chance(0.1) ? null : message;
+  }),
+  mutation('free-twice', 'the leader gives up what an attempt held twice', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const agent = /^bm\.v1\.evt\.agent\.(\w+)\./.exec(message.subject)?.[1] ?? '';
+      const usage = mesh.api?.state().scheduler.usage.get(agent);
+      if (isOf(message, 'attempt.exited') && usage !== undefined && usage.slots > 1)
+        usage.slots -= 1;
+      return message;
+    };
+  }),
+  mutation('no-dedupe', 'an agent obeys a command each time that it comes', () =>
+    patch(LedgerFold.prototype, 'isRepeat', function isRepeat(this: LedgerFold) {
+      this.known.clear();
+      return false;
+    }),
+  ),
+  mutation('command-not-journalled', 'a command is acknowledged before it is on the disk', () =>
+    patch(Ledger.prototype, 'writeCommand', function writeCommand(this: Ledger, entry: never) {
+      this.fold.apply(entry);
+      return true;
+    }),
+  ),
+  mutation('outbox-forgets', 'a restarted agent has forgotten what waited to be published', () =>
+    patch(Lanes.prototype, 'recover', () => undefined),
+  ),
+  mutation('no-flush', 'a step may begin before the ledger knows of it', () =>
+    patch(Ledger.prototype, 'flush', () => undefined),
+  ),
+  mutation('resume-nothing', 'a returning agent does not take up what it had', () =>
+    patch(Attempt.prototype, 'resume', () => undefined),
+  ),
+  mutation('stale-view', 'the leader misses now and then that a step has begun', (mesh) => {
+    mesh.taps.onTail = (message) =>
+      isOf(message, 'attempt.step_started') && mesh.world.chance(0.1) ? null : message;
+  }),
+  mutation('adopt-nothing', 'a returning agent takes what runs for never begun', (mesh) => {
+    mesh.taps.onAdopt = () => ({ kind: 'not_started' });
+  }),
+  mutation('overtaken-start-runs', 'a start runs though a stop has overtaken it', () =>
+    mails((text, sequence) => text.replace(/"afterStop":\d+/, `"afterStop":${sequence - 1}`)),
+  ),
+  mutation('survivors-hidden', 'survivors are not told', () =>
+    events((event) =>
+      event.name === 'attempt.exited' ? changed(event, { survivors: [], proven: true }) : event,
+    ),
+  ),
+  mutation('rash-leader', 'a leader acts before it has read the streams', (mesh) => {
+    mesh.taps.isRash = true;
+  }),
+  mutation('uncounted-retries', 'the leader forgets how often a task was tried', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const run of mesh.api?.state().runs.values() ?? [])
+        for (const task of run.listed) task.used = null;
+      return message;
+    };
+  }),
+  mutation('unbounded-parallel', 'maxParallel is forgotten', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const { queue } of mesh.api?.state().scheduler.runs.values() ?? [])
+        Object.assign(queue, { maxParallel: Infinity });
+      return message;
+    };
+  }),
+];
+
+function mutation(name: string, what: string, plant: (mesh: Mesh) => unknown): Mutation {
+  return { name, what, plant: plant as Plant };
+}
+
+const PRETENDED: RequestOutcome = {
+  kind: 'reply',
+  message: { data: Buffer.from('{"stream":"BM_EVENTS","seq":1}') } as never,
+};
+
+function isOf({ data }: Pick<Request | Stored, 'data'>, name: MessageName): boolean {
+  return Buffer.from(data).includes(`"type":"${typeOf(name)}"`);
+}
+
+/** Without what the server is to expect. */
+function unexpected(request: Request): Request {
+  return { ...request, options: { ...request.options, headers: ownHeaders(request) } };
+}
+
+function ownHeaders({ options }: Request): Record<string, string> {
+  const {
+    expectedLastSubjectSequence: last,
+    expectedLastSubjectSequenceSubject: of,
+    messageId,
+  } = SERVER_HEADERS;
+  return Object.fromEntries(
+    Object.entries(options.headers ?? {}).filter(
+      ([name]) => ![last, of, messageId].includes(name as never),
+    ),
+  );
+}
+
+function changed(event: NumberedEvent, change: object): NumberedEvent {
+  return { ...event, data: { ...event.data, ...change } };
+}
+
+/** Of an agent's events on their way from its ledger to its outbox. */
+function events(change: (event: NumberedEvent) => NumberedEvent | null): () => void {
+  const publish = Reflect.get(EventSink.prototype, 'publish');
+  return patch(
+    EventSink.prototype,
+    'publish',
+    function published(this: EventSink, event: NumberedEvent) {
+      const given = change(event);
+      if (given !== null) publish.call(this, given);
+    },
+  );
+}
+
+/** Of commands on their way to an agent's ledger. */
+function mails(change: (text: string, sequence: number) => string): () => void {
+  const onMail = Reflect.get(CommandIntake.prototype, 'onMail');
+  return patch(
+    CommandIntake.prototype,
+    'onMail',
+    function mailed(this: CommandIntake, mail: Parameters<CommandIntake['onMail']>[0]) {
+      return onMail.call(this, {
+        ...mail,
+        data: Buffer.from(change(Buffer.from(mail.data).toString(), mail.sequence)),
+      });
+    },
+  );
+}
+
+function patch<T extends object>(prototype: T, name: keyof T & string, fake: unknown): () => void {
+  const real = prototype[name];
+  Object.assign(prototype, { [name]: fake });
+  return () => {
+    Object.assign(prototype, { [name]: real });
+  };
+}

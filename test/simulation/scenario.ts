@@ -1,0 +1,223 @@
+/** From a seed to what happens: hosts, suites, what operators do, and every fault with its time. */
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import { goldenSuite } from '#test/support/golden-messages.ts';
+import { seededRandom } from '#test/support/seed.ts';
+import type { Temper } from './machine.ts';
+
+export type Fault =
+  /** kill -9 of the process, after so many more effects. */
+  | {
+      readonly kind: 'kill';
+      readonly atMs: number;
+      readonly who: string;
+      readonly afterEffects: number;
+    }
+  | {
+      readonly kind: 'freeze' | 'cut';
+      readonly atMs: number;
+      readonly who: string;
+      readonly forMs: number;
+    }
+  /** The host goes down with all that runs on it. */
+  | { readonly kind: 'power'; readonly atMs: number; readonly who: string; readonly forMs: number }
+  /** Another coordinator gets the lease, and this one does not notice. */
+  | { readonly kind: 'usurp'; readonly atMs: number; readonly who: string }
+  /** It ends as an agent does that is upgraded: what it has to say is on its disk, what runs goes on. */
+  | { readonly kind: 'leave'; readonly atMs: number; readonly who: string }
+  | { readonly kind: 'server'; readonly atMs: number; readonly forMs: number }
+  | { readonly kind: 'full'; readonly atMs: number; readonly forMs: number }
+  | {
+      readonly kind: 'loss';
+      readonly atMs: number;
+      readonly forMs: number;
+      readonly share: number;
+    };
+
+export type Order = RunOrder | HostOrder;
+
+/** Gives back what waits there and starts nothing; undone before the end. */
+export interface HostOrder {
+  readonly atMs: number;
+  readonly kind: 'drain' | 'undrain';
+  readonly who: string;
+}
+
+export interface RunOrder {
+  readonly atMs: number;
+  readonly kind: 'stop' | 'pause' | 'resume';
+  readonly run: string;
+  /** Position of the task, null for the run. */
+  readonly task: number | null;
+  readonly now: boolean;
+}
+
+export interface Scenario {
+  readonly seed: number;
+  readonly hosts: readonly {
+    readonly id: string;
+    readonly hostId: string;
+    readonly slots: number;
+  }[];
+  readonly coordinators: number;
+  readonly temper: Temper;
+  /** Of the server's deduplication. */
+  readonly dedupeMs: number;
+  readonly runs: readonly {
+    readonly id: string;
+    readonly atMs: number;
+    readonly suite: SuiteSpec;
+  }[];
+  readonly orders: readonly Order[];
+  readonly faults: readonly Fault[];
+}
+
+/** Faults happen until then. */
+export const FAULTS_UNTIL_MS = 20_000;
+
+type Random = () => number;
+
+export function scenarioOf(seed: number): Scenario {
+  const random = seededRandom(seed * 2 + 1);
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const hosts = Array.from({ length: 1 + Math.floor(random() * 3) }, (_, at) => ({
+    id: `a${at}`,
+    hostId: `h${random() < 0.15 ? 0 : at}`,
+    slots: 1 + Math.floor(random() * 3),
+  }));
+  const most = Math.max(...hosts.map(({ slots }) => slots));
+  const temper: Temper = {
+    failing: pick([0, 0.1, 0.4]),
+    ignoringTerm: pick([0, 0.5, 1]),
+    unkillable: pick([0, 0.2, 0.6]),
+    lost: pick([0, 0, 0.1]),
+    unexecutable: pick([0, 0, 0.1]),
+    longestMs: pick([100, 1_000, 6_000]),
+  };
+  const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
+    id: `2026-02-13_00-00-0${at}-aaaa`,
+    atMs: at === 0 ? 50 : random() * 8_000,
+    suite: suiteOf(random, most),
+  }));
+  const coordinators = 1 + Math.floor(random() * 2);
+  const orders = [...ordersOf(random, runs), ...drainsOf(random, hosts)];
+  const when = orders.map(({ atMs }) => atMs);
+  return {
+    seed,
+    hosts,
+    coordinators,
+    temper,
+    dedupeMs: pick([120_000, 0]),
+    runs,
+    orders,
+    faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
+  };
+}
+
+function suiteOf(random: Random, mostSlots: number): SuiteSpec {
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const step = {
+    ...goldenSuite.steps[0],
+    argv: ['work'],
+    env: {},
+    timeoutMs: null,
+    onFail: 'fail' as const,
+    message: null,
+  };
+  const shapes = [
+    ['run'],
+    ['run'],
+    ['setup', 'run'],
+    ['setup', 'run', 'teardown'],
+    ['run', 'teardown'],
+  ] as const;
+  const steps = pick(shapes).map((name) => ({
+    ...step,
+    step: name,
+    id: name,
+    cwd: null,
+    stdio: 'pipe' as const,
+  }));
+  const exclusive = random() < 0.25;
+  const slots = Math.min(mostSlots, pick([1, 1, 2]));
+  return {
+    ...goldenSuite,
+    steps,
+    axes: { item: Array.from({ length: pick([1, 3, 6, 10]) }, (_, at) => at) },
+    include: [],
+    exclude: [],
+    only: {},
+    repeats: 1,
+    phases: [],
+    metrics: [],
+    files: [],
+    checkpoints: [],
+    priority: pick([0, 0, 5]),
+    needs: { slots, cpus: 0, exclusive },
+    budgetMs: pick([null, null, 3_000]),
+    graceMs: pick([0, 200, 2_000]),
+    retries: pick([{}, { exit: 1, signal: 1 }, { exit: 2, signal: 2, lost: 3, timeout: 1 }]),
+    maxParallel: pick([null, null, 1, 2]),
+    ...(random() < 0.15 ? { runBudgetMs: 2_000 + random() * 10_000 } : {}),
+    ...(random() < 0.15 ? { onPartition: { stopAfterMs: 1_500 } } : {}),
+  };
+}
+
+function drainsOf(random: Random, hosts: readonly { readonly id: string }[]): HostOrder[] {
+  const count = random() < 0.7 ? 0 : 1 + Math.floor(random() * 3);
+  return Array.from({ length: count }, () => {
+    const { id: who } = hosts[Math.floor(random() * hosts.length)] as { id: string };
+    const kind = random() < 0.7 ? 'drain' : 'undrain';
+    return { atMs: 500 + random() ** 2 * FAULTS_UNTIL_MS * 0.6, kind, who };
+  });
+}
+
+function ordersOf(random: Random, runs: readonly { readonly id: string }[]): RunOrder[] {
+  const count = random() < 0.25 ? 0 : 1 + Math.floor(random() * 5);
+  return Array.from({ length: count }, () => {
+    const { id } = runs[Math.floor(random() * runs.length)] as { id: string };
+    const kind = random() < 0.5 ? 'stop' : random() < 0.6 ? 'pause' : 'resume';
+    const task = random() < 0.4 ? Math.floor(random() * 10) : null;
+    return {
+      atMs: 500 + random() ** 2 * FAULTS_UNTIL_MS * 0.6,
+      kind,
+      run: id,
+      task,
+      now: random() < 0.4,
+    };
+  });
+}
+
+function faultsOf(
+  random: Random,
+  mesh: {
+    readonly hosts: readonly string[];
+    readonly coordinators: number;
+    /** Of orders: what breaks then breaks most. */
+    readonly when: readonly number[];
+  },
+): Fault[] {
+  const count = random() < 0.15 ? 0 : 1 + Math.floor(random() * 8);
+  const leaders = Array.from({ length: mesh.coordinators }, (_, at) => `c${at}`);
+  const any = (names: readonly string[]): string =>
+    names[Math.floor(random() * names.length)] as string;
+  return Array.from({ length: count }, (): Fault => {
+    const near = random() < 0.4 ? mesh.when[Math.floor(random() * mesh.when.length)] : undefined;
+    const atMs =
+      near === undefined
+        ? 100 + random() * FAULTS_UNTIL_MS * random()
+        : Math.max(100, near - 400 + random() * 600);
+    const forMs = 20 + random() ** 2 * 15_000;
+    const who = random() < 0.35 ? any(leaders) : any(mesh.hosts);
+    const which = random();
+    if (which < 0.4)
+      return { kind: 'kill', atMs, who, afterEffects: 1 + Math.floor(random() * 60) };
+    if (which < 0.5) return { kind: 'freeze', atMs, who, forMs };
+    if (which < 0.62) return { kind: 'cut', atMs, who, forMs };
+    if (which < 0.7) return { kind: 'power', atMs, who: any(mesh.hosts), forMs };
+    if (which < 0.74) return { kind: 'leave', atMs, who: any(mesh.hosts) };
+    if (which < 0.79) return { kind: 'usurp', atMs, who: any(leaders) };
+    if (which < 0.86) return { kind: 'server', atMs, forMs: forMs / 4 };
+    if (which < 0.92) return { kind: 'full', atMs, forMs: forMs / 4 };
+    return { kind: 'loss', atMs, forMs, share: random() * 0.3 };
+  });
+}

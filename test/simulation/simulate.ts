@@ -1,0 +1,382 @@
+/** One seed from its begin to its end: the mesh, its faults, its operators, and what is checked. */
+import { expandTasks } from '#protocol/suite/expand.ts';
+import { Checks } from './checks.ts';
+import { Disk } from './disk.ts';
+import { installGlobals } from './machine-globals.ts';
+import { Machine } from './machine.ts';
+import type { Mesh } from './mesh.ts';
+import { Operator } from './operator.ts';
+import { FAULTS_UNTIL_MS, scenarioOf, type Fault, type Order, type Scenario } from './scenario.ts';
+import { SimServer } from './server.ts';
+import { SimAgent } from './sim-agent.ts';
+import { Lease, SimCoordinator } from './sim-coordinator.ts';
+import { World } from './world.ts';
+
+/** Once nothing is broken any more, every run ends within this. */
+const LIVENESS_MS = 300_000;
+/** A comparison of views costs as much as dozens of steps. */
+const COMPARE_EVERY = 16;
+/** Fifty times what seeds need. */
+const STORED_MOST = 4_000;
+const QUIET_LOOK_MS = 5_000;
+
+export interface SimulateOptions {
+  /** Instead of those of the seed. */
+  readonly faults?: readonly Fault[];
+  readonly orders?: readonly Order[];
+  readonly trace?: (line: string) => void;
+  /** A planted bug. */
+  readonly plant?: (mesh: Mesh) => (() => void) | undefined;
+}
+
+export interface Simulated {
+  readonly seed: number;
+  /** Empty: everything held. */
+  readonly violations: readonly string[];
+  readonly scenario: Scenario;
+  readonly steps: number;
+  readonly stored: number;
+  readonly begins: number;
+  readonly simulatedMs: number;
+  /** Views that were compared. */
+  readonly compared: number;
+}
+
+export async function simulate(seed: number, options: SimulateOptions = {}): Promise<Simulated> {
+  const drawn = scenarioOf(seed);
+  const scenario = {
+    ...drawn,
+    faults: options.faults ?? drawn.faults,
+    orders: options.orders ?? drawn.orders,
+  };
+  const world = new World(seed, options.trace ?? null);
+  const disk = new Disk(world);
+  const undo = [installGlobals(world), disk.install()];
+  try {
+    const simulation = new Simulation(world, scenario, options);
+    await simulation.run();
+    const { checks } = simulation;
+    const { violations, stored, compared } = checks;
+    const { begins } = checks.processes;
+    return {
+      seed,
+      compared,
+      violations,
+      scenario,
+      steps: world.steps,
+      stored,
+      begins,
+      simulatedMs: world.nowMs,
+    };
+  } finally {
+    for (const put of undo.reverse()) put();
+  }
+}
+
+class Simulation {
+  readonly checks: Checks;
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  readonly #mesh: Mesh;
+  readonly #agents: readonly SimAgent[];
+  readonly #coordinators: readonly SimCoordinator[];
+  readonly #operator: Operator;
+  readonly #lease = new Lease();
+  readonly #unplant: (() => void) | undefined;
+
+  constructor(world: World, scenario: Scenario, { plant }: SimulateOptions) {
+    this.#world = world;
+    this.#scenario = scenario;
+    const server = new SimServer(world, {
+      onStored: (stored) => {
+        const message = this.checks.onStored(stored);
+        world.trace(
+          () =>
+            `${stored.stream} ${stored.sequence} ${stored.by} ${stored.subject} ${message?.name ?? ''} ${JSON.stringify(message?.data ?? null).slice(0, 300)}`,
+        );
+      },
+    });
+    server.dedupeMs = scenario.dedupeMs;
+    this.checks = new Checks(server);
+    const { checks } = this;
+    this.#mesh = {
+      world,
+      server,
+      taps: {},
+      links: new Set(),
+      beats: { listeners: new Set() },
+      archived: new Set(),
+      api: null,
+      onBug: (owner, error) => {
+        if (owner.isAlive)
+          checks.note(
+            `a defect in ${owner.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+          );
+      },
+      onArchived: (run, state) => {
+        checks.compare(run, state);
+      },
+    };
+    this.#unplant = plant?.(this.#mesh);
+    const hooks = {
+      onBegun: (machine: Machine, step: Parameters<typeof checks.processes.onBegun>[1]) => {
+        world.trace(() => `${machine.id} begins ${step.dir}`);
+        checks.processes.onBegun(machine, step);
+      },
+      onDead: (machine: Machine, step: Parameters<typeof checks.processes.onDead>[1]) => {
+        world.trace(() => `${machine.id} has ended ${step.dir}`);
+        checks.processes.onDead(machine, step);
+      },
+    };
+    const { temper } = scenario;
+    this.#agents = scenario.hosts.map(
+      (host) => new SimAgent(this.#mesh, new Machine(world, { ...host, temper, hooks })),
+    );
+    this.#coordinators = Array.from(
+      { length: scenario.coordinators },
+      (_, at) => new SimCoordinator(this.#mesh, this.#lease, `c${at}`),
+    );
+    this.#operator = new Operator(this.#mesh);
+  }
+
+  async run(): Promise<void> {
+    try {
+      for (const one of [...this.#coordinators, ...this.#agents])
+        this.#world.after(this.#world.between(0, 30), () => void one.start(), null);
+      for (const run of this.#scenario.runs)
+        this.#world.after(
+          run.atMs,
+          () => {
+            this.#operator.submit(run.id, run.suite);
+          },
+          null,
+        );
+      for (const [at, order] of this.#scenario.orders.entries())
+        this.#world.after(
+          order.atMs,
+          () => {
+            this.#order(order, at);
+          },
+          null,
+        );
+      for (const fault of this.#scenario.faults)
+        this.#world.after(
+          fault.atMs,
+          () => {
+            this.#break(fault);
+          },
+          null,
+        );
+      const quietMs = Math.max(
+        FAULTS_UNTIL_MS,
+        ...this.#scenario.faults.map((fault) => fault.atMs + ('forMs' in fault ? fault.forMs : 0)),
+      );
+      await this.#until(this.#scenario.faults.length === 0 ? 0 : quietMs);
+      this.#heal();
+      const endMs = this.#world.nowMs + LIVENESS_MS;
+      while (this.#world.nowMs < endMs && this.checks.violations.length === 0) {
+        await this.#until(this.#world.nowMs + QUIET_LOOK_MS);
+        if (this.#isOver()) return;
+        this.#resumeAll();
+      }
+      if (this.checks.violations.length === 0)
+        this.checks.note(`it never ends: ${this.#left().join('; ')}`);
+    } finally {
+      this.#unplant?.();
+    }
+  }
+
+  async #until(untilMs: number): Promise<void> {
+    let stored = -1;
+    while (this.checks.violations.length === 0 && (await this.#world.step(untilMs))) {
+      const { api } = this.#mesh;
+      if (api === null || stored === this.checks.stored) continue;
+      stored = this.checks.stored;
+      if (stored > STORED_MOST)
+        this.checks.note(`I12: ${stored} messages are stored, and it goes on`);
+      this.checks.checkUsage(api.state());
+      if (stored % COMPARE_EVERY === 0)
+        for (const { id } of this.#scenario.runs) this.checks.compare(id, api.state());
+    }
+    this.#world.nowMs = Math.max(this.#world.nowMs, untilMs);
+  }
+
+  #order(order: Order, number: number): void {
+    if ('who' in order) {
+      this.#world.trace(() => `operator: ${order.kind} ${order.who}`);
+      this.#operator.drain(order.who, order.kind === 'undrain');
+      return;
+    }
+    const { kind, run, task: at, now } = order;
+    const suite = this.#scenario.runs.find(({ id }) => id === run)?.suite;
+    const tasks = suite === undefined ? [] : expandTasks(suite);
+    const task = at === null ? null : (tasks[at % Math.max(1, tasks.length)]?.id ?? null);
+    this.#world.trace(() => `operator: ${kind} ${run} ${task ?? ''}`);
+    if (kind === 'resume') this.#operator.resume(run);
+    else this.#operator.stop(`order-${number}`, { run, task, now, isPause: kind === 'pause' });
+  }
+
+  #break(fault: Fault): void {
+    const world = this.#world;
+    const { server, links } = this.#mesh;
+    world.trace(() => `FAULT ${JSON.stringify(fault)}`);
+    const who =
+      'who' in fault
+        ? [...this.#agents, ...this.#coordinators].find(({ id }) => id === fault.who)
+        : undefined;
+    switch (fault.kind) {
+      case 'kill':
+        if (who?.owner?.isAlive === true) who.owner.effectsLeft = fault.afterEffects;
+        return;
+      case 'freeze': {
+        const owner = who?.owner ?? null;
+        if (owner?.isAlive !== true) return;
+        owner.isFrozen = true;
+        world.after(
+          fault.forMs,
+          () => {
+            world.thaw(owner);
+          },
+          null,
+        );
+        return;
+      }
+      case 'cut': {
+        const link = who?.link ?? null;
+        link?.cut(true);
+        world.after(
+          fault.forMs,
+          () => {
+            link?.cut(false);
+          },
+          null,
+        );
+        return;
+      }
+      case 'power': {
+        if (!(who instanceof SimAgent) || !who.machine.isUp) return;
+        who.machine.fail();
+        who.kill();
+        world.after(
+          fault.forMs,
+          () => {
+            who.machine.bootAgain();
+            void who.start();
+          },
+          null,
+        );
+        return;
+      }
+      case 'leave':
+        if (who instanceof SimAgent) who.leave();
+        return;
+      case 'usurp':
+        if (who instanceof SimCoordinator && who.term !== null) {
+          who.isBlind = true;
+          this.#lease.lose();
+        }
+        return;
+      case 'server':
+        if (!server.isUp) return;
+        server.crash();
+        for (const link of links) link.review();
+        world.after(
+          fault.forMs,
+          () => {
+            server.isUp = true;
+            for (const link of links) link.review();
+          },
+          null,
+        );
+        return;
+      case 'full':
+        server.events.isFull = true;
+        world.after(
+          fault.forMs,
+          () => {
+            server.events.isFull = false;
+          },
+          null,
+        );
+        return;
+      case 'loss':
+        for (const link of links) link.lossShare = fault.share;
+        world.after(
+          fault.forMs,
+          () => {
+            for (const link of links) link.lossShare = 0;
+          },
+          null,
+        );
+        return;
+    }
+  }
+
+  #heal(): void {
+    this.#world.trace(() => 'nothing is broken any more');
+    for (const { owner } of [...this.#agents, ...this.#coordinators])
+      if (owner !== null) owner.effectsLeft = null;
+    for (const coordinator of this.#coordinators) coordinator.isBlind = false;
+  }
+
+  #resumeAll(): void {
+    for (const { id, host } of this.#agents)
+      if (host?.isDraining() === true) this.#operator.drain(id, true);
+    for (const [id, run] of this.checks.runs)
+      if (run.fold.state !== 'ended' && run.fold.pauses.sinceMs !== null) this.#operator.resume(id);
+    for (const [id, run] of this.checks.runs) {
+      if (run.fold.state === 'ended' || run.fold.pauses.sinceMs !== null) continue;
+      const isHeld = [...(this.#mesh.api?.state().runs.get(id)?.listed ?? [])].some(
+        ({ pauseSequence, resumedSequence, phase }) =>
+          phase === 'pending' && pauseSequence > resumedSequence,
+      );
+      if (isHeld) this.#operator.resume(id);
+    }
+  }
+
+  #isOver(): boolean {
+    return this.#left().length === 0;
+  }
+
+  /** What is still to come, and what should be gone with it (I12). */
+  #left(): string[] {
+    const left: string[] = [];
+    for (const { id } of this.#scenario.runs) {
+      const run = this.checks.runs.get(id);
+      if (run === undefined) left.push(`${id} is not stored`);
+      else if (run.fold.state !== 'ended')
+        left.push(`${id} is ${run.fold.state}, ${run.ended.size} tasks have ended`);
+    }
+    const { api, server } = this.#mesh;
+    if (api === null) left.push('nobody leads');
+    else if (api.state().runs.size > 0)
+      left.push(`the leader has ${[...api.state().runs.keys()].join(', ')}`);
+    for (const { id, ledger, isRunning, host } of this.#agents) {
+      if (!isRunning || ledger === null) left.push(`${id} does not run`);
+      else {
+        const { attempts, stops, releasing } = ledger.fold;
+        if (attempts.size + stops.size + releasing.size > 0)
+          left.push(
+            `${id} keeps ${[...attempts.keys(), ...stops.keys(), ...releasing].join(', ')}`,
+          );
+        const counts = host?.counts();
+        if (counts !== undefined && counts.running + counts.queued > 0)
+          left.push(`${id} has ${counts.running} running and ${counts.queued} queued`);
+      }
+    }
+    const kept = [...server.commands.subjects()].filter((subject) =>
+      /\.(start|stop)(\.|$)/.test(subject),
+    );
+    if (kept.length > 0) left.push(`commands stay: ${kept.join(', ')}`);
+    // Without deduplication what was repeated in doubt may come after the purge of its subject.
+    const repeated = this.#scenario.dedupeMs === 0 ? /^bm\.v1\.evt\.(run|task)\./ : null;
+    const late = [...server.events.subjects()].filter(
+      (subject) =>
+        this.#scenario.runs.some(({ id }) => subject.includes(id)) &&
+        repeated?.test(subject) !== true,
+    );
+    if (late.length > 0) left.push(`events stay: ${late.join(', ')}`);
+    left.push(...this.checks.processes.living().map((dir) => `${dir} lives`));
+    return left;
+  }
+}
