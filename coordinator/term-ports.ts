@@ -4,6 +4,8 @@
  */
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { ensureMailbox } from '#protocol/nats/agents/mailbox.ts';
+import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import { serveApi, type Api, type ApiEnvironment } from './api/serve-api.ts';
 import { natsSource, type IntakeSource } from './intake-source.ts';
 import { isArchived, type ArchiveEnvironment } from './results/archive.ts';
@@ -17,6 +19,10 @@ export interface TermPorts {
   archivist(env: ArchiveEnvironment, options: ArchivistOptions): Archivist;
   sweeper(env: SweepEnvironment): (job: SweepEffect) => Promise<void>;
   isArchived(resultsDir: string, run: string): Promise<boolean>;
+  /** The newest archived run of a suite; null: none. */
+  lastRunOf(resultsDir: string, suite: string): Promise<string | null>;
+  /** Rejects where it cannot be read. */
+  historyOf(resultsDir: string, run: string): Promise<RunHistory>;
   /** Idempotent. Rejects with MeshError. */
   ensureMailbox(agent: string): Promise<void>;
 }
@@ -28,6 +34,8 @@ export function natsPorts(connection: MeshConnection): TermPorts {
     archivist: createArchivist,
     sweeper: createSweeper,
     isArchived,
+    lastRunOf: findLastRun,
+    historyOf: readRunHistory,
     ensureMailbox: (agent) => ensureMailbox(connection, agent),
   };
 }

@@ -187,6 +187,7 @@ class LeaderTerm implements Term {
       },
       state: () => this.#actor.state(),
       isArchived: (run) => this.#ports.isArchived(this.#options.resultsDir, run),
+      lastRunOf: (suite) => this.#ports.lastRunOf(this.#options.resultsDir, suite),
       about: () => ({
         coordinator: this.#options.id,
         epoch: claim.epoch,
@@ -225,6 +226,9 @@ class LeaderTerm implements Term {
         return;
       case 'make_mailbox':
         void this.#makeMailbox(effect.agent);
+        return;
+      case 'read_history':
+        void this.#readHistory(effect.run, effect.basis);
         return;
       case 'say_passed_soon':
         this.#options.clock.after(effect.afterMs, () => {
@@ -307,6 +311,16 @@ class LeaderTerm implements Term {
     } catch (error) {
       this.#options.log.warn({ agent, err: toError(error).message }, 'mailbox could not be made');
       this.#actor.post({ kind: 'mailbox', agent, made: false });
+    }
+  }
+
+  async #readHistory(run: string, basis: string): Promise<void> {
+    try {
+      const history = await this.#ports.historyOf(this.#options.resultsDir, basis);
+      this.#actor.post({ kind: 'history', run, history, reason: null });
+    } catch (error) {
+      const reason = toError(error).message;
+      this.#actor.post({ kind: 'history', run, history: null, reason });
     }
   }
 

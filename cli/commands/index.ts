@@ -66,6 +66,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./resume.ts'),
   },
   {
+    name: 'priority',
+    summary: 'serve a live run before others, or after them',
+    load: () => import('./priority.ts'),
+  },
+  {
+    name: 'parallel',
+    summary: 'limit how many tasks of a live run are under way',
+    load: () => import('./parallel.ts'),
+  },
+  {
     name: 'audit',
     summary: 'fold the log of a run again and compare',
     load: () => import('./audit.ts'),

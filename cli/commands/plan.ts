@@ -1,8 +1,12 @@
 /** `benchmesh plan FILE`: what a suite expands to, and how wide it will run. Runs nothing. */
 import type { Command } from 'commander';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { expandTasks } from '#protocol/suite/expand.ts';
+import type { SuiteSpec, TaskOrder } from '#protocol/messages/run/suite-spec.ts';
+import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
+import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
 import { planRun, type PlanHost } from '#protocol/suite/plan.ts';
+import { needsHistory, sequenceOf } from '#protocol/suite/task-order.ts';
+import { addedPriority } from '#protocol/suite/task-priority.ts';
 import { availableParallelism } from 'node:os';
 import {
   integerOption,
@@ -12,7 +16,7 @@ import {
   type JsonFlag,
   type MeshFlags,
 } from '../command.ts';
-import { openIfAny, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
+import { openIfAny, resultsDirOf, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
 import { axesText, plural } from '../output/format.ts';
 import { table } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
@@ -36,11 +40,14 @@ export function build(command: Command): void {
     const { suite } = await readSuite(file, flags);
     const { hosts, from } = await hostsOf(flags);
     const plan = planRun(suite, hosts);
-    const tasks = expandTasks(suite);
+    const { tasks, order } = await inOrder(suite, flags);
     const listed = tasks.slice(0, flags.limit);
     if (flags.json === true) {
-      const rows = listed.map(({ id, index, axes, repeat }) => ({ id, index, axes, repeat }));
-      terminal.printJson('plan', { suite: suite.name, ...plan, hosts: from, list: rows });
+      const rows = listed.map(({ id, index, axes, repeat }) => {
+        const priority = suite.priority + addedPriority(suite, axes);
+        return { id, index, axes, repeat, priority };
+      });
+      terminal.printJson('plan', { suite: suite.name, ...plan, hosts: from, order, list: rows });
       return;
     }
     const { style, width } = terminal;
@@ -48,25 +55,76 @@ export function build(command: Command): void {
       `${style.bold(suite.name)}: ${plural(plan.tasks, 'task')}: ${plural(plan.cells, 'cell')} x ${plural(plan.repeats, 'repeat')}`,
     );
     terminal.print(`parallel: ${plan.why} (${from})`);
+    if (suite.order !== undefined) terminal.print(`order: ${orderLine(order)}`);
     for (const warning of plan.warnings) terminal.print(style.warn(`warning: ${warning}`));
     const columns = [
-      { header: 'id', value: (task: (typeof tasks)[number]) => task.id },
+      { header: 'id', value: (task: PlannedTask) => task.id },
       {
         header: 'axes',
-        value: (task: (typeof tasks)[number]) => axesText(task.axes),
+        value: (task: PlannedTask) => axesText(task.axes),
         shrinkTo: 12,
       },
       {
         header: 'repeat',
-        value: (task: (typeof tasks)[number]) => String(task.repeat),
+        value: (task: PlannedTask) => String(task.repeat),
         align: 'right' as const,
       },
+      ...(suite.priorityBy === undefined
+        ? []
+        : [
+            {
+              header: 'priority',
+              value: ({ axes }: PlannedTask) => String(suite.priority + addedPriority(suite, axes)),
+              align: 'right' as const,
+            },
+          ]),
     ];
     if (listed.length > 0)
       terminal.printLines(table(listed, columns, { width, paintHeader: style.dim }));
     if (tasks.length > listed.length)
       terminal.print(`... and ${tasks.length - listed.length} more (--limit)`);
   });
+}
+
+interface PlanOrder {
+  readonly by: 'listed' | TaskOrder['by'];
+  readonly seed: number | null;
+  /** The last run of the suite, in `resultsDir`; null where the order goes by none, or there is none. */
+  readonly basis: string | null;
+  readonly resultsDir: string | null;
+}
+
+/** The tasks, first served first, as a submit would find them now. */
+async function inOrder(
+  suite: SuiteSpec,
+  flags: PlanFlags,
+): Promise<{ tasks: readonly PlannedTask[]; order: PlanOrder }> {
+  const tasks = expandTasks(suite);
+  const by = suite.order?.by ?? 'listed';
+  const seed = suite.order?.by === 'random' ? suite.order.seed : null;
+  const resultsDir = needsHistory(suite.order) ? await resultsDirOf(flags) : null;
+  const basis = resultsDir === null ? null : await findLastRun(resultsDir, suite.name);
+  const history =
+    resultsDir === null || basis === null ? null : await readRunHistory(resultsDir, basis);
+  const sequence = sequenceOf(suite, tasks, history);
+  return {
+    tasks: sequence === null ? tasks : Array.from(sequence, (index) => taskAt(tasks, index)),
+    order: { by, seed, basis, resultsDir },
+  };
+}
+
+function taskAt(tasks: readonly PlannedTask[], index: number): PlannedTask {
+  const task = tasks[index];
+  if (task === undefined) throw new Error(`there is no task ${index}`);
+  return task;
+}
+
+function orderLine({ by, seed, basis, resultsDir }: PlanOrder): string {
+  if (by === 'random') return `random, seed ${seed ?? ''}`;
+  const from = `in ${resultsDir ?? ''}`;
+  return basis === null
+    ? `${by}, and there is no run of this suite ${from}: as listed`
+    : `${by}, by run ${basis} ${from}`;
 }
 
 /** The agents of the mesh, or the one that a local mesh on this host would have. */

@@ -60,6 +60,14 @@ function detailOf(message: Message): string {
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
     case 'run.resumed':
       return `by ${message.data.by}`;
+    case 'run.changed': {
+      const { priority, maxParallel, by } = message.data;
+      const what = [
+        ...(priority === undefined ? [] : [`priority ${priority}`]),
+        ...(maxParallel === undefined ? [] : [`maxParallel ${maxParallel ?? 'none'}`]),
+      ];
+      return `${what.join(', ')}, by ${by}`;
+    }
     case 'attempt.waiting':
       return message.data.reason;
     case 'run.stop_closed':

@@ -31,6 +31,8 @@ export function taskReasonText(reason: TaskReason): string {
       return `it is paused by ${reason.by}: benchmesh resume lets it go on`;
     case 'max_parallel':
       return `its run has ${plural(reason.limit, 'task')} under way, and its maxParallel allows no more`;
+    case 'ordering':
+      return `the results of run ${reason.basis} are being read: the order of its run goes by them`;
     case 'no_agent':
       return 'no agent has joined the mesh';
     case 'waiting':
@@ -65,10 +67,25 @@ export function agentReasonText(reason: AgentReason): string {
     case 'fenced':
       return `${plural(reason.needs, 'GPU')} needed, ${reason.usable} may be used now; fenced: ${reason.fences.join('; ')}`;
     case 'listed_before':
-      return `${plural(reason.count, 'task')} of its run ${reason.count === 1 ? 'is' : 'are'} listed before it`;
+      return listedBeforeText(reason);
     case 'next':
       return 'nothing is in its way: it is handed out next';
   }
+}
+
+function listedBeforeText({
+  count,
+  order,
+}: Extract<AgentReason, { kind: 'listed_before' }>): string {
+  const before = `${plural(count, 'task')} of its run ${count === 1 ? 'is' : 'are'}`;
+  if (order === undefined) return `${before} listed before it`;
+  const { by, basis, gone } = order;
+  if (gone)
+    return `${before} listed before it (not ${by}: run ${basis ?? ''}, which that goes by, is gone)`;
+  if (by === 'random') return `${before} served before it (random order)`;
+  return basis === null
+    ? `${before} listed before it (${by}, and this is the first run of the suite)`
+    : `${before} served before it (${by}, by run ${basis})`;
 }
 
 export function taskExplanationLines(

@@ -40,6 +40,15 @@ export function runLines(
     ['suite', `${view.suite}${view.suiteFile === null ? '' : ` (${view.suiteFile})`}${profile}`],
     ['state', `${state}${why === null ? '' : `: ${why}`}`],
     ['tasks', countsText(view)],
+    ...(view.priority === 0
+      ? []
+      : [['priority', `${view.priority} (higher first)`] satisfies [string, string]]),
+    ...(view.maxParallel === null
+      ? []
+      : [['parallel', `at most ${view.maxParallel} tasks at once`] satisfies [string, string]]),
+    ...(view.order.by === 'listed'
+      ? []
+      : [['order', orderText(view.order)] satisfies [string, string]]),
     ['submitted', `${date(view.submitted)} by ${view.by}`],
     ['started', date(view.started)],
     ['ended', date(view.ended)],
@@ -52,6 +61,13 @@ export function runLines(
     style.bold(`run ${view.id}`),
     ...fields.map(([name, value]) => `  ${style.dim(name.padEnd(9))}  ${value}`),
   ];
+}
+
+/** `longest-first, by run 2026-02-13_14-30-45-k3f9`. */
+function orderText({ by, seed, basis }: RunView['order']): string {
+  if (by === 'random') return `random, seed ${seed ?? ''}`;
+  const what = basis === null ? 'no run of the suite before it: as listed' : `by run ${basis}`;
+  return `${by}, ${what}`;
 }
 
 /** `59 ms at its last event`; of what has ended without the rest. */

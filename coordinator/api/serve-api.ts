@@ -1,16 +1,20 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `info`, `view`, `drain`, `explain`. Requests
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `change`, `info`, `view`, `drain`, `explain`. Requests
  * are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
  * idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
+import { addedPriorities } from '#protocol/suite/task-priority.ts';
+import { needsHistory } from '#protocol/suite/task-order.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
+  ChangeRequest,
   ResumeRequest,
   SubmitRequest,
   ViewRequest,
+  type ChangeReply,
   type InfoReply,
   type ResumeReply,
   type SubmitReply,
@@ -30,6 +34,8 @@ export interface ApiEnvironment {
   readonly post: (message: CoreMessage) => void;
   readonly state: () => CoreState;
   readonly isArchived: (run: string) => Promise<boolean>;
+  /** The newest finished run of a suite of this name. */
+  readonly lastRunOf: (suite: string) => Promise<string | null>;
   readonly about: () => Pick<
     InfoReply,
     'coordinator' | 'epoch' | 'version' | 'pid' | 'host' | 'resultsDir' | 'logFile' | 'notices'
@@ -45,16 +51,19 @@ export interface Api {
 }
 
 interface Waiting {
-  readonly resolve: (reply: SubmitReply | ResumeReply) => void;
+  readonly resolve: (reply: Answer) => void;
   readonly reject: (error: MeshError) => void;
 }
+
+/** What the core answers by a token. */
+type Answer = SubmitReply | ResumeReply | ChangeReply;
 
 export function serveApi(env: ApiEnvironment): Api {
   const waiting = new Map<number, Waiting>();
   let tokens = 0;
 
   /** Asks the core, which answers by the token. */
-  const ask = (message: (token: number) => CoreMessage): Promise<SubmitReply | ResumeReply> => {
+  const ask = (message: (token: number) => CoreMessage): Promise<Answer> => {
     tokens += 1;
     const token = tokens;
     return new Promise((resolve, reject) => {
@@ -63,19 +72,32 @@ export function serveApi(env: ApiEnvironment): Api {
     });
   };
 
-  const submit = async (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const submit = async (body: unknown): Promise<Answer> => {
     env.onRequest();
     const request = parseSubmit(body);
-    const tasks = checkSuite(request);
+    const { tasks, priority } = checkSuite(request);
     const isArchived = await env.isArchived(request.run);
-    return ask((token) => ({ kind: 'submit', token, request, tasks, isArchived }));
+    const { order, name } = request.suite;
+    const basis = needsHistory(order) ? { basis: await env.lastRunOf(name) } : {};
+    return ask((token) => ({
+      ...{ kind: 'submit', token, request, tasks, priority, isArchived },
+      ...basis,
+    }));
   };
 
-  const resume = (body: unknown): Promise<SubmitReply | ResumeReply> => {
+  const resume = (body: unknown): Promise<Answer> => {
     env.onRequest();
     const request = ResumeRequest.safeParse(body);
     if (!request.success) throw new MeshError('usage', 'resume: the request names no run or task');
     return ask((token) => ({ kind: 'resume', token, request: request.data }));
+  };
+
+  const change = (body: unknown): Promise<Answer> => {
+    env.onRequest();
+    const request = ChangeRequest.safeParse(body);
+    if (!request.success)
+      throw new MeshError('usage', 'change: the request names no run, priority or limit');
+    return ask((token) => ({ kind: 'change', token, request: request.data }));
   };
 
   const info = (): InfoReply => {
@@ -121,6 +143,7 @@ export function serveApi(env: ApiEnvironment): Api {
   const serving: Serving[] = [
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'resume', async (body) => resume(body)),
+    serve(env.connection, 'change', async (body) => change(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),
@@ -154,8 +177,8 @@ function parseSubmit(body: unknown): SubmitRequest {
   throw new MeshError('suite_invalid', `submit: ${where}${issue?.message ?? 'invalid'}`);
 }
 
-/** Number of tasks. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
-function checkSuite({ run, suite }: SubmitRequest): number {
+/** Number of tasks, and the highest priority among them. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
+function checkSuite({ run, suite }: SubmitRequest): { tasks: number; priority: number } {
   const tasks = expandTasks(suite);
   const task = tasks[0];
   if (task === undefined) throw new MeshError('suite_invalid', 'the suite has no task');
@@ -164,5 +187,9 @@ function checkSuite({ run, suite }: SubmitRequest): number {
   } catch (error) {
     throw new MeshError('suite_invalid', toError(error).message, error);
   }
-  return tasks.length;
+  const added = addedPriorities(suite, tasks)?.reduce(
+    (most, one) => Math.max(most, one),
+    -Infinity,
+  );
+  return { tasks: tasks.length, priority: suite.priority + (added ?? 0) };
 }

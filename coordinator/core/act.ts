@@ -37,6 +37,7 @@ import {
   type StopEntry,
 } from '../stop/stop-reducer.ts';
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
+import { askHistory } from './order.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
 import { endPassed, tasksEnded } from './passed.ts';
 import { budgetReason, stopOverBudget } from './run-budget.ts';
@@ -84,7 +85,7 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
   publish(context, {
     subject: subjects.command(agent, 'start', id),
     name: 'command.start',
-    data: { spec, afterStop, priority: run.suite.priority },
+    data: { spec, afterStop, priority: run.priority + (run.added?.[index] ?? 0) },
     id: startId(id, task.id, n),
     ttl: START_TTL_SECONDS,
     // One in flight at a time would hold slots up; a repeat is recognised by its id.
@@ -330,6 +331,7 @@ export function resume(context: Context): void {
       if (task !== undefined) settleTask(context, run, task);
     }
     endWaiting(context, run, run.listed);
+    askHistory(context, run);
     closeStops(context, run);
     finishRun(context, run);
     if (run.archived === 'stored') schedulePurge(context, run);

@@ -37,6 +37,8 @@ import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
 import { datesOfStarts } from './run-budget.ts';
+import { onChange } from './change.ts';
+import { onHistory } from './order.ts';
 import { onResume } from './pause.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
@@ -118,6 +120,9 @@ function onMessage(context: Context, message: CoreMessage): void {
     case 'resume':
       onResume(context, message);
       return;
+    case 'change':
+      onChange(context, message);
+      return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);
       return;
@@ -126,6 +131,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       publish(context, { subject: subjects.run(run), name: 'run.archived', data: { directory } });
       return;
     }
+    case 'history':
+      onHistory(context, message);
+      return;
     case 'purged':
       state.runs.delete(message.run);
       state.stops.delete(message.run);

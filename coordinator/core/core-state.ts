@@ -8,6 +8,8 @@
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type {
+  ChangeReply,
+  ChangeRequest,
   ResumeReply,
   ResumeRequest,
   SubmitReply,
@@ -22,6 +24,7 @@ import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
@@ -52,14 +55,24 @@ export type CoreMessage =
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | Resume
+  | Change
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
+  | ReadHistory
   | { readonly kind: 'purged'; readonly run: string };
 
 export interface OwnStart extends AttemptRef {
   /** In BM_COMMANDS. */
   readonly sequence: number;
+}
+
+/** `read_history` is done; null where the run that was to be read is gone, and why. */
+export interface ReadHistory {
+  readonly kind: 'history';
+  readonly run: string;
+  readonly history: RunHistory | null;
+  readonly reason: string | null;
 }
 
 export interface Submit {
@@ -68,14 +81,24 @@ export interface Submit {
   readonly request: SubmitRequest;
   /** Tasks the suite expands to. */
   readonly tasks: number;
+  /** The highest of its tasks. */
+  readonly priority: number;
   /** The run's directory exists already. */
   readonly isArchived: boolean;
+  /** As in `run.submitted`. */
+  readonly basis?: string | null;
 }
 
 export interface Resume {
   readonly kind: 'resume';
   readonly token: number;
   readonly request: ResumeRequest;
+}
+
+export interface Change {
+  readonly kind: 'change';
+  readonly token: number;
+  readonly request: ChangeRequest;
 }
 
 export type PublishEffect = {
@@ -121,6 +144,8 @@ export type Effect =
     }
   | { readonly kind: 'reply'; readonly token: number; readonly reply: ApiAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
+  /** What became of the tasks of the run `basis`, for the order of `run`. */
+  | { readonly kind: 'read_history'; readonly run: string; readonly basis: string }
   | { readonly kind: 'say_passed_soon'; readonly afterMs: number }
   /** The stop with this sequence in BM_COMMANDS is closed. */
   | { readonly kind: 'delete_stop'; readonly sequence: number }
@@ -133,7 +158,7 @@ export type Effect =
 
 /** To a request that was answered later. */
 export type ApiAnswer =
-  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply }
+  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply | ChangeReply }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
@@ -188,6 +213,8 @@ export interface CoreState {
   readonly submitting: Map<string, number[]>;
   /** Asked for, and not stored yet. */
   resuming: Resume[];
+  /** As `resuming`, in the order in which they will be stored. */
+  changing: Change[];
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
@@ -213,6 +240,7 @@ export function createCore(
     fleet: createFleet(),
     submitting: new Map(),
     resuming: [],
+    changing: [],
     strayStops: [],
     late: createLate(),
     passed: createPassed(),

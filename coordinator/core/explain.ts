@@ -23,6 +23,8 @@ import { firstFor } from '../scheduler/scheduler-reducer.ts';
 import { usageOf, type AgentCapacity } from '../scheduler/scheduler-state.ts';
 import type { CoreState } from './core-state.ts';
 
+type ListedBefore = Extract<AgentReason, { kind: 'listed_before' }>;
+
 /** Throws `not_found` for what is not there. */
 export function explain(state: CoreState, request: ExplainRequest): ExplainReply {
   return 'agent' in request
@@ -64,7 +66,8 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
   }
   if (isStopped(run, task)) return { kind: 'stopping' };
   if (isPaused(run, task)) return { kind: 'paused', by: view?.paused?.by ?? 'unknown' };
-  const { maxParallel } = run.suite;
+  if (run.basis?.state === 'unread') return { kind: 'ordering', basis: run.basis.run };
+  const { maxParallel } = run;
   const queue = state.scheduler.runs.get(run.id)?.queue;
   if (maxParallel !== null && queue !== undefined && queue.inFlight >= maxParallel)
     return { kind: 'max_parallel', limit: maxParallel };
@@ -82,7 +85,7 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
   if (agent === undefined || capacity === null)
     throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
   const waiting = [...state.scheduler.runs.values()]
-    .filter(({ queue }) => queue.count > 0)
+    .filter(({ queue }) => queue.waiting.count > 0)
     .sort((a, b) => b.of.priority - a.of.priority || a.queue.order - b.queue.order);
   const ready = waiting.filter(({ queue }) => isEligible(queue));
   return {
@@ -93,11 +96,15 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
       const run = state.runs.get(queue.run);
       if (run === undefined) return [];
       const reason = agentReason(state, agent, { run, index: null });
-      return [{ run: queue.run, priority: of.priority, waiting: queue.count, reason }];
+      return [{ run: queue.run, priority: of.priority, waiting: queue.waiting.count, reason }];
     }),
     heldBack: waiting
-      .filter(({ queue }) => !isEligible(queue))
-      .map(({ queue }) => ({ run: queue.run, limit: queue.maxParallel, waiting: queue.count })),
+      .filter(({ queue }) => !isEligible(queue) && !queue.held)
+      .map(({ queue }) => ({
+        run: queue.run,
+        limit: queue.maxParallel,
+        waiting: queue.waiting.count,
+      })),
     closed: closedReason(agent),
   };
 }
@@ -126,17 +133,22 @@ function agentReason(
   const never = misfit(capacity, needs);
   if (never !== null)
     return { kind: 'never', of: never, needs: needed(needs, never), has: had(capacity, never) };
-  const first = firstFor(state.scheduler, capacity)?.eligible[0];
-  if (first !== undefined && first.run !== run.id) {
-    const priority = state.runs.get(first.run)?.suite.priority ?? 0;
-    return { kind: 'behind', run: first.run, priority };
-  }
+  const best = firstFor(state.scheduler, capacity);
+  const first = best?.eligible[0];
+  if (best !== null && first !== undefined && first.run !== run.id)
+    return { kind: 'behind', run: first.run, priority: best.priority };
   const lack = lackOf(state.scheduler, { agent: capacity, needs, queued: true });
   if (lack === 'alone' || lack === 'taken') return { kind: lack };
   if (lack !== null) return fullReason(state, agent, { capacity, needs, of: lack });
   const queue = state.scheduler.runs.get(run.id)?.queue;
   const before = index === null || queue === undefined ? 0 : waitingBefore(queue, index);
-  return before > 0 ? { kind: 'listed_before', count: before } : { kind: 'next' };
+  return before > 0 ? { kind: 'listed_before', count: before, ...orderOf(run) } : { kind: 'next' };
+}
+
+function orderOf({ suite, basis }: RunEntry): Pick<ListedBefore, 'order'> {
+  if (suite.order === undefined) return {};
+  const gone = basis?.state === 'gone';
+  return { order: { by: suite.order.by, basis: basis?.run ?? null, gone } };
 }
 
 function fullReason(

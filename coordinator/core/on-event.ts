@@ -42,8 +42,10 @@ import {
   stopsOf,
 } from './act.ts';
 import { log, markDirty, type Context } from './core-state.ts';
+import { applyChange } from './change.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
+import { beginOrder } from './order.ts';
 import { holdBack, letGo } from './pause.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
@@ -105,8 +107,10 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     tasks: run.listed.length,
     maxParallel,
     priority,
+    added: run.added,
     needs,
   });
+  beginOrder(context, run);
   for (const agent of state.fleet.agents.values())
     if (agent.unreachable) run.fold.unreachable.add(agent.id);
   return run;
@@ -157,6 +161,9 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
       return;
     case 'run.resumed':
       letGo(context, run, message.data);
+      return;
+    case 'run.changed':
+      applyChange(context, run, message.data);
       return;
     case 'run.tasks_ended':
       for (const task of message.data.tasks)
@@ -242,7 +249,7 @@ function onAttemptEvent(
     const { elapsedMs } = message.data; // 0 for one that never got its slots
     vacate(state.scheduler, run.id, { agent, heldMs: elapsedMs === 0 ? null : elapsedMs });
     markDirty(state, neighbours(state.scheduler, agent));
-    if (run.suite.maxParallel !== null) markDirty(state, 'all');
+    if (run.maxParallel !== null) markDirty(state, 'all');
   }
   if (decides !== null) {
     withdraw(state.scheduler, run.id, decides.index);

@@ -14,14 +14,14 @@ import {
 
 export function onSubmit(context: Context, submit: Submit): void {
   const { state, effects } = context;
-  const { token, request, tasks, isArchived } = submit;
+  const { token, request, tasks, priority, isArchived, basis } = submit;
   const known = state.runs.get(request.run);
   if (known !== undefined || isArchived) {
     const reply = {
       run: request.run,
       created: false,
       tasks: known?.listed.length ?? tasks,
-      behind: known === undefined ? [] : runsBefore(state, known.order, known.suite.priority),
+      behind: known === undefined ? [] : runsBefore(state, known.order, priority),
       sequence: known?.order ?? null,
     };
     effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
@@ -32,7 +32,7 @@ export function onSubmit(context: Context, submit: Submit): void {
     waiting.push(token);
     return;
   }
-  const behind = runsBefore(state, Infinity, request.suite.priority);
+  const behind = runsBefore(state, Infinity, priority);
   const holder = holders(state)[0]?.id ?? [...state.submitting.keys()][0];
   if (request.ifBusy === 'reject' && holder !== undefined) {
     const message = `run ${holder} holds the hosts: wait for it, stop it, or submit with --if-busy queue`;
@@ -44,7 +44,10 @@ export function onSubmit(context: Context, submit: Submit): void {
   publish(context, {
     subject: subjects.run(request.run),
     name: 'run.submitted',
-    data: { suite, suiteText, suiteFile, by, tasks, behind, labels },
+    data: {
+      ...{ suite, suiteText, suiteFile, by, tasks, behind, labels },
+      ...(basis === undefined ? {} : { basis }),
+    },
   });
 }
 
@@ -69,13 +72,13 @@ function holders(state: CoreState): RunEntry[] {
   return [...state.runs.values()].filter((run) => run.ended !== 'stored' && !isAllPaused(run));
 }
 
-/** Live runs that take their turn before one of this order and priority. */
+/** Of those the ones whose next task takes its turn before the first one of a run of this order and priority. */
 function runsBefore(state: CoreState, order: number, priority: number): string[] {
   return holders(state)
-    .filter(
-      ({ suite, order: other }) =>
-        suite.priority > priority || (suite.priority === priority && other < order),
-    )
+    .filter(({ id, priority: own, order: other }) => {
+      const next = state.scheduler.runs.get(id)?.of.priority ?? own;
+      return next > priority || (next === priority && other < order);
+    })
     .map((run) => run.id);
 }
 

@@ -3,6 +3,7 @@
  * shares (I2), the current attempt of each task and what is on its way.
  */
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
+import { addedPriorities } from '#protocol/suite/task-priority.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { RunSubmitted } from '#protocol/messages/run/run.ts';
@@ -60,6 +61,12 @@ export interface ReplacedObject extends StoredObject {
 /** `no` -> `asked` (on its way) -> `stored`. */
 export type Progress = 'no' | 'asked' | 'stored';
 
+/** `unread`: nothing of the run is served. `gone`: it is served as listed. */
+export interface Basis {
+  readonly run: string;
+  state: 'unread' | 'read' | 'gone';
+}
+
 export interface RunEntry {
   readonly id: string;
   readonly order: number;
@@ -67,6 +74,13 @@ export interface RunEntry {
   readonly fold: RunFold;
   readonly tasks: ReadonlyMap<string, TaskEntry>;
   readonly listed: readonly TaskEntry[];
+  /** The run whose results its order goes by; null for none. */
+  readonly basis: Basis | null;
+  /** As submitted, or as changed since. */
+  priority: number;
+  maxParallel: number | null;
+  /** By index: what each task's priority has over the run's; null where all have that. */
+  readonly added: Float64Array | null;
   /** Ends of current attempts whose consequence is not stored yet, by task. */
   readonly undecided: Map<string, AttemptEnd>;
   /** By `task#n`. */
@@ -118,6 +132,13 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     fold: createRunFold(id),
     tasks: new Map(listed.map((task) => [task.id, task])),
     listed,
+    priority: submitted.suite.priority,
+    maxParallel: submitted.suite.maxParallel,
+    basis: basisOf(submitted),
+    added: addedPriorities(
+      submitted.suite,
+      listed.map(({ plan }) => plan),
+    ),
     undecided: new Map(),
     open: new Map(),
     agents: new Set(),
@@ -136,6 +157,10 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     purgeAtMs: null,
     purging: false,
   };
+}
+
+function basisOf({ basis }: RunSubmitted): Basis | null {
+  return basis === undefined || basis === null ? null : { run: basis, state: 'unread' };
 }
 
 export const openKey = (task: string, n: number): string => `${task}#${n}`;

@@ -1,22 +1,36 @@
 /**
- * The tasks of one run that wait for a place, in listed order; a task that comes back (a retry)
- * takes its listed place again. Every operation is O(1), amortised: 100,000 waiting tasks cost no
- * more per placement than ten (design, section 7).
+ * The tasks of one run that wait for a place, in the order of the run; a task that comes back (a retry)
+ * takes its place in it again. An operation costs no more with 1,000,000 waiting tasks than with ten
+ * (design, section 7); only a new order of the whole, once in a run's life, is O(tasks).
  */
+import type { Sequence } from '#protocol/suite/task-order.ts';
+import {
+  addRank,
+  createRankSet,
+  fullRankSet,
+  leastRank,
+  ranksBelow,
+  removeRank,
+  type RankSet,
+} from './rank-set.ts';
+
 export interface RunQueue {
   readonly run: string;
   /** Sequence of `run.submitted`: earlier runs first. */
   readonly order: number;
-  readonly maxParallel: number;
+  maxParallel: number;
+  /** Of the run; higher first. */
+  priority: number;
+  /** By index: what the priority of a task has over that; null where all have that. */
+  readonly added: Float64Array | null;
   /** Attempts of the run handed to agents and not ended. */
   inFlight: number;
-  /** 1 at the index of a waiting task. */
-  readonly waiting: Uint8Array;
-  count: number;
-  /** No task before it waits, but for those in `returned`. */
-  cursor: number;
-  /** Indexes that came back behind the cursor, ascending; entries no longer waiting are skipped. */
-  returned: number[];
+  /** Its order is not known yet: nothing is served. */
+  held: boolean;
+  /** The index of the task of each rank, and its inverse; null while tasks are served as listed. */
+  ranked: { readonly sequence: Sequence; readonly rankOf: Uint32Array } | null;
+  /** Ranks of the waiting tasks. */
+  waiting: RankSet;
 }
 
 export function createRunQueue(input: {
@@ -24,66 +38,74 @@ export function createRunQueue(input: {
   order: number;
   tasks: number;
   maxParallel: number | null;
+  priority: number;
+  added: Float64Array | null;
 }): RunQueue {
   return {
     run: input.run,
     order: input.order,
     maxParallel: input.maxParallel ?? Number.MAX_SAFE_INTEGER,
+    priority: input.priority,
+    added: input.added,
     inFlight: 0,
-    waiting: new Uint8Array(input.tasks).fill(1),
-    count: input.tasks,
-    cursor: 0,
-    returned: [],
+    held: false,
+    ranked: null,
+    waiting: fullRankSet(input.tasks),
   };
+}
+
+/** From now on tasks are served in this order; whether a task waits does not change. */
+export function setSequence(queue: RunQueue, sequence: Sequence): void {
+  const rankOf = new Uint32Array(sequence.length);
+  sequence.forEach((index, rank) => {
+    rankOf[index] = rank;
+  });
+  const waiting = createRankSet(sequence.length);
+  const { count } = queue.waiting;
+  for (let taken = 0; taken < count; taken += 1) {
+    const index = takeFirst(queue);
+    if (index !== null) addRank(waiting, rankOf[index] ?? index);
+  }
+  queue.ranked = { sequence, rankOf };
+  queue.waiting = waiting;
+}
+
+/** Of the task that is served next; of the run where none waits. */
+export function headPriority({ priority, added, ranked, waiting }: RunQueue): number {
+  if (added === null) return priority;
+  const rank = leastRank(waiting);
+  if (rank === null) return priority;
+  return priority + (added[ranked?.sequence[rank] ?? rank] ?? 0);
 }
 
 /** Takes the first waiting task out; null if none waits. */
 export function takeFirst(queue: RunQueue): number | null {
-  if (queue.count === 0) return null;
-  while (queue.returned.length > 0) {
-    const index = queue.returned.shift() ?? 0;
-    if (takeOut(queue, index)) return index;
-  }
-  while (queue.cursor < queue.waiting.length) {
-    const index = queue.cursor;
-    queue.cursor += 1;
-    if (takeOut(queue, index)) return index;
-  }
-  return null;
+  const rank = leastRank(queue.waiting);
+  if (rank === null) return null;
+  removeRank(queue.waiting, rank);
+  return queue.ranked?.sequence[rank] ?? rank;
 }
 
 /** Takes a task out; false if it did not wait. */
 export function takeOut(queue: RunQueue, index: number): boolean {
-  if (queue.waiting[index] !== 1) return false;
-  queue.waiting[index] = 0;
-  queue.count -= 1;
-  return true;
+  return removeRank(queue.waiting, rankOf(queue, index));
 }
 
-/** The task waits again, at its listed place. */
+/** The task waits again, at its place. */
 export function putBack(queue: RunQueue, index: number): void {
-  if (queue.waiting[index] !== 0) return;
-  queue.waiting[index] = 1;
-  queue.count += 1;
-  if (index >= queue.cursor) return;
-  // A run that is resumed comes back whole, in its order.
-  if (index > (queue.returned.at(-1) ?? -1)) {
-    queue.returned.push(index);
-    return;
-  }
-  const at = queue.returned.findIndex((other) => other >= index);
-  if (at === -1) queue.returned.push(index);
-  else if (queue.returned[at] !== index) queue.returned.splice(at, 0, index);
+  addRank(queue.waiting, rankOf(queue, index));
 }
 
 /** Whether the run could use a place now. */
 export function isEligible(queue: RunQueue): boolean {
-  return queue.count > 0 && queue.inFlight < queue.maxParallel;
+  return queue.waiting.count > 0 && queue.inFlight < queue.maxParallel && !queue.held;
 }
 
 /** How many of its tasks are served before that one. */
-export function waitingBefore({ waiting }: RunQueue, index: number): number {
-  let before = 0;
-  for (let at = 0; at < index; at += 1) before += waiting[at] ?? 0;
-  return before;
+export function waitingBefore(queue: RunQueue, index: number): number {
+  return ranksBelow(queue.waiting, rankOf(queue, index));
+}
+
+function rankOf({ ranked }: RunQueue, index: number): number {
+  return ranked?.rankOf[index] ?? index;
 }

@@ -5,7 +5,8 @@
  *   waiting tasks --(by run)--> queues --(by priority and needs)--> classes
  *   attempts in flight --(by agent)--> usage --(by host id)--> who shares a machine
  *
- * 1. Higher priority first, then runs as submitted, then listed order. An agent takes from the
+ * 1. Higher priority first (of a run, that of its next task), then runs as submitted, then the run's
+ *    own order. An agent takes from the
  *    first class that could ever fit it; if there is no room for that now, nothing overtakes it.
  * 2. One look at the head of each class decides, so a placement costs O(classes).
  * 3. Capacity, in attempts handed out and not ended: an exclusive one has the host (all agents of
@@ -16,9 +17,18 @@
  *    attempt that needs them, after all others: it waits there, and its agent says what for.
  */
 import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Sequence } from '#protocol/suite/task-order.ts';
 import { paceAfter } from './ahead-policy.ts';
 import { lackOf, misfit } from './fit-policy.ts';
-import { createRunQueue, isEligible, putBack, takeFirst, takeOut } from './run-queue.ts';
+import {
+  createRunQueue,
+  headPriority,
+  isEligible,
+  putBack,
+  setSequence,
+  takeFirst,
+  takeOut,
+} from './run-queue.ts';
 import {
   usageOf,
   type AgentCapacity,
@@ -43,38 +53,76 @@ export function addRun(
     tasks: number;
     maxParallel: number | null;
     priority: number;
+    /** By index: what the priority of a task has over the run's. */
+    added?: Float64Array | null;
     needs: Needs;
   },
 ): void {
-  const { priority, needs } = input;
-  const key = classKey(priority, needs);
-  const of: NeedClass = state.classes.get(key) ?? { priority, needs, eligible: [] };
-  state.classes.set(key, of);
-  const scheduled = { queue: createRunQueue(input), of };
+  const queue = createRunQueue({ ...input, added: input.added ?? null });
+  const scheduled = { queue, of: join(state, headPriority(queue), input.needs) };
   state.runs.set(input.run, scheduled);
-  review(scheduled);
+  review(state, scheduled);
 }
 
-function classKey(priority: number, needs: Needs): string {
-  return `${priority}/${needs.slots}/${needs.cpus}/${needs.exclusive}/${gpuCountOf(needs)}`;
+/** One more run is of the class. */
+function join({ classes }: SchedulerState, priority: number, needs: Needs): NeedClass {
+  const { slots, cpus, exclusive } = needs;
+  const key = `${priority}/${slots}/${cpus}/${exclusive}/${gpuCountOf(needs)}`;
+  const of = classes.get(key) ?? { key, priority, needs, eligible: [], runs: 0 };
+  of.runs += 1;
+  classes.set(key, of);
+  return of;
+}
+
+function leave({ classes }: SchedulerState, { of, queue }: ScheduledRun): void {
+  const at = of.eligible.indexOf(queue);
+  if (at >= 0) of.eligible.splice(at, 1);
+  of.runs -= 1;
+  if (of.runs === 0) classes.delete(of.key);
+}
+
+/** Nothing of the run is served before `orderRun`. */
+export function holdRun(state: SchedulerState, run: string): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  scheduled.queue.held = true;
+  review(state, scheduled);
+}
+
+/** Its tasks are served in this order; null: as listed. */
+export function orderRun(state: SchedulerState, run: string, sequence: Sequence | null): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  if (sequence !== null) setSequence(scheduled.queue, sequence);
+  scheduled.queue.held = false;
+  review(state, scheduled);
+}
+
+/** From now on it is served with this priority, and so many of its attempts at once at most. */
+export function changeRun(
+  state: SchedulerState,
+  run: string,
+  to: { readonly priority: number; readonly maxParallel: number | null },
+): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  scheduled.queue.priority = to.priority;
+  scheduled.queue.maxParallel = to.maxParallel ?? Number.MAX_SAFE_INTEGER;
+  review(state, scheduled);
 }
 
 /** Forgets a run that has ended. */
 export function dropRun(state: SchedulerState, run: string): void {
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
-  scheduled.queue.count = 0;
-  review(scheduled);
   state.runs.delete(run);
-  const { priority, needs } = scheduled.of;
-  if ([...state.runs.values()].some((other) => other.of === scheduled.of)) return;
-  state.classes.delete(classKey(priority, needs));
+  leave(state, scheduled);
 }
 
 /** The task waits no longer: it was handed out, or has ended. */
 export function withdraw(state: SchedulerState, run: string, index: number): void {
   const scheduled = state.runs.get(run);
-  if (scheduled !== undefined && takeOut(scheduled.queue, index)) review(scheduled);
+  if (scheduled !== undefined && takeOut(scheduled.queue, index)) review(state, scheduled);
 }
 
 /** The task waits (again). */
@@ -82,7 +130,7 @@ export function enqueue(state: SchedulerState, run: string, index: number): void
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
   putBack(scheduled.queue, index);
-  review(scheduled);
+  review(state, scheduled);
 }
 
 /** An attempt of the run is with the agent. */
@@ -91,7 +139,7 @@ export function occupy(state: SchedulerState, run: string, agent: string): void 
   if (scheduled === undefined) return;
   add(usageOf(state, agent), scheduled.of.needs, 1);
   scheduled.queue.inFlight += 1;
-  review(scheduled);
+  review(state, scheduled);
 }
 
 /** That attempt has ended; `heldMs` says how long it had its slots, null where it never had any. */
@@ -106,7 +154,7 @@ export function vacate(
   add(usage, scheduled.of.needs, -1);
   if (at.heldMs !== null) usage.paceMs = paceAfter(usage.paceMs, at.heldMs);
   scheduled.queue.inFlight -= 1;
-  review(scheduled);
+  review(state, scheduled);
 }
 
 /** Hands out what the offered agents have room for. What it returns is occupied and withdrawn. */
@@ -138,7 +186,7 @@ export function neighbours(state: SchedulerState, agent: string): Iterable<strin
 
 export function waitingTasks(state: SchedulerState): number {
   let count = 0;
-  for (const { queue } of state.runs.values()) count += queue.count;
+  for (const { queue } of state.runs.values()) count += queue.waiting.count;
   return count;
 }
 
@@ -189,7 +237,14 @@ export function seat(state: SchedulerState, agent: Pick<AgentCapacity, 'id' | 'h
   state.agentsOn.set(agent.hostId, there.add(agent.id));
 }
 
-function review(scheduled: ScheduledRun): void {
+/** After each change of a queue: its class, and whether it stands among those that wait there. */
+function review(state: SchedulerState, scheduled: ScheduledRun): void {
+  const { queue, of } = scheduled;
+  const priority = headPriority(queue);
+  if (priority !== of.priority && queue.waiting.count > 0) {
+    leave(state, scheduled);
+    scheduled.of = join(state, priority, of.needs);
+  }
   const { eligible } = scheduled.of;
   const at = eligible.indexOf(scheduled.queue);
   if (isEligible(scheduled.queue) === at >= 0) return;

@@ -21,16 +21,21 @@ export interface Usage {
   paceMs: number | null;
 }
 
+/** Runs whose next tasks have the same priority and needs. */
 export interface NeedClass {
+  readonly key: string;
   readonly priority: number;
   readonly needs: Needs;
   /** Runs that could use a place now, earliest first. */
   readonly eligible: RunQueue[];
+  /** Its runs, eligible or not: with the last it goes. */
+  runs: number;
 }
 
 export interface ScheduledRun {
   readonly queue: RunQueue;
-  readonly of: NeedClass;
+  /** Another when its next task has another priority. */
+  of: NeedClass;
 }
 
 export interface SchedulerState {

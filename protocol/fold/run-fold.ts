@@ -49,6 +49,9 @@ export interface RunFold {
   readonly tasks: Map<string, TaskFold>;
   readonly states: Record<TaskState, number>;
   readonly outcomes: Partial<Record<TaskOutcome, number>>;
+  /** As submitted, or as changed since. */
+  priority: number;
+  maxParallel: number | null;
   /** Agents silent past their lease, as the coordinator observed. */
   readonly unreachable: Set<string>;
   /** Where the run's directory is, once complete. Not part of the view: the view ends with the run. */
@@ -79,6 +82,8 @@ export function createRunFold(run: string): RunFold {
     tasks: new Map(),
     states: { pending: 0, assigned: 0, running: 0, ended: 0 },
     outcomes: {},
+    priority: 0,
+    maxParallel: null,
     unreachable: new Set(),
     archived: null,
   };
@@ -149,6 +154,8 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       if (fold.submitted !== null) return;
       fold.submitted = message.data;
       fold.submittedMs = timeMs;
+      fold.priority = message.data.suite.priority;
+      fold.maxParallel = message.data.suite.maxParallel;
       for (const task of expandTasks(message.data.suite))
         fold.tasks.set(task.id, createTaskFold(task));
       fold.states.pending = fold.tasks.size;
@@ -169,6 +176,10 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       return;
     case 'run.resumed':
       addResume(fold.pauses, message.data, timeMs);
+      return;
+    case 'run.changed':
+      fold.priority = message.data.priority ?? fold.priority;
+      if (message.data.maxParallel !== undefined) fold.maxParallel = message.data.maxParallel;
       return;
     case 'run.stop_closed': {
       const stop = [...fold.stops, ...fold.pauses.all].find(

@@ -3,6 +3,8 @@
  * depends on the reader's clock, host or locale: at equal sequence two readers get equal bytes (I2).
  */
 import type { AxisValue } from '../messages/ids.ts';
+import type { RunSubmitted } from '../messages/run/run.ts';
+import type { TaskOrder } from '../messages/run/suite-spec.ts';
 import type {
   FailureClass,
   Metric,
@@ -18,6 +20,7 @@ import type { AttemptResources } from '../messages/agent/resources.ts';
 import type { AttemptHealth } from '../messages/attempt/health.ts';
 import type { AttemptTelemetry, PerturbationReason } from '../messages/agent/telemetry.ts';
 import type { ReportSummary } from '../messages/attempt/report.ts';
+import { addedPriority } from '../suite/task-priority.ts';
 import {
   lastFiles,
   type AttemptFold,
@@ -34,7 +37,12 @@ export interface RunView {
   readonly suiteFile: string | null;
   readonly profile: string | null;
   readonly by: string;
+  /** Of the run, as it is now; higher first. */
   readonly priority: number;
+  /** Null: no limit. */
+  readonly maxParallel: number | null;
+  /** Which of its tasks goes first. */
+  readonly order: OrderView;
   readonly state: RunState;
   readonly outcome: RunOutcome | null;
   readonly reason: string | null;
@@ -54,6 +62,14 @@ export interface RunView {
   readonly pauses: readonly PauseSummary[];
   /** What is assigned or running now, in the order of the matrix. */
   readonly current: readonly CurrentTask[];
+}
+
+export interface OrderView {
+  readonly by: 'listed' | TaskOrder['by'];
+  /** Of `random`. */
+  readonly seed: number | null;
+  /** The run whose results it goes by; null where it goes by none, or there was none. */
+  readonly basis: string | null;
 }
 
 interface StopSummary {
@@ -193,7 +209,9 @@ export function runView(fold: RunFold): RunView | null {
     suiteFile: submitted.suiteFile,
     profile: submitted.suite.profile,
     by: submitted.by,
-    priority: submitted.suite.priority,
+    priority: fold.priority,
+    maxParallel: fold.maxParallel,
+    order: orderView(submitted),
     state: runStateOf(fold),
     outcome: fold.outcome,
     reason: fold.reason,
@@ -224,6 +242,11 @@ export function runView(fold: RunFold): RunView | null {
   };
 }
 
+function orderView({ suite: { order }, basis = null }: RunSubmitted): OrderView {
+  const seed = order?.by === 'random' ? order.seed : null;
+  return { by: order?.by ?? 'listed', seed, basis };
+}
+
 export function taskView(fold: RunFold, task: TaskFold): TaskView {
   const attempt = currentAttempt(task) ?? lastAttempt(task);
   return {
@@ -239,7 +262,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     address: attempt?.address ?? null,
     unreachable: isUnreachable(fold, task),
     paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
-    priority: fold.submitted?.suite.priority ?? 0,
+    priority: priorityOf(fold, task),
     created: iso(fold.submittedMs),
     started: isoOrNull(task.startedMs),
     ended: isoOrNull(task.endedMs),
@@ -256,6 +279,10 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     waiting: attempt?.waiting ?? null,
     resources: attempt?.resources ?? null,
   };
+}
+
+function priorityOf({ submitted, priority }: RunFold, { axes }: TaskFold): number {
+  return submitted === null ? priority : priority + addedPriority(submitted.suite, axes);
 }
 
 function pausedOf(fold: RunFold, task: string | null): Paused | null {

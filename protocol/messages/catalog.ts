@@ -41,6 +41,7 @@ export const CATALOG = {
   'run.task_stopping': { version: 1, schema: run.TaskStopping },
   'run.paused': { version: 1, schema: run.RunPaused },
   'run.resumed': { version: 1, schema: run.RunResumed },
+  'run.changed': { version: 1, schema: run.RunChanged },
   'run.tasks_ended': { version: 1, schema: run.RunTasksEnded },
   'run.stop_closed': { version: 1, schema: run.RunStopClosed },
   'run.ended': { version: 1, schema: run.RunEnded },

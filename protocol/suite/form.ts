@@ -159,6 +159,23 @@ const ResultFile = z
 
 const retryLimit = z.number().int().nonnegative().max(100);
 
+/** The map first: of what is neither, the problem is then that of the nearest. */
+const order = z.union([
+  z.strictObject({ random: z.number().int().meta({ description: 'Seed of the order' }) }),
+  z.enum(['listed', 'longest-first', 'failed-first', 'random']),
+]);
+
+const whole = z.number().int();
+const priority = z.union([
+  whole,
+  z.strictObject({
+    base: whole.optional().meta({ description: 'Priority of the run; higher first; default 0' }),
+    by: z
+      .record(name, z.record(z.string(), whole))
+      .meta({ description: 'By axis and value: what is added for tasks of that value' }),
+  }),
+]);
+
 const suiteKeys = {
   name: name.optional().meta({ description: 'Name of the suite; default: the file name' }),
   description: z.string().optional().meta({ description: 'One line for people' }),
@@ -171,8 +188,10 @@ const suiteKeys = {
   exclude: z.array(values).optional().meta({ description: 'Cells to leave out' }),
   repeats: positive.optional().meta({ description: 'How often each cell is measured; default 1' }),
   seed: z.number().int().optional().meta({ description: 'Seed of the first repeat; default 1' }),
-  priority: z.number().int().optional().meta({ description: 'Higher first; default 0' }),
-  order: z.literal('listed').optional().meta({ description: 'Order of the tasks: as listed' }),
+  priority: priority.optional().meta({ description: 'Higher first; default 0' }),
+  order: order.optional().meta({
+    description: 'Which task goes first; default listed; random: SEED for a seed of its own',
+  }),
   env: env.optional().meta({ description: 'Environment of every command' }),
   cwd: filled
     .optional()

@@ -43,7 +43,8 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ),
     repeats: form.repeats ?? 1,
     seed: form.seed ?? 1,
-    priority: form.priority ?? 0,
+    ...priorityOf(form),
+    ...orderOf(form),
     env: textValues(form.env),
     steps: [...hostSetupOf(form), ...STEPS.flatMap((step) => stepsOf(step, form))],
     phases: form.phases ?? [],
@@ -62,6 +63,19 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ...(form.report === undefined ? {} : { report: { phases: form.report.phases } }),
     ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
     ...onPartitionOf(form),
+  };
+}
+
+function priorityOf({ priority = 0 }: SuiteForm): Pick<SuiteSpec, 'priority' | 'priorityBy'> {
+  if (typeof priority === 'number') return { priority };
+  return { priority: priority.base ?? 0, priorityBy: priority.by };
+}
+
+function orderOf({ order, seed = 1 }: SuiteForm): Pick<SuiteSpec, 'order'> {
+  if (order === undefined || order === 'listed') return {};
+  if (order === 'random') return { order: { by: 'random', seed } };
+  return {
+    order: typeof order === 'string' ? { by: order } : { by: 'random', seed: order.random },
   };
 }
 

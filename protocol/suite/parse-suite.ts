@@ -8,6 +8,7 @@
 import { MeshError } from '../messages/errors.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { axisNamesOf, checkTree } from './check.ts';
+import { checkPriority } from './check-priority.ts';
 import { explainIssues } from './explain.ts';
 import { countCells, EMPTY, includeEffects, MAX_TASKS, tooLarge } from './expand.ts';
 import { SuiteForm } from './form.ts';
@@ -59,6 +60,7 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
   const form = checkForm(tree);
   const place = { dir: source.dir, read: source.readNamed ?? unreadable };
   const schemas = suiteSchemas(tree, place);
+  const variants = [written, ...profilesOf(written)].map((one) => textify(one));
   const all = [
     ...findings,
     // A mistake in a profile shows before it is used, one in the suite also where a profile hides it.
@@ -69,6 +71,7 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     ...set.findings,
     ...form.findings,
     ...checkTree(tree, source.dir),
+    ...[tree, ...variants].flatMap((one) => checkPriority(one, variants)),
     ...schemas.findings,
     ...only.findings,
   ];

@@ -36,7 +36,11 @@ export class Operator {
       labels: {},
     };
     const isArchived = (): boolean => this.#mesh.archived.has(run);
-    this.#ask((token) => ({ kind: 'submit', token, request, tasks, isArchived: isArchived() }));
+    const { priority } = suite;
+    this.#ask((token) => ({
+      kind: 'submit',
+      ...{ token, request, tasks, priority, isArchived: isArchived() },
+    }));
   }
 
   /** Whatever is refused is said once: it is over, or never was. */

@@ -216,6 +216,9 @@ export class SimCoordinator {
           await purgeSubject(link, 'BM_EVENTS', filters.acksOf(command));
       },
       isArchived: (_dir, run) => Promise.resolve(archived.has(run)),
+      // Archives have no content here: no order is by a last run.
+      lastRunOf: () => Promise.resolve(null),
+      historyOf: () => Promise.resolve(new Map()),
       ensureMailbox: (agent) =>
         new Promise((resolve, reject) => {
           const late = world.after(2_000, () => {

@@ -329,6 +329,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'run.task_stopping': { ...stop, task: GOLDEN_TASK },
   'run.paused': { ...stop, task: null },
   'run.resumed': { task: GOLDEN_TASK, throughSequence: 41, by: 'ann@box' },
+  'run.changed': { priority: 7, maxParallel: null, by: 'ann@box' },
   'run.tasks_ended': { outcome: 'stopped', reason: 'stopped by ann@box', tasks: [GOLDEN_TASK] },
   'run.stop_closed': { command: 'stop-1', result: 'dead' },
   'run.ended': { outcome: 'failed', counts: { passed: 11, failed: 1 }, reason: null },

@@ -1,6 +1,7 @@
 /** Request/reply between CLI and leading coordinator on `bm.v1.api.<verb>` (core, not stored). */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
+import { RunChanged } from './run.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
 /** `submit`: idempotent by `run`: the submitter makes the id, a repeat is the same run. */
@@ -38,6 +39,18 @@ export const ResumeReply = z.object({
   waiting: z.number().int(),
 });
 export type ResumeReply = z.infer<typeof ResumeReply>;
+
+/** `change`: how a live run is served from now on. */
+export const ChangeRequest = RunChanged.extend({ run: RunId });
+export type ChangeRequest = z.infer<typeof ChangeRequest>;
+
+/** As it is now. */
+export const ChangeReply = z.object({
+  run: RunId,
+  priority: z.number().int(),
+  maxParallel: z.number().int().positive().nullable(),
+});
+export type ChangeReply = z.infer<typeof ChangeReply>;
 
 /** `info`: who leads and where results go. */
 export const InfoReply = z.object({

@@ -15,6 +15,13 @@ export const ExplainRequest = z.union([
 ]);
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
+/** What the order of a run goes by. `gone`: that run cannot be read, and tasks are served as listed. */
+const RunOrder = z.object({
+  by: z.enum(['longest-first', 'failed-first', 'random']),
+  basis: RunId.nullable(),
+  gone: z.boolean(),
+});
+
 /** Why an agent does not take a task that waits. */
 export const AgentReason = z.discriminatedUnion('kind', [
   /** Silent past its lease. */
@@ -46,8 +53,8 @@ export const AgentReason = z.discriminatedUnion('kind', [
   }),
   /** GPUs that no attempt may be given now; why, of each. */
   z.object({ kind: z.literal('fenced'), needs: count, usable: count, fences: z.array(z.string()) }),
-  /** Other tasks of its run are listed before it. */
-  z.object({ kind: z.literal('listed_before'), count }),
+  /** Other tasks of its run are served before it; `order` of one that is not served as listed. */
+  z.object({ kind: z.literal('listed_before'), count, order: RunOrder.optional() }),
   /** Nothing: it is handed out next. */
   z.object({ kind: z.literal('next') }),
 ]);
@@ -71,6 +78,8 @@ export const TaskReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stopping') }),
   z.object({ kind: z.literal('paused'), by: z.string() }),
   z.object({ kind: z.literal('max_parallel'), limit: count }),
+  /** The run that its order goes by is being read. */
+  z.object({ kind: z.literal('ordering'), basis: RunId }),
   z.object({ kind: z.literal('no_agent') }),
   /** For a host: `agents` says for which reason each does not take it. */
   z.object({ kind: z.literal('waiting') }),

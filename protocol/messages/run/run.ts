@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { StopCause } from './command.ts';
-import { Token } from '../ids.ts';
+import { RunId, Token } from '../ids.ts';
 import { FailureClass, RunOutcome, Stage, TaskOutcome } from '../attempt/outcome.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
@@ -22,6 +22,8 @@ export const RunSubmitted = z.object({
   /** Runs this one was queued behind when it was submitted. */
   behind: z.array(z.string()),
   labels: z.record(z.string(), z.string()),
+  /** The run whose results its order goes by; null: there was none. Absent: its order goes by none. */
+  basis: RunId.nullable().optional(),
 });
 export type RunSubmitted = z.infer<typeof RunSubmitted>;
 
@@ -57,6 +59,16 @@ export const RunResumed = z.object({
   by: z.string(),
 });
 export type RunResumed = z.infer<typeof RunResumed>;
+
+/** Somebody changed how a live run is served; what is absent stays. */
+export const RunChanged = z.object({
+  /** Of the run; what its suite adds for tasks is added still. Higher first. */
+  priority: z.number().int().optional(),
+  /** Null: no limit. */
+  maxParallel: z.number().int().positive().nullable().optional(),
+  by: z.string(),
+});
+export type RunChanged = z.infer<typeof RunChanged>;
 
 /** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
 export const RunTasksEnded = z.object({

@@ -42,6 +42,13 @@ export const StepTemplate = z.object({
 });
 export type StepTemplate = z.infer<typeof StepTemplate>;
 
+/** Which of a run's waiting tasks is served first; absent in a suite: as listed. */
+export const TaskOrder = z.discriminatedUnion('by', [
+  z.object({ by: z.enum(['longest-first', 'failed-first']) }),
+  z.object({ by: z.literal('random'), seed: z.number().int() }),
+]);
+export type TaskOrder = z.infer<typeof TaskOrder>;
+
 export const SuiteSpec = z.object({
   name: z.string(),
   description: z.string().nullable(),
@@ -58,6 +65,9 @@ export const SuiteSpec = z.object({
   seed: z.number().int(),
   /** Higher first. */
   priority: z.number().int(),
+  /** By axis and value: added to the priority of tasks of that value. Absent: nothing is. */
+  priorityBy: z.record(z.string(), z.record(z.string(), z.number().int())).optional(),
+  order: TaskOrder.optional(),
   env: z.record(z.string(), z.string()),
   steps: z.array(StepTemplate).min(1),
   phases: z.array(z.string()),

@@ -6,8 +6,11 @@ import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { runView } from '#protocol/fold/run-view.ts';
+import { newRunId } from '#protocol/messages/ids.ts';
 import { filters, subjects } from '#protocol/messages/subjects.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
+import { expandTasks } from '#protocol/suite/expand.ts';
+import { call } from '#protocol/nats/rpc.ts';
 import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { until } from '#test/support/until.ts';
 import { openBench, sharedSuite, type CoordinatorBench } from './bench.ts';
@@ -30,6 +33,46 @@ describe('a run, from submit to its directory', () => {
       const names = await readdir(bench.resultsDir);
       return names.includes(run) ? names : null;
     }, 'the directory of the run');
+
+  it('of a suite that goes by its last run: what failed is first, for the next leader too', async () => {
+    const first = await bench.coordinator();
+    agent = await new FakeAgent(await bench.server.connect('agent'), {
+      slots: 1,
+      play: ({ index, run }) => {
+        if (run === before) return { outcome: index === 3 || index === 5 ? 'failed' : 'passed' };
+        return { holds: index === 3 };
+      },
+    }).start();
+    const suite = { ...sharedSuite(8), order: { by: 'failed-first' as const } };
+    const before = newRunId(new Date());
+    await bench.submit(suite, { run: before });
+    await archived(before);
+    const ids = expandTasks(suite).map(({ id }) => id);
+    const begun = (run: string): number[] =>
+      agent.begun
+        .filter((key) => key.startsWith(run))
+        .map((key) => ids.indexOf(key.slice(run.length + 1, key.indexOf('#'))));
+    expect(begun(before)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    const { run } = await bench.submit(suite);
+    await until(() => begun(run).length > 0, 'its first attempt');
+    const change = { run, priority: 4, maxParallel: 1, by: 'ann@box' };
+    const changed = { run, priority: 4, maxParallel: 1 };
+    expect(await call(bench.connection, 'change', change)).toEqual(changed);
+    await first.kill();
+    await bench.coordinator('c2');
+    await until(async () => (await bench.info()).coordinator === 'c2', 'the next leader');
+    agent.finish();
+    await archived(run);
+    expect(begun(run)).toEqual([3, 5, 0, 1, 2, 4, 6, 7]);
+    const header = JSON.parse(await readFile(join(bench.resultsDir, run, 'run.json'), 'utf8')) as {
+      run: unknown;
+    };
+    expect(header.run).toMatchObject({
+      order: { by: 'failed-first', basis: before },
+      priority: 4,
+      maxParallel: 1,
+    });
+  });
 
   it('ends every task once and leaves everything in the directory', async () => {
     const log = randomBytes(300_000);

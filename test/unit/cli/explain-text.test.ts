@@ -24,6 +24,7 @@ const TASK_REASONS: [TaskReason, string][] = [
   [{ kind: 'stopping' }, 'never begins again'],
   [{ kind: 'paused', by: 'ann@box' }, 'paused by ann@box'],
   [{ kind: 'max_parallel', limit: 3 }, 'has 3 tasks under way'],
+  [{ kind: 'ordering', basis: RUN }, `results of run ${RUN} are being read`],
   [{ kind: 'no_agent' }, 'no agent has joined'],
   [{ kind: 'waiting' }, 'waits for a host'],
 ];
@@ -44,6 +45,22 @@ const AGENT_REASONS: [AgentReason, string][] = [
     'fenced: GPU 0: python; GPU 1: python',
   ],
   [{ kind: 'listed_before', count: 1 }, '1 task of its run is listed before it'],
+  [
+    { kind: 'listed_before', count: 2, order: { by: 'failed-first', basis: RUN, gone: false } },
+    `2 tasks of its run are served before it (failed-first, by run ${RUN})`,
+  ],
+  [
+    { kind: 'listed_before', count: 2, order: { by: 'longest-first', basis: RUN, gone: true } },
+    `listed before it (not longest-first: run ${RUN}, which that goes by, is gone)`,
+  ],
+  [
+    { kind: 'listed_before', count: 2, order: { by: 'longest-first', basis: null, gone: false } },
+    'listed before it (longest-first, and this is the first run of the suite)',
+  ],
+  [
+    { kind: 'listed_before', count: 2, order: { by: 'random', basis: null, gone: false } },
+    'served before it (random order)',
+  ],
   [{ kind: 'next' }, 'handed out next'],
 ];
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView, taskView } from '#protocol/fold/run-view.ts';
+import { needsHistory } from '#protocol/suite/task-order.ts';
 import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { taskEnds } from '#test/support/task-ends.ts';
 import { Miniature } from './miniature.ts';
@@ -25,6 +26,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('passed' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('history' as const) }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -40,6 +42,15 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leader' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('change' as const),
+      run: fc.constantFrom(...RUNS),
+      priority: fc.integer({ min: -2, max: 2 }),
+      maxParallel: fc.option(fc.integer({ min: 1, max: 3 }), { nil: null }),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('later' as const), ms: fc.nat(400) }),
@@ -62,6 +73,12 @@ const step = fc.oneof(
   },
 );
 
+const ORDERS = [
+  { by: 'random' as const, seed: 7 },
+  { by: 'failed-first' as const },
+  { by: 'longest-first' as const },
+];
+
 const world = fc.record({
   agents: fc.array(
     fc.record({ slots: fc.integer({ min: 1, max: 3 }), hostId: fc.constantFrom('h1', 'h2') }),
@@ -71,6 +88,8 @@ const world = fc.record({
   exclusive: fc.boolean(),
   retries: fc.integer({ min: 0, max: 2 }),
   maxParallel: fc.option(fc.integer({ min: 1, max: 2 }), { nil: null }),
+  order: fc.option(fc.constantFrom(...ORDERS), { nil: undefined }),
+  priorityBy: fc.option(fc.constant({ item: { 0: -1, 3: 2, 4: 1 } }), { nil: undefined }),
   runBudgetMs: fc.option(fc.integer({ min: 1, max: 1_000 }), { nil: undefined }),
   steps: fc.array(step, { maxLength: 200, size: 'max' }),
 });
@@ -80,13 +99,18 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
   const axes = { item: Array.from({ length: input.tasks }, (_, at) => at) };
   const needs = (exclusive: boolean) => ({ slots: 1, cpus: 0, exclusive });
   const { retries, maxParallel } = input;
-  mesh.submit(RUNS[0], {
+  const first = {
     axes,
     needs: needs(input.exclusive),
     retries: { exit: retries },
     maxParallel,
     ...(input.runBudgetMs === undefined ? {} : { runBudgetMs: input.runBudgetMs }),
-  });
+    ...(input.order === undefined ? {} : { order: input.order }),
+    ...(input.priorityBy === undefined ? {} : { priorityBy: input.priorityBy }),
+  };
+  const basis = needsHistory(input.order) ? 'there' : undefined;
+  mesh.histories.set('there', new Map());
+  mesh.submit(RUNS[0], first, { basis });
   mesh.submit(RUNS[1], {
     axes,
     needs: needs(false),
@@ -108,11 +132,17 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       case 'agent':
         mesh.agentReads(one.choice, one.again);
         break;
+      case 'history':
+        mesh.readHistory();
+        break;
       case 'passed':
         mesh.sayPassed();
         break;
       case 'exit':
         mesh.agentExits(one.choice, one.outcome, one.twice);
+        break;
+      case 'change':
+        mesh.change(one.run, { priority: one.priority, maxParallel: one.maxParallel });
         break;
       case 'leader':
         mesh.lead();

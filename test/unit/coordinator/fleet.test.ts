@@ -18,7 +18,7 @@ import {
   takeSuperseded,
   type FleetState,
 } from '#coordinator/fleet/fleet-reducer.ts';
-import { registrationOf } from './miniature.ts';
+import { registrationOf } from './miniature-messages.ts';
 
 const registration = registrationOf({ id: 'a', hostId: 'h', slots: 2 });
 

@@ -16,30 +16,16 @@ import { update } from '#coordinator/core/core-reducer.ts';
 import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
+import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
-import type { Message } from '#protocol/messages/envelope.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
+import type { ChangeRequest } from '#protocol/messages/run/api.ts';
+import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
-
-export interface MiniAgent {
-  readonly id: string;
-  readonly hostId: string;
-  readonly slots: number;
-  /** Commands read so far: position in the stream. */
-  read: number;
-  readonly seen: Set<string>;
-  readonly stops: StopCommand[];
-  readonly newest: Map<string, { readonly sequence: number; readonly isPause: boolean }>;
-  /** Accepted and not exited. */
-  readonly live: Map<string, AttemptSpec>;
-  readonly begun: string[];
-}
 
 export class Miniature {
   readonly events: EventRecord[] = [];
@@ -50,6 +36,10 @@ export class Miniature {
   core: CoreState = createCore({ epoch: 1, sequence: 1 });
   outgoing: PublishEffect[] = [];
   archived: string[] = [];
+  /** Runs in the results directory, and what was asked of it and is not read yet. */
+  readonly histories = new Map<string, RunHistory>();
+  reading: Extract<Effect, { kind: 'read_history' }>[] = [];
+  readonly logged: string[] = [];
   readonly replies = new Map<number, ApiAnswer>();
   #eventAt = 0;
   #commandAt = 0;
@@ -78,6 +68,7 @@ export class Miniature {
   lead(): void {
     this.#epoch += 1;
     this.outgoing = [];
+    this.reading = [];
     this.#isPassedDue = false;
     this.#store(subjects.eventEpoch(), 'leader.elected', goldenMessages['leader.elected']);
     this.core = createCore({ epoch: this.#epoch, sequence: this.events.length });
@@ -104,7 +95,14 @@ export class Miniature {
     this.post({ kind: 'tick' });
   }
 
-  submit(run: string, suite: Partial<SuiteSpec>, ifBusy: 'queue' | 'reject' = 'queue'): void {
+  submit(
+    run: string,
+    suite: Partial<SuiteSpec>,
+    {
+      ifBusy = 'queue',
+      basis,
+    }: { readonly ifBusy?: 'queue' | 'reject'; readonly basis?: string | null | undefined } = {},
+  ): void {
     this.#tokens += 1;
     const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
     const spec: SuiteSpec = {
@@ -126,7 +124,9 @@ export class Miniature {
       labels: {},
     };
     const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
-    this.post({ kind: 'submit', token: this.#tokens, request, tasks, isArchived: false });
+    const { priority } = spec;
+    const submit = { kind: 'submit' as const, token: this.#tokens, request, tasks, priority };
+    this.post({ ...submit, isArchived: false, ...(basis === undefined ? {} : { basis }) });
   }
 
   stop(run: string, task: string | null): void {
@@ -147,6 +147,13 @@ export class Miniature {
     this.#tokens += 1;
     const request = { run, task, by: 'u@h' };
     this.post({ kind: 'resume', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
+  /** As `resume`. */
+  change(run: string, to: Pick<ChangeRequest, 'priority' | 'maxParallel'>): number {
+    this.#tokens += 1;
+    this.post({ kind: 'change', token: this.#tokens, request: { run, ...to, by: 'u@h' } });
     return this.#tokens;
   }
 
@@ -210,6 +217,16 @@ export class Miniature {
     return true;
   }
 
+  /** The oldest read of a directory is done. */
+  readHistory(): boolean {
+    const asked = this.reading.shift();
+    if (asked === undefined) return false;
+    const { run, basis } = asked;
+    const history = this.histories.get(basis) ?? null;
+    this.post({ kind: 'history', run, history, reason: history === null ? 'ENOENT' : null });
+    return true;
+  }
+
   /** Its time has come, if it was asked for. */
   sayPassed(): boolean {
     if (!this.#isPassedDue) return false;
@@ -225,6 +242,7 @@ export class Miniature {
         this.storeOne(0) ||
         this.readEvent() ||
         this.readCommand() ||
+        this.readHistory() ||
         this.sayPassed() ||
         this.agents.some((_, at) => this.agentReads(at, false)) ||
         this.agents.some((_, at) => this.agentExits(at, 'passed', false));
@@ -248,6 +266,12 @@ export class Miniature {
       case 'reply':
         if (this.replies.has(effect.token)) this.problems.push(`${effect.token} answered twice`);
         this.replies.set(effect.token, effect.reply);
+        return;
+      case 'read_history':
+        this.reading.push(effect);
+        return;
+      case 'log':
+        this.logged.push(effect.text);
         return;
       case 'say_passed_soon':
         this.#isPassedDue = true;
@@ -367,30 +391,4 @@ export class Miniature {
       message: messageOf(name, data, id),
     });
   }
-}
-
-function messageOf<N extends MessageName>(name: N, data: MessageData<N>, id: string): Message {
-  return {
-    name,
-    data,
-    id,
-    source: '/test',
-    seq: null,
-    instance: null,
-    incarnation: 1,
-    epoch: null,
-  } as Message;
-}
-
-function beatOf({ id }: MiniAgent): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {
-  return { agent: id, instance: id, incarnation: 1, running: 0, queued: 0, diskFreeBytes: 1 };
-}
-
-export function registrationOf({
-  id,
-  hostId,
-  slots,
-}: Pick<MiniAgent, 'id' | 'hostId' | 'slots'>): Registration {
-  const { registration } = goldenMessages['agent.started'];
-  return { ...registration, agent: id, hostId, slots, cpus: slots };
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   addRun,
+  dropRun,
   enqueue,
   occupy,
+  orderRun,
   place,
   seat,
   vacate,
@@ -38,6 +40,8 @@ interface Run {
   exclusive?: boolean;
   slots?: number;
   maxParallel?: number;
+  /** By index. */
+  added?: readonly number[];
 }
 
 function add(state: SchedulerState, run: string, more: Run = {}): void {
@@ -48,8 +52,11 @@ function add(state: SchedulerState, run: string, more: Run = {}): void {
     exclusive = false,
     slots = 1,
     maxParallel = null,
+    added = [],
   } = more;
-  addRun(state, { run, order, tasks, priority, maxParallel, needs: { slots, cpus: 0, exclusive } });
+  const needs = { slots, cpus: 0, exclusive };
+  const of = { priority, needs, added: added.length === 0 ? null : Float64Array.from(added) };
+  addRun(state, { run, order, tasks, maxParallel, ...of });
 }
 
 const tally = (
@@ -138,6 +145,30 @@ describe('placement', () => {
     expect(place(state, agents).map(({ run }) => run)).toEqual(['urgent', 'first']);
     vacate(state, 'urgent', { agent: 'a', heldMs: null });
     expect(place(state, agents).map(({ run }) => run)).toEqual(['second']);
+  });
+
+  it('compares the next tasks of runs: one run may be before and after another', () => {
+    const agents = [agent('a', 1)];
+    const state = scheduler(agents);
+    add(state, 'table', { tasks: 4, order: 2, added: [-1, 5, 0, 2] });
+    orderRun(state, 'table', Uint32Array.from([1, 3, 2, 0]));
+    add(state, 'plain', { tasks: 2, order: 1, priority: 1 });
+    const next = (): string[] =>
+      place(state, agents).map(({ run, index }) => {
+        vacate(state, run, { agent: 'a', heldMs: null });
+        return `${run} ${index}`;
+      });
+    const first = ['table 1', 'table 3'];
+    expect([...next(), ...next(), ...next()].slice(0, 2)).toEqual(first);
+    enqueue(state, 'table', 3);
+    enqueue(state, 'table', 0);
+    const rest = [...next(), ...next(), ...next()];
+    expect(rest.filter((one) => one === 'table 3')).toHaveLength(1);
+    expect(waitingTasks(state)).toBe(0);
+    expect(state.classes.size).toBe(2);
+    dropRun(state, 'table');
+    dropRun(state, 'plain');
+    expect(state.classes.size).toBe(0);
   });
 
   it('keeps maxParallel, and gives the place to the next run', () => {

@@ -52,11 +52,11 @@ it('nor is one refused for it that asks to be where hosts are taken', () => {
   const mesh = new Miniature([]);
   mesh.submit(FIRST, SUITE);
   flow(mesh);
-  mesh.submit(SECOND, SUITE, 'reject');
+  mesh.submit(SECOND, SUITE, { ifBusy: 'reject' });
   expect([...mesh.replies.values()].at(-1)).toMatchObject({ code: 'busy' });
   mesh.pause(FIRST, null);
   flow(mesh);
-  mesh.submit(THIRD, SUITE, 'reject');
+  mesh.submit(THIRD, SUITE, { ifBusy: 'reject' });
   flow(mesh);
   expect([...mesh.replies.values()].at(-1)).toMatchObject({ kind: 'ok' });
 });

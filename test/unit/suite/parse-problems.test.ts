@@ -169,7 +169,7 @@ const SHAPES: readonly Bad[] = [
     text: `${RUN}repeats: many\npriority: 1.5\nneeds: { exclusive: "no" }\naxes: { a: 3 }\n`,
     problems: [
       'suite.yaml:2:10: repeats: must be a number, not "many"',
-      'suite.yaml:3:11: priority: must be a whole number, not 1.5',
+      'suite.yaml:3:11: priority: must be a whole number or a map, not 1.5',
       'suite.yaml:4:21: needs.exclusive: must be true or false, not "no"',
       'suite.yaml:5:12: axes.a: must be a list, not 3',
     ],
@@ -200,9 +200,9 @@ const SHAPES: readonly Bad[] = [
   },
   {
     what: 'one of a few values, mistyped',
-    text: `${RUN}order: random\nstdio: ptty\nstopSignal: SEGV\n`,
+    text: `${RUN}order: shortest\nstdio: ptty\nstopSignal: SEGV\n`,
     problems: [
-      'suite.yaml:2:8: order: must be listed, not "random"',
+      'suite.yaml:2:8: order: must be one of listed, longest-first, failed-first, random, not "shortest"',
       'suite.yaml:3:8: stdio: must be one of pipe, pty, not "ptty". Did you mean "pty"?',
       'suite.yaml:4:13: stopSignal: must be one of TERM, INT, HUP, QUIT, USR1, USR2, KILL',
     ],
