@@ -57,6 +57,8 @@ export interface ReachedStop {
   readonly cause?: StopCause;
   /** It ended the attempt only for a while: its class is then `paused`. */
   readonly isPause?: true;
+  /** With `isPause`: the next attempt follows at once. */
+  readonly isRequeue?: true;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
   readonly by: string;
@@ -133,6 +135,7 @@ export interface StopOrder {
   readonly cause?: StopCause | undefined;
   /** The task is to go on later. */
   readonly isPause?: true;
+  readonly isRequeue?: true;
   readonly command: string;
   readonly by: string;
   readonly reason: string | null;

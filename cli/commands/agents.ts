@@ -5,6 +5,7 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
 import { openMesh } from '../mesh/find-mesh.ts';
 import { agentLines } from '../output/agent-text.ts';
+import { cordonText } from '../output/explain-text.ts';
 import { dash, date } from '../output/format.ts';
 import { gpusText, gpuTroubles } from '../output/gpu-text.ts';
 import { paintState, type Style } from '../output/style.ts';
@@ -54,7 +55,8 @@ export function build(command: Command): void {
 /** State as people see it. */
 export function agentState(agent: AgentFold): string {
   if (agent.state === 'stopped') return 'stopped';
-  return agent.unreachable ? 'unreachable' : agent.state;
+  if (agent.unreachable) return 'unreachable';
+  return agent.state === 'ready' && agent.cordon !== null ? 'cordoned' : agent.state;
 }
 
 function agentJson(agent: AgentFold): Record<string, unknown> {
@@ -63,6 +65,7 @@ function agentJson(agent: AgentFold): Record<string, unknown> {
     agent: agent.agent,
     state: agentState(agent),
     unreachable: agent.unreachable,
+    cordon: agent.cordon,
     started: new Date(agent.startedMs).toISOString(),
     changed: new Date(agent.changedMs).toISOString(),
     rejected: agent.rejected,
@@ -70,12 +73,13 @@ function agentJson(agent: AgentFold): Record<string, unknown> {
   };
 }
 
-/** Why a GPU is not ready, below the table: there is no room for it in a column. Pure. */
+/** Who cordoned an agent, and why a GPU is not ready, below the table: there is no room for it in a column. Pure. */
 export function troubleLines(agents: readonly AgentFold[], width: number | null): string[] {
-  return agents.flatMap(({ agent, state, registration }) => {
+  return agents.flatMap(({ agent, state, cordon, registration }) => {
     const hardware = registration?.hardware;
-    if (hardware === undefined || state === 'stopped') return [];
-    return gpuTroubles(hardware).map((trouble) => {
+    const ofGpus = hardware === undefined || state === 'stopped' ? [] : gpuTroubles(hardware);
+    const troubles = cordon === null ? ofGpus : [cordonText(cordon), ...ofGpus];
+    return troubles.map((trouble) => {
       const line = oneLine(`${agent}: ${trouble}`);
       return width === null ? line : truncate(line, width);
     });

@@ -62,9 +62,20 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'resume',
-    summary: 'go on with what was paused',
+    summary: 'go on with what was paused, or with what a run left',
     load: () => import('./resume.ts'),
   },
+  {
+    name: 'requeue',
+    summary: 'end the attempt of a task and let the next one follow elsewhere',
+    load: () => import('./requeue.ts'),
+  },
+  {
+    name: 'retry',
+    summary: 'run what did not pass once more, as a new run',
+    load: () => import('./retry.ts'),
+  },
+  { name: 'note', summary: 'record a note with a run or a task', load: () => import('./note.ts') },
   {
     name: 'priority',
     summary: 'serve a live run before others, or after them',
@@ -86,6 +97,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'drain',
     summary: 'take an agent out of the mesh, or back in',
     load: () => import('./drain.ts'),
+  },
+  {
+    name: 'cordon',
+    summary: 'hand an agent nothing new',
+    load: () => import('./cordon.ts'),
+  },
+  {
+    name: 'uncordon',
+    summary: 'let a cordoned agent have new work',
+    load: () => import('./uncordon.ts'),
   },
   {
     name: 'exec',

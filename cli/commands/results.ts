@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { resultRows } from '#protocol/fold/results-fold.ts';
 import { showsAutomatic } from '#protocol/fold/run-fold.ts';
-import { taskViews } from '#protocol/fold/run-view.ts';
+import { taskViews } from '#protocol/fold/task-view.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
 import { resultsTable } from '../output/results-table.ts';
 import { terminal } from '../output/terminal.ts';

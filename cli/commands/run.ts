@@ -1,31 +1,22 @@
 /** `benchmesh run FILE`: submits a suite, shows it run, ends with its results. */
 import { Option, type Command } from 'commander';
 import { isRunId } from '#protocol/messages/ids.ts';
-import { EXIT, MeshError } from '#protocol/messages/errors.ts';
-import { readMeshFile } from '#protocol/runtime/local-mesh.ts';
+import { MeshError } from '#protocol/messages/errors.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import { resultRows } from '#protocol/fold/results-fold.ts';
-import { showsAutomatic } from '#protocol/fold/run-fold.ts';
-import { runView, taskViews } from '#protocol/fold/run-view.ts';
 import {
   collect,
-  exitWith,
   withExamples,
   withJson,
   withMesh,
   type JsonFlag,
   type MeshFlags,
 } from '../command.ts';
-import { openMesh, resultsDirOf, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
-import { namedResultsDir, operator } from '../mesh/home.ts';
-import { startLocalMesh } from '../mesh/start-mesh.ts';
-import { deadParts } from '../mesh/supervise.ts';
-import { plural } from '../output/format.ts';
-import { exitOfRun, printEnd } from '../output/run-end.ts';
+import { operator } from '../mesh/home.ts';
 import { terminal } from '../output/terminal.ts';
 import { readRun, withRun } from '../runs/find-run.ts';
 import { readSuite, type SuiteFlags } from '../runs/read-suite.ts';
+import { attendSubmitted, ensureMesh } from '../runs/start-run.ts';
 import { submit } from '../runs/submit.ts';
 
 export interface RunFlags extends MeshFlags, JsonFlag, SuiteFlags {
@@ -92,14 +83,7 @@ stopped the run or its directory could not be made (a full disk).`,
         await refuseOther(flags, reply.run, suite);
         terminal.note(`run ${reply.run} was submitted before`);
       }
-      if (flags.detach === true) {
-        const { run, created, tasks, behind } = reply;
-        if (flags.json === true) terminal.printJson('submitted', { run, created, tasks, behind });
-        else terminal.print(run);
-        return;
-      }
-      terminal.note(`run ${reply.run}: ${plural(reply.tasks, 'task')}`);
-      await toEnd(mesh, reply.run, flags);
+      await attendSubmitted(mesh, reply, flags);
     } finally {
       await mesh.close();
     }
@@ -114,50 +98,6 @@ async function refuseOther(flags: RunFlags, run: string, suite: SuiteSpec): Prom
     'usage',
     `run ${run} was submitted before with another suite (or other --set, --only, --profile): leave out --id, or choose another`,
   );
-}
-
-/** The mesh to use; a local one is started, or completed where parts of it are dead. */
-async function ensureMesh(flags: RunFlags): Promise<OpenMesh> {
-  const target = targetOf(flags);
-  if (target.kind === 'local') {
-    const mesh = await readMeshFile(target.home);
-    if (mesh === null || deadParts(mesh).length > 0) {
-      const resultsDir = namedResultsDir(flags.results);
-      const { started } = await startLocalMesh({
-        home: target.home,
-        stays: false,
-        ...(resultsDir === null ? {} : { resultsDir }),
-      });
-      if (started.length > 0) terminal.note(`local mesh: started ${started.join(', ')}`);
-    }
-  }
-  return openMesh(flags, 'run');
-}
-
-async function toEnd(mesh: OpenMesh, run: string, flags: RunFlags): Promise<void> {
-  const resultsDir = await resultsDirOf(flags);
-  const { attend } = await import('../runs/attend-run.ts');
-  const end = await attend(mesh, { run, resultsDir });
-  if (end.kind === 'detached') {
-    terminal.note(`run ${run} is left to the mesh: benchmesh watch ${run} comes back to it`);
-    process.exitCode = EXIT.interrupted;
-    return;
-  }
-  const { fold, directory, notice } = end;
-  if (flags.json === true) {
-    const tasks = taskViews(fold);
-    const results = resultRows(tasks, { partial: false, automatic: showsAutomatic(fold) });
-    terminal.printJson('run_end', {
-      sequence: fold.sequence,
-      run: runView(fold),
-      results,
-      directory,
-    });
-  } else {
-    printEnd(fold, directory);
-  }
-  if (end.kind === 'interrupted') process.exitCode = EXIT.interrupted;
-  else exitWith(exitOfRun(fold, notice));
 }
 
 /** `key=value` each. Pure. */

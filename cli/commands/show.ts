@@ -1,23 +1,19 @@
 /** `benchmesh show RUN`: one run, folded here from its log or its directory. */
+import { dirname } from 'node:path';
 import type { Command } from 'commander';
-import {
-  attemptViews,
-  runView,
-  taskView,
-  taskViews,
-  type AttemptView,
-  type RunView,
-  type TaskView,
-} from '#protocol/fold/run-view.ts';
+import { runView, type RunView } from '#protocol/fold/run-view.ts';
+import { taskView, taskViews, type TaskView } from '#protocol/fold/task-view.ts';
+import { attemptViews, type AttemptView } from '#protocol/fold/attempt-view.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { withExamples, withJson, withMesh, type JsonFlag, type MeshFlags } from '../command.ts';
-import type { OpenMesh } from '../mesh/find-mesh.ts';
+import { openIfAny, type OpenMesh } from '../mesh/find-mesh.ts';
 import { currentLines, failureLines, runLines } from '../output/run-text.ts';
 import { taskLines } from '../output/task-text.ts';
 import { terminal } from '../output/terminal.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { matchTask, parseTarget } from '../runs/match.ts';
+import { retriesOf } from '../runs/retry-run.ts';
 import {
   hasCoordinator,
   NO_COORDINATOR,
@@ -41,7 +37,7 @@ gets the same bytes.`,
     await withRun(flags, target.run, async (found) => {
       const fold = await readRun(found);
       if (target.task !== null) showTask(fold, matchTask(target.task, fold.tasks.keys()), flags);
-      else showRun(fold, found, flags);
+      else await showRun(fold, found, flags);
       if (found.kind === 'live' && flags.json !== true) await sayUnrecorded(found.mesh, fold);
     });
   });
@@ -64,7 +60,7 @@ export function taskValue(
   return { sequence: fold.sequence, task: taskView(fold, task), attempts: attemptViews(task) };
 }
 
-function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
+async function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): Promise<void> {
   const value = runValue(fold);
   if (flags.json === true) {
     terminal.printJson('run', value);
@@ -76,6 +72,26 @@ function showRun(fold: RunFold, found: FoundRun, flags: ShowFlags): void {
   terminal.printLines(runLines(run, { style, directory }));
   terminal.printLines(currentLines(run, { style, width }));
   terminal.printLines(failureLines(run.id, taskViews(fold), { style, limit: 10 }));
+  for (const id of await laterRuns(found, flags)) terminal.print(`  retried as run ${id}`);
+}
+
+/** No part of the run's own view, which ends with it: looked for among the runs that came later. */
+async function laterRuns(found: FoundRun, flags: ShowFlags): Promise<string[]> {
+  const { run } = found;
+  if (found.kind === 'live') {
+    const { resultsDir, mesh } = found;
+    return retriesOf(run, { connection: mesh.connection, resultsDir });
+  }
+  const resultsDir = dirname(found.directory);
+  const mesh = await openIfAny(flags, 'show').catch((error: unknown) => {
+    if (error instanceof MeshError) return null; // a finished run needs no mesh
+    throw error;
+  });
+  try {
+    return await retriesOf(run, { connection: mesh?.connection ?? null, resultsDir });
+  } finally {
+    await mesh?.close();
+  }
 }
 
 /** The fold knows what is recorded; who asks after a stop without a coordinator asks after more. */

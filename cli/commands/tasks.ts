@@ -1,7 +1,7 @@
 /** `benchmesh tasks RUN`: every task, in the order of the matrix, or counted by what they have in common. */
 import { Option, type Command } from 'commander';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
-import { taskViews, type TaskView } from '#protocol/fold/run-view.ts';
+import { taskViews, type TaskView } from '#protocol/fold/task-view.ts';
 import { TASK_OUTCOMES, TaskState } from '#protocol/messages/attempt/outcome.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import {

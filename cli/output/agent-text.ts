@@ -2,6 +2,7 @@
 import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
 import type { Gpu, Hardware } from '#protocol/messages/agent/hardware.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
+import { cordonText } from './explain-text.ts';
 import { dash, date, plural } from './format.ts';
 import { gpuTroubles } from './gpu-text.ts';
 import { paintState, type Style } from './style.ts';
@@ -40,6 +41,7 @@ function factsOf(agent: AgentFold, at: Registration): Fact[] {
   const { hardware } = at;
   const labels = Object.entries(at.labels ?? {}).map(([key, value]) => `${key}=${value}`);
   return [
+    ...(agent.cordon === null ? [] : [['cordon', cordonText(agent.cordon)] satisfies Fact]),
     ['host', `${at.hostname}, ${at.address}`],
     ['system', systemText(at)],
     ['cpu', cpuText(at)],

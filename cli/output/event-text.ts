@@ -55,7 +55,10 @@ function detailOf(message: Message): string {
       return `${message.data.suite.name}, ${message.data.tasks} tasks, by ${message.data.by}`;
     case 'run.stopping':
     case 'run.task_stopping':
+    case 'agent.cordoned':
+    case 'agent.uncordoned':
     case 'run.paused':
+    case 'run.task_requeued':
     case 'attempt.stopping':
       return `by ${message.data.by}${message.data.reason === null ? '' : `: ${message.data.reason}`}`;
     case 'run.resumed':
@@ -67,6 +70,10 @@ function detailOf(message: Message): string {
         ...(maxParallel === undefined ? [] : [`maxParallel ${maxParallel ?? 'none'}`]),
       ];
       return `${what.join(', ')}, by ${by}`;
+    }
+    case 'run.noted': {
+      const { by, task, text } = message.data;
+      return `by ${by}${task === null ? '' : `, of ${task}`}: ${text}`;
     }
     case 'attempt.waiting':
       return message.data.reason;

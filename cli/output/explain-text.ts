@@ -5,6 +5,7 @@ import type {
   TaskExplanation,
   TaskReason,
 } from '#protocol/messages/run/explain.ts';
+import type { AgentCordoned } from '#protocol/messages/agent/host.ts';
 import { plural } from './format.ts';
 import { oneLine, truncate } from './text.ts';
 
@@ -50,6 +51,8 @@ export function agentReasonText(reason: AgentReason): string {
       return reason.ended === true
         ? 'it has ended: it takes nothing until it is started again'
         : 'it drains: it takes nothing new';
+    case 'cordoned':
+      return cordonText(reason);
     case 'not_heard':
       return 'it was not heard since the coordinator began';
     case 'never': {
@@ -86,6 +89,11 @@ function listedBeforeText({
   return basis === null
     ? `${before} listed before it (${by}, and this is the first run of the suite)`
     : `${before} served before it (${by}, by run ${basis})`;
+}
+
+/** `it is cordoned by ann@box: loud fan`. */
+export function cordonText({ by, reason }: AgentCordoned): string {
+  return `it is cordoned by ${by}${reason === null ? '' : `: ${reason}`}`;
 }
 
 export function taskExplanationLines(

@@ -5,7 +5,8 @@
 import { pauseOf } from '#protocol/fold/pauses.ts';
 import { runStateOf, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import { runView, taskView, type RunView } from '#protocol/fold/run-view.ts';
+import { runView, type RunView } from '#protocol/fold/run-view.ts';
+import { taskView } from '#protocol/fold/task-view.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { Countdown } from './countdown.ts';
 import { axesText, cellText, duration } from './format.ts';

@@ -1,5 +1,5 @@
 /** What a benchmark reported, in words. Pure. */
-import type { AttemptView } from '#protocol/fold/run-view.ts';
+import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { Metric } from '#protocol/messages/attempt/outcome.ts';
 import type {
   ReportedSample,

@@ -1,6 +1,6 @@
 /** Measurements per cell: median and spread, with units and which way is better. Pure. */
 import { resultRows, type ResultOptions, type ResultRow } from '#protocol/fold/results-fold.ts';
-import type { TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { dash, quantity } from './format.ts';
 import type { Style } from './style.ts';
 import { table, type Column } from './table.ts';

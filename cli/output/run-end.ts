@@ -1,6 +1,7 @@
 /** The end of a run as `run` and `watch` tell it: table, failures, directory, exit status. */
 import { showsAutomatic, type RunFold } from '#protocol/fold/run-fold.ts';
-import { runView, taskViews } from '#protocol/fold/run-view.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { taskViews } from '#protocol/fold/task-view.ts';
 import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
 import { duration } from './format.ts';
 import { resultsTable } from './results-table.ts';

@@ -1,9 +1,12 @@
 /** A run in words and tables. Pure: from views to lines. */
-import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import type { RunView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
+import type { NoteView } from '#protocol/fold/orders-view.ts';
 import type { AxisValue } from '#protocol/messages/ids.ts';
 import { axesText, dash, date, duration, elapsed, plural, quantity } from './format.ts';
 import { paintState, type Style } from './style.ts';
 import { table, type Column } from './table.ts';
+import { oneLine } from './text.ts';
 
 /** `12/24 tasks: 11 passed, 1 failed, 1 running, 11 pending`. */
 export function countsText(view: Pick<RunView, 'tasks' | 'states' | 'outcomes'>): string {
@@ -53,8 +56,11 @@ export function runLines(
     ['started', date(view.started)],
     ['ended', date(view.ended)],
     ['elapsed', sofar(view.elapsedMs, view.state === 'ended')],
+    ...(view.retryOf === null ? [] : [['retry of', view.retryOf] satisfies [string, string]]),
     ...view.stops.map((stop): [string, string] => ['stop', stopText(stop)]),
+    ...view.requeues.map((requeue): [string, string] => ['requeue', stopText(requeue)]),
     ...view.pauses.map((pause): [string, string] => ['pause', pauseText(pause)]),
+    ...view.notes.map((note): [string, string] => ['note', noteText(note)]),
     ...(directory === null ? [] : [['directory', directory] satisfies [string, string]]),
   ];
   return [
@@ -79,6 +85,12 @@ function stopText(stop: RunView['stops'][number] | RunView['pauses'][number]): s
   const what = stop.task === null ? '' : `task ${stop.task} `;
   const why = stop.reason === null ? '' : `: ${stop.reason}`;
   return `${what}by ${stop.by}${why} (${stop.result ?? 'open'})`;
+}
+
+/** `2026-02-13 14:30:45 by ann@box: the fan is loud`; of a task with its id. */
+export function noteText({ time, task, by, text }: NoteView): string {
+  const what = task === null ? '' : `task ${task} `;
+  return oneLine(`${date(time)} ${what}by ${by}: ${text}`);
 }
 
 function pauseText(pause: RunView['pauses'][number]): string {

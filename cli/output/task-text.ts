@@ -1,9 +1,10 @@
 /** One task with its attempts and their steps, in words. Pure. */
-import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
+import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { HostSnapshot } from '#protocol/messages/agent/resources.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { isOfRequests, reportLines } from './report-text.ts';
-import { metricsText, percent, sofar, taskStateText } from './run-text.ts';
+import { metricsText, noteText, percent, sofar, taskStateText } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
 import { telemetryLines } from './telemetry-text.ts';
 import { oneLine } from './text.ts';
@@ -29,6 +30,9 @@ export function taskLines(
   return [
     style.bold(`task ${run}/${task.id}`),
     ...fields.map(([name, value]) => `  ${style.dim(name.padEnd(8))}  ${value}`),
+    ...task.notes.map(
+      (note) => `  ${style.dim('note'.padEnd(8))}  ${noteText({ ...note, task: null })}`,
+    ),
     ...attempts.flatMap((attempt) => attemptLines(attempt, style)),
   ];
 }

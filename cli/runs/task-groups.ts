@@ -1,5 +1,5 @@
 /** Tasks of a run counted by what they have in common: what fails, where, and how often it was tried. Pure. */
-import type { TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 
 export interface TaskGroup {

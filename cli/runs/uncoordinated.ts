@@ -11,6 +11,7 @@ import { call } from '#protocol/nats/rpc.ts';
 import { readAll } from '#protocol/nats/streams/tail.ts';
 import { STREAMS } from '#protocol/nats/streams/streams.ts';
 import { recordOf } from './record.ts';
+import type { StopVerb } from '../stop/stop-text.ts';
 
 export async function hasCoordinator(connection: MeshConnection): Promise<boolean> {
   try {
@@ -24,7 +25,7 @@ export async function hasCoordinator(connection: MeshConnection): Promise<boolea
 export interface UnreadStop {
   readonly command: string;
   readonly task: string | null;
-  readonly isPause: boolean;
+  readonly verb: StopVerb;
   readonly by: string;
   readonly reason: string | null;
   /** Agents that have acknowledged it as done. */
@@ -42,10 +43,13 @@ export async function unreadStops(
     const decoded = decode(message.data);
     if (decoded.kind !== 'ok' || decoded.message.name !== 'command.stop') return;
     const { id: command, data } = decoded.message;
-    const isKnown = [...fold.stops, ...fold.pauses.all].some((stop) => stop.command === command);
+    const isKnown = [...fold.stops, ...fold.requeues, ...fold.pauses.all].some(
+      (stop) => stop.command === command,
+    );
     if (data.run !== fold.run || isKnown) return;
-    const { task, by, reason, pause = false } = data;
-    stops.push({ command, task, isPause: pause, by, reason, done: [] });
+    const { task, by, reason, pause, requeue } = data;
+    const verb = requeue === true ? 'requeue' : pause === true ? 'pause' : 'stop';
+    stops.push({ command, task, verb, by, reason, done: [] });
   });
   const named: UnreadStop[] = [];
   for (const stop of stops) {
@@ -66,8 +70,7 @@ async function doneBy(connection: MeshConnection, command: string): Promise<stri
 }
 
 /** `stop by me@here: wrong model; stored, done on local-1, not recorded yet`. Pure. */
-export function unreadStopLine({ task, isPause, by, reason, done }: UnreadStop): string {
-  const verb = isPause ? 'pause' : 'stop';
+export function unreadStopLine({ task, verb, by, reason, done }: UnreadStop): string {
   const what = task === null ? verb : `${verb} of task ${task}`;
   const why = reason === null ? '' : `: ${reason}`;
   const answer = done.length === 0 ? 'no agent has answered yet' : `done on ${done.join(', ')}`;

@@ -1,5 +1,5 @@
 /**
- * Ends what runs of a run or a task with an operator's stop or pause, and tells what comes of it: the
+ * Ends what runs of a run or a task with an operator's stop, pause or requeue, and tells what comes of it: the
  * proof (I5) needs no coordinator (I6).
  */
 import type { RunFold } from '#protocol/fold/run-fold.ts';
@@ -55,7 +55,8 @@ export async function endTarget(
     graceMs: flags.grace ?? null,
     now: flags.now === true,
     reason: flags.reason ?? null,
-    ...(verb === 'pause' ? { pause: true } : {}),
+    ...(verb === 'stop' ? {} : { pause: true }),
+    ...(verb === 'requeue' ? { requeue: true } : {}),
   };
   if (flags.wait === false) {
     const command = newId();
@@ -107,19 +108,30 @@ export async function endTarget(
   const { style } = terminal;
   terminal.print(view.verdict === 'dead' ? style.good(line) : style.warn(line));
   if (interrupted.aborted) return;
-  if (verb === 'pause' && fold.submitted?.suite.checkpoints.length === 0 && endedAny(view))
-    terminal.note('the suite names no checkpoints: what ran begins anew when it is resumed');
+  if (verb !== 'stop' && fold.submitted?.suite.checkpoints.length === 0 && endedAny(view))
+    terminal.note(ANEW[verb]);
   if (!(await leads)) {
     terminal.note(NOT_LED[verb]);
   } else if (verb === 'pause') {
     await untilFold(connection, found.run, (now) => pauseOf(now.pauses, task) !== null);
+  } else if (verb === 'requeue') {
+    const { command } = view;
+    await untilFold(connection, found.run, ({ requeues }) =>
+      requeues.some((one) => one.command === command),
+    );
   } else if (task === null && view.verdict !== 'open') {
     await untilEnded(connection, found.run, flags);
   }
 }
 
+const ANEW: Readonly<Record<Exclude<StopVerb, 'stop'>, string>> = {
+  pause: 'the suite names no checkpoints: what ran begins anew when it is resumed',
+  requeue: 'the suite names no checkpoints: the next attempt begins anew',
+};
+
 const NOT_LED: Readonly<Record<StopVerb, string>> = {
   stop: 'no coordinator leads: what was pending ends when one returns (benchmesh up)',
+  requeue: 'no coordinator leads: the task goes on when one returns (benchmesh up)',
   pause: 'no coordinator leads: the pause is recorded when one returns (benchmesh up)',
 };
 

@@ -38,6 +38,8 @@ export interface StopRequest {
   readonly reason: string | null;
   /** The target goes on when it is resumed. */
   readonly pause?: true;
+  /** With `pause`: at once. */
+  readonly requeue?: true;
 }
 
 /** Agents beat each 2 s: silent for this long is not reachable now. */

@@ -49,10 +49,16 @@ export function exitOf(verdict: StopVerdict): ExitStatus {
 }
 
 /** What the operator has asked for. */
-export type StopVerb = 'stop' | 'pause';
+export type StopVerb = 'stop' | 'pause' | 'requeue';
+
+const DONE: Readonly<Record<StopVerb, string>> = {
+  stop: 'stopped',
+  pause: 'paused',
+  requeue: 'requeued',
+};
 
 export function verdictLine(view: StopView, target: string, verb: StopVerb = 'stop'): string {
-  const done = verb === 'stop' ? 'stopped' : 'paused';
+  const done = DONE[verb];
   switch (view.verdict) {
     case 'dead':
       return `${target} is ${done}: zero survivors, proven`;

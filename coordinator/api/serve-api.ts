@@ -1,7 +1,7 @@
 /**
- * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `change`, `info`, `view`, `drain`, `explain`. Requests
- * are checked here; what they mean is the core's. A caller that gets no answer asks again: `submit` is
- * idempotent.
+ * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `change`, `note`, `info`, `view`, `drain`, `cordon`,
+ * `explain`. Requests are checked here; what they mean is the core's. A caller that gets no answer asks
+ * again: `submit` is idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
@@ -11,22 +11,21 @@ import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import {
   ChangeRequest,
+  NoteRequest,
   ResumeRequest,
   SubmitRequest,
   ViewRequest,
-  type ChangeReply,
   type InfoReply,
-  type ResumeReply,
-  type SubmitReply,
 } from '#protocol/messages/run/api.ts';
 import { DrainRequest, type DrainReply } from '#protocol/messages/agent/drain.ts';
 import { ExplainRequest, type ExplainReply } from '#protocol/messages/run/explain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
-import type { ApiAnswer, CoreMessage, CoreState } from '../core/core-state.ts';
+import type { ApiAnswer, ApiReply, CoreMessage, CoreState } from '../core/core-state.ts';
 import { explain } from '../core/explain.ts';
 import { liveRuns } from '../core/on-submit.ts';
+import type { AgentEntry } from '../fleet/fleet-reducer.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';
 
 export interface ApiEnvironment {
@@ -51,19 +50,16 @@ export interface Api {
 }
 
 interface Waiting {
-  readonly resolve: (reply: Answer) => void;
+  readonly resolve: (reply: ApiReply) => void;
   readonly reject: (error: MeshError) => void;
 }
-
-/** What the core answers by a token. */
-type Answer = SubmitReply | ResumeReply | ChangeReply;
 
 export function serveApi(env: ApiEnvironment): Api {
   const waiting = new Map<number, Waiting>();
   let tokens = 0;
 
   /** Asks the core, which answers by the token. */
-  const ask = (message: (token: number) => CoreMessage): Promise<Answer> => {
+  const ask = (message: (token: number) => CoreMessage): Promise<ApiReply> => {
     tokens += 1;
     const token = tokens;
     return new Promise((resolve, reject) => {
@@ -72,7 +68,7 @@ export function serveApi(env: ApiEnvironment): Api {
     });
   };
 
-  const submit = async (body: unknown): Promise<Answer> => {
+  const submit = async (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = parseSubmit(body);
     const { tasks, priority } = checkSuite(request);
@@ -85,19 +81,26 @@ export function serveApi(env: ApiEnvironment): Api {
     }));
   };
 
-  const resume = (body: unknown): Promise<Answer> => {
+  const resume = (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = ResumeRequest.safeParse(body);
     if (!request.success) throw new MeshError('usage', 'resume: the request names no run or task');
     return ask((token) => ({ kind: 'resume', token, request: request.data }));
   };
 
-  const change = (body: unknown): Promise<Answer> => {
+  const change = (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = ChangeRequest.safeParse(body);
     if (!request.success)
       throw new MeshError('usage', 'change: the request names no run, priority or limit');
     return ask((token) => ({ kind: 'change', token, request: request.data }));
+  };
+
+  const note = (body: unknown): Promise<ApiReply> => {
+    env.onRequest();
+    const request = NoteRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'note: the request is malformed');
+    return ask((token) => ({ kind: 'note', token, request: request.data }));
   };
 
   const info = (): InfoReply => {
@@ -120,16 +123,27 @@ export function serveApi(env: ApiEnvironment): Api {
     return { sequence: fold.sequence, view: canonicalJson(runView(fold)) };
   };
 
-  const drain = (body: unknown): DrainReply => {
+  /** An order about an agent that has joined. */
+  const orderOf = (body: unknown, verb: string): { request: DrainRequest; agent: AgentEntry } => {
     env.onRequest();
     const request = DrainRequest.safeParse(body);
-    if (!request.success) throw new MeshError('usage', 'drain: the request names no agent');
+    if (!request.success) throw new MeshError('usage', `${verb}: the request names no agent`);
     const { agent: id } = request.data;
     const agent = env.state().fleet.agents.get(id);
     if (agent === undefined || agent.registration === null)
       throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
-    env.post({ kind: 'drain', request: request.data });
+    return { request: request.data, agent };
+  };
+
+  const drain = (body: unknown): DrainReply => {
+    const { request, agent } = orderOf(body, 'drain');
+    env.post({ kind: 'drain', request });
     return { unreachable: agent.unreachable };
+  };
+
+  const cordon = (body: unknown): Promise<ApiReply> => {
+    const { request } = orderOf(body, 'cordon');
+    return ask((token) => ({ kind: 'cordon', token, request }));
   };
 
   const why = (body: unknown): ExplainReply => {
@@ -144,8 +158,10 @@ export function serveApi(env: ApiEnvironment): Api {
     serve(env.connection, 'submit', submit),
     serve(env.connection, 'resume', async (body) => resume(body)),
     serve(env.connection, 'change', async (body) => change(body)),
+    serve(env.connection, 'note', async (body) => note(body)),
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
+    serve(env.connection, 'cordon', async (body) => cordon(body)),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
   ];

@@ -22,6 +22,7 @@ import {
   neighbours,
   occupy,
   place,
+  placeTask,
   vacate,
   withdraw,
   type Placement,
@@ -40,6 +41,7 @@ import { log, markDirty, publish, type Context, type CoreState } from './core-st
 import { askHistory } from './order.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
 import { endPassed, tasksEnded } from './passed.ts';
+import { goOnWithout, requeuedFrom } from './requeue.ts';
 import { budgetReason, stopOverBudget } from './run-budget.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
@@ -91,6 +93,19 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
     // One in flight at a time would hold slots up; a repeat is recognised by its id.
     unordered: true,
   });
+}
+
+/** The task, which waits, goes to another agent if one has room now; else it takes its turn. */
+export function placeElsewhere(
+  context: Context,
+  run: RunEntry,
+  { task, avoid }: { readonly task: TaskEntry; readonly avoid: string | undefined },
+): void {
+  const { state } = context;
+  if (avoid === undefined || !state.acting) return;
+  const others = availableAgents(state.fleet).filter(({ id }) => id !== avoid);
+  const placement = placeTask(state.scheduler, { run: run.id, index: task.index }, others);
+  if (placement !== null) startTask(context, placement);
 }
 
 /** The attempt spelled out, or why that cannot be done: a suite is no reason to end the process. */
@@ -154,12 +169,13 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
     retries: run.suite.retries,
     used: task.used ?? {},
     stopped: isStopped(run, task),
-    wasPaused: newestPause(run, task) > 0,
+    wasPaused: newestPause(run, task) > 0 || task.requeueSequence > 0,
   });
   const subject = subjects.task(run.id, task.id);
-  if (decision.kind === 'retry')
-    publish(context, { subject, name: 'task.retrying', data: decision.data });
-  else if (decision.data.outcome === 'passed') endPassed(context, run, task);
+  if (decision.kind === 'retry') {
+    const data = { ...decision.data, ...requeuedFrom(run, task, decision.data.class) };
+    publish(context, { subject, name: 'task.retrying', data });
+  } else if (decision.data.outcome === 'passed') endPassed(context, run, task);
   else publish(context, { subject, name: 'task.ended', data: decision.data });
 }
 
@@ -203,10 +219,13 @@ export function announceStop(context: Context, run: RunEntry, stop: StopEntry): 
   }
   stop.announced = 'asked';
   const { command, sequence: stopSequence, data } = stop;
-  const { by, reason, task, cause, pause } = data;
+  const { by, reason, task, cause, pause, requeue } = data;
   const subject = subjects.run(run.id);
   const facts = { command, stopSequence, by, reason, ...(cause && { cause }) };
-  if (pause === true) publish(context, { subject, name: 'run.paused', data: { ...facts, task } });
+  if (requeue === true && task !== null)
+    publish(context, { subject, name: 'run.task_requeued', data: { ...facts, task } });
+  else if (pause === true)
+    publish(context, { subject, name: 'run.paused', data: { ...facts, task } });
   else if (task === null) publish(context, { subject, name: 'run.stopping', data: facts });
   else publish(context, { subject, name: 'run.task_stopping', data: { ...facts, task } });
 }
@@ -332,6 +351,7 @@ export function resume(context: Context): void {
     }
     endWaiting(context, run, run.listed);
     askHistory(context, run);
+    goOnWithout(context, run);
     closeStops(context, run);
     finishRun(context, run);
     if (run.archived === 'stored') schedulePurge(context, run);

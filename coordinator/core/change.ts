@@ -1,4 +1,5 @@
 /** How a live run is served, changed by an operator: stored as `run.changed`, and so replayed. */
+import type { ChangeReply } from '#protocol/messages/run/api.ts';
 import type { RunChanged } from '#protocol/messages/run/run.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { RunEntry } from '../runs/run-state.ts';
@@ -19,22 +20,19 @@ export function onChange(context: Context, change: Change): void {
     effects.push({ kind: 'reply', token, reply: { kind: 'error', ...refusal } });
     return;
   }
-  state.changing.push(change);
-  publish(context, { subject: subjects.run(id), name: 'run.changed', data });
+  const stored = publish(context, { subject: subjects.run(id), name: 'run.changed', data });
+  state.owed.set(stored, { token, reply: null });
 }
 
-/** `run.changed` was stored. What agents have in hand keeps the priority it was handed out with. */
-export function applyChange(context: Context, run: RunEntry, data: RunChanged): void {
-  const { state, effects } = context;
+/**
+ * `run.changed` was stored. What agents have in hand keeps the priority it was handed out with. Returns
+ * how the run is served now.
+ */
+export function applyChange({ state }: Context, run: RunEntry, data: RunChanged): ChangeReply {
   run.priority = data.priority ?? run.priority;
   if (data.maxParallel !== undefined) run.maxParallel = data.maxParallel;
   const { id, priority, maxParallel } = run;
   changeRun(state.scheduler, id, { priority, maxParallel });
   markDirty(state, 'all');
-  // On one subject what was asked first is stored first.
-  const at = state.changing.findIndex(({ request }) => request.run === id);
-  const [answered] = at < 0 ? [] : state.changing.splice(at, 1);
-  if (answered === undefined) return;
-  const reply = { run: id, priority, maxParallel };
-  effects.push({ kind: 'reply', token: answered.token, reply: { kind: 'ok', reply } });
+  return { run: id, priority, maxParallel };
 }

@@ -33,6 +33,8 @@ import {
   type Effect,
 } from './core-state.ts';
 import { onCommand, onOwnStart } from './on-command.ts';
+import { onCordon } from './cordon.ts';
+import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
 import { sayPassed } from './passed.ts';
@@ -114,6 +116,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       publish(context, { subject, name: `command.${kind}`, data: { by, reason } });
       return;
     }
+    case 'cordon':
+      onCordon(context, message);
+      return;
     case 'submit':
       onSubmit(context, message);
       return;
@@ -122,6 +127,9 @@ function onMessage(context: Context, message: CoreMessage): void {
       return;
     case 'change':
       onChange(context, message);
+      return;
+    case 'note':
+      onNote(context, message);
       return;
     case 'unstorable':
       onUnstorable(context, message.effect, message.reason);

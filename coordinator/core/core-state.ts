@@ -10,12 +10,14 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import type {
   ChangeReply,
   ChangeRequest,
+  NoteReply,
+  NoteRequest,
   ResumeReply,
   ResumeRequest,
   SubmitReply,
   SubmitRequest,
 } from '#protocol/messages/run/api.ts';
-import type { DrainRequest } from '#protocol/messages/agent/drain.ts';
+import type { CordonReply, DrainRequest } from '#protocol/messages/agent/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ErrorCode } from '#protocol/messages/errors.ts';
@@ -54,8 +56,10 @@ export type CoreMessage =
   | Submit
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
+  | { readonly kind: 'cordon'; readonly token: number; readonly request: DrainRequest }
   | Resume
   | Change
+  | Note
   /** No stream takes this message (too large): it will never be stored. */
   | { readonly kind: 'unstorable'; readonly effect: PublishEffect; readonly reason: string }
   | { readonly kind: 'archived'; readonly run: string; readonly directory: string }
@@ -99,6 +103,12 @@ export interface Change {
   readonly kind: 'change';
   readonly token: number;
   readonly request: ChangeRequest;
+}
+
+export interface Note {
+  readonly kind: 'note';
+  readonly token: number;
+  readonly request: NoteRequest;
 }
 
 export type PublishEffect = {
@@ -156,9 +166,11 @@ export type Effect =
       readonly text: string;
     };
 
+export type ApiReply = SubmitReply | ResumeReply | ChangeReply | NoteReply | CordonReply;
+
 /** To a request that was answered later. */
 export type ApiAnswer =
-  | { readonly kind: 'ok'; readonly reply: SubmitReply | ResumeReply | ChangeReply }
+  | { readonly kind: 'ok'; readonly reply: ApiReply }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string };
 
 /** A stop whose run this coordinator has not read: its `run.submitted` may be about to come. */
@@ -213,8 +225,8 @@ export interface CoreState {
   readonly submitting: Map<string, number[]>;
   /** Asked for, and not stored yet. */
   resuming: Resume[];
-  /** As `resuming`, in the order in which they will be stored. */
-  changing: Change[];
+  /** Answers that wait for a message of this id to come back stored; null: what applies it knows. */
+  readonly owed: Map<string, { readonly token: number; readonly reply: ApiReply | null }>;
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
@@ -240,7 +252,7 @@ export function createCore(
     fleet: createFleet(),
     submitting: new Map(),
     resuming: [],
-    changing: [],
+    owed: new Map(),
     strayStops: [],
     late: createLate(),
     passed: createPassed(),
@@ -256,7 +268,7 @@ export interface Context {
   readonly effects: Effect[];
 }
 
-/** Asks for a message to be stored; it is folded when it comes back through the tail. */
+/** Asks for a message to be stored; it is folded when it comes back through the tail. Returns its id. */
 export function publish<N extends MessageName>(
   context: Context,
   message: {
@@ -267,11 +279,12 @@ export function publish<N extends MessageName>(
     ttl?: number | 'never';
     unordered?: boolean;
   },
-): void {
+): string {
   const { state, effects } = context;
   state.counter += 1;
   const id = message.id ?? `c${state.epoch}-${state.counter}`;
   effects.push({ ...message, kind: 'publish', id } as PublishEffect); // name and data are one entry's
+  return id;
 }
 
 export function log(

@@ -3,7 +3,7 @@
  * by the same policies that place. Pure, and changes nothing.
  */
 import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
-import { taskView } from '#protocol/fold/run-view.ts';
+import { taskView } from '#protocol/fold/task-view.ts';
 import { shortGpuName } from '#protocol/messages/agent/gpu-names.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type {
@@ -117,6 +117,8 @@ function closedReason(agent: AgentEntry): AgentReason | null {
   if (isAvailable(agent)) return null;
   if (agent.ended) return { kind: 'draining', ended: true };
   if (agent.unreachable) return { kind: 'unreachable' };
+  const { cordon } = agent;
+  if (cordon !== null) return { kind: 'cordoned', ...cordon };
   return agent.stopping ? { kind: 'draining' } : { kind: 'not_heard' };
 }
 

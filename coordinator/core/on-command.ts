@@ -8,6 +8,7 @@ import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
 import { announceStop, closeStops, hold, stopsOf } from './act.ts';
 import { holdBack } from './pause.ts';
+import { noteRequeue } from './requeue.ts';
 import type { Context, OwnStart } from './core-state.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
@@ -82,7 +83,9 @@ export function applyStop(
     return;
   }
   const task = stop.data.task === null ? null : run.tasks.get(stop.data.task);
-  if (stop.data.pause === true) {
+  if (stop.data.requeue === true) {
+    noteRequeue(context, run, { task: stop.data.task, stopSequence: stop.sequence });
+  } else if (stop.data.pause === true) {
     holdBack(context, run, stop.data.task, stop.sequence);
   } else if (task === null) {
     run.stopSequence = Math.max(run.stopSequence, stop.sequence);

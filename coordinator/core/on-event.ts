@@ -9,6 +9,7 @@ import {
   onAgentStarted,
   onAgentStopping,
   onAgentUndrained,
+  onCordoned,
   onHeard,
   onHostSaid,
   onObserved,
@@ -37,16 +38,18 @@ import {
   endWaiting,
   finishRun,
   hold,
+  placeElsewhere,
   schedulePurge,
   settleTask,
   stopsOf,
 } from './act.ts';
-import { log, markDirty, type Context } from './core-state.ts';
+import { log, markDirty, type ApiReply, type Context } from './core-state.ts';
 import { applyChange } from './change.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
 import { beginOrder } from './order.ts';
 import { holdBack, letGo } from './pause.ts';
+import { goOnWithout, noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
 
@@ -87,6 +90,19 @@ export function onEvent(context: Context, record: EventRecord): void {
   }
 }
 
+/** Who waits for just this message to be stored hears so; `applied`: what only whoever applied it knows. */
+function answerStored(
+  { state, effects }: Context,
+  id: string,
+  applied: ApiReply | null = null,
+): void {
+  const owed = state.owed.get(id);
+  const reply = owed?.reply ?? applied;
+  if (owed === undefined || reply === null) return;
+  state.owed.delete(id);
+  effects.push({ kind: 'reply', token: owed.token, reply: { kind: 'ok', reply } });
+}
+
 function onSubmitted(context: Context, id: string, record: EventRecord): RunEntry | null {
   const { state } = context;
   const { message, sequence } = record;
@@ -119,6 +135,7 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
 function onRunEvent(context: Context, id: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  answerStored(context, message.id);
   const known = state.runs.get(id);
   const run = known ?? onSubmitted(context, id, record);
   if (run === null) return;
@@ -159,11 +176,16 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
       noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
       closeStops(context, run);
       return;
+    case 'run.task_requeued':
+      noteRequeue(context, run, message.data);
+      noteAnnounced(stops, message.data.command, { ...message.data, pause: true });
+      closeStops(context, run);
+      return;
     case 'run.resumed':
       letGo(context, run, message.data);
       return;
     case 'run.changed':
-      applyChange(context, run, message.data);
+      answerStored(context, message.id, applyChange(context, run, message.data));
       return;
     case 'run.tasks_ended':
       for (const task of message.data.tasks)
@@ -211,6 +233,7 @@ function onTaskEvent(
     }
     if (isPaused(run, task)) return;
     enqueue(state.scheduler, run.id, task.index);
+    placeElsewhere(context, run, { task, avoid: message.data.avoid });
     markDirty(state, 'all');
   }
 }
@@ -317,12 +340,17 @@ function onHostEvent(context: Context, agent: string, record: EventRecord): void
 function onFleetEvent(context: Context, agent: string, record: EventRecord): void {
   const { state } = context;
   const { message } = record;
+  answerStored(context, message.id);
+  if (message.name === 'agent.cordoned') onCordoned(state.fleet, agent, message.data);
+  if (message.name === 'agent.uncordoned' && onCordoned(state.fleet, agent, null))
+    markDirty(state, [agent]);
   if (message.name !== 'agent.unreachable' && message.name !== 'agent.returned') return;
   const isUnreachable = message.name === 'agent.unreachable';
   if (onObserved(state.fleet, agent, isUnreachable)) markDirty(state, [agent]);
   if (!isUnreachable) sweepSoon(context);
   for (const run of state.runs.values()) {
     applyToRun(run.fold, record);
+    if (isUnreachable) goOnWithout(context, run);
     const stops = state.stops.get(run.id);
     if (stops !== undefined) noteEvent(stops, record, null);
   }

@@ -40,13 +40,14 @@ export function onSubmit(context: Context, submit: Submit): void {
     return;
   }
   state.submitting.set(request.run, [token]);
-  const { suite, suiteText, suiteFile, by, labels } = request;
+  const { suite, suiteText, suiteFile, by, labels, retryOf } = request;
   publish(context, {
     subject: subjects.run(request.run),
     name: 'run.submitted',
     data: {
       ...{ suite, suiteText, suiteFile, by, tasks, behind, labels },
       ...(basis === undefined ? {} : { basis }),
+      ...(retryOf === undefined ? {} : { retryOf }),
     },
   });
 }
@@ -96,6 +97,13 @@ export function onUnstorable(context: Context, effect: PublishEffect, reason: st
     { subject: effect.subject, name: effect.name, reason },
     'message cannot be stored',
   );
+  const owed = state.owed.get(effect.id);
+  if (owed !== undefined) {
+    state.owed.delete(effect.id);
+    const message = `it cannot be stored (${reason})`;
+    const reply = { kind: 'error' as const, code: 'usage' as const, message };
+    effects.push({ kind: 'reply', token: owed.token, reply });
+  }
   if (effect.name === 'run.submitted') {
     const run = effect.subject.slice(subjects.run('').length);
     const message = `the suite of run ${run} is too large to be stored (${reason})`;

@@ -16,11 +16,14 @@ import type { AttemptRef } from '#protocol/messages/ids.ts';
 import { takeSuperseded } from '../fleet/fleet-reducer.ts';
 import { keyOf } from '../runs/run-files.ts';
 import type { RunEntry } from '../runs/run-state.ts';
+import { sayCordonsAgain } from './cordon.ts';
 import type { Context, CoreState } from './core-state.ts';
 import type { LateRun, SweepEffect } from './late-state.ts';
 
 /** Of one sweep; the rest comes with the next. */
 const MOST_AT_A_TIME = 1_000;
+/** Messages of a fleet subject that stay, and of a host's at least. */
+export const KEPT_OBSERVATIONS = 200;
 /** Replaced changes of a host that stay, to be read by people. */
 export const KEPT_CHANGES = 50;
 
@@ -89,6 +92,7 @@ export function sweepWhenDue(context: Context): void {
     late.commands.delete(command);
     commands.push(command);
   }
+  sayCordonsAgain(context, KEPT_OBSERVATIONS);
   const superseded = takeSuperseded(state.fleet, KEPT_CHANGES);
   const agents = [...state.fleet.agents.values()];
   effects.push({ kind: 'sweep', runs, commands, agents, superseded });

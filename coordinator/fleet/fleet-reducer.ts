@@ -11,7 +11,7 @@
  *    this term or in it. A registration may be years old.
  */
 import { countGpus } from '#protocol/messages/agent/gpu-counts.ts';
-import type { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
+import type { AgentCordoned, Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-state.ts';
 
 export const AGENT_LEASE_MS = 10_000;
@@ -33,6 +33,10 @@ export interface AgentEntry {
   stopping: boolean;
   /** It has said that it ends, as its last word: it is not there until it begins again. */
   ended: boolean;
+  /** As stored: nothing new is started there. It outlives restarts of everybody. */
+  cordon: AgentCordoned | null;
+  /** Messages on its fleet subject since that was said. */
+  observedSince: number;
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
   startedSequence: number;
   saidSince: number;
@@ -164,10 +168,19 @@ export function onAgentUndrained(state: FleetState, id: string): boolean {
   return isAvailable(agent);
 }
 
+/** A cordon was stored, or null: taken back. True if the agent has become available by it. */
+export function onCordoned(state: FleetState, id: string, cordon: AgentCordoned | null): boolean {
+  const agent = entryOf(state, id);
+  agent.cordon = cordon;
+  agent.observedSince = 0;
+  return isAvailable(agent);
+}
+
 /** An observation was stored. True if the agent has become available by it. */
 export function onObserved(state: FleetState, id: string, unreachable: boolean): boolean {
   const agent = entryOf(state, id);
   agent.unreachable = unreachable;
+  agent.observedSince += 1;
   if (agent.asked === (unreachable ? 'unreachable' : 'returned')) agent.asked = null;
   return isAvailable(agent);
 }
@@ -209,7 +222,8 @@ export function isAvailable(agent: AgentEntry): boolean {
     agent.mailbox === 'ready' &&
     agent.heardMs !== null &&
     !agent.unreachable &&
-    !agent.stopping
+    !agent.stopping &&
+    agent.cordon === null
   );
 }
 
@@ -247,6 +261,8 @@ function entryOf(state: FleetState, id: string): AgentEntry {
     asked: null,
     stopping: false,
     ended: false,
+    cordon: null,
+    observedSince: 0,
     startedSequence: 0,
     saidSince: 0,
     superseded: [],

@@ -18,11 +18,12 @@ import { readAll } from '#protocol/nats/streams/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { COORDINATOR_FLEET_ID } from '../core/core-reducer.ts';
+import { KEPT_OBSERVATIONS } from '../core/sweep.ts';
 import type { SweepEffect } from '../core/late-state.ts';
 import { isArchived } from './archive.ts';
 
 /** Of a host's and a fleet subject. */
-export const KEPT_MESSAGES = 200;
+export const KEPT_MESSAGES = KEPT_OBSERVATIONS;
 const READ_MS = 30_000;
 
 export interface SweepEnvironment {

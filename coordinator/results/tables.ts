@@ -1,6 +1,7 @@
 /** Tables of a run's directory as NDJSON: rows of tasks, of measurements, of attempts. Pure. */
 import type { RunFold } from '#protocol/fold/run-fold.ts';
-import { attemptView, taskView } from '#protocol/fold/run-view.ts';
+import { taskView } from '#protocol/fold/task-view.ts';
+import { attemptView } from '#protocol/fold/attempt-view.ts';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';

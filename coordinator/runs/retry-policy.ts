@@ -24,7 +24,7 @@ export interface DecisionInput {
   readonly used: Partial<Record<FailureClass, number>>;
   /** A stop of the task or its run has been read. */
   readonly stopped: boolean;
-  /** A pause of them has been read, whether they were resumed since or not. */
+  /** A pause or a requeue of them has been read, whether they were resumed since or not. */
   readonly wasPaused: boolean;
 }
 

@@ -111,9 +111,10 @@ export function endTask(run: RunEntry, id: string, outcome: TaskOutcome): TaskEn
   return task;
 }
 
-/** Sequence of the newest stop or pause that concerns the task: what its next start carries (I6). */
+/** Sequence of the newest stop, pause or requeue that concerns the task: what its next start carries (I6). */
 export function newestStop(run: RunEntry, task: TaskEntry): number {
-  return Math.max(run.stopSequence, task.stopSequence, newestPause(run, task));
+  const { stopSequence, requeueSequence } = task;
+  return Math.max(run.stopSequence, stopSequence, requeueSequence, newestPause(run, task));
 }
 
 /** Nothing of the task may start any more. */

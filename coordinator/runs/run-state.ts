@@ -32,6 +32,8 @@ export interface TaskEntry {
   /** As the stop's: of its newest pause, and of the newest pause that a resume knew of. */
   pauseSequence: number;
   resumedSequence: number;
+  /** Of its newest requeue; 0 for none. */
+  requeueSequence: number;
   /** Further attempts by class of failure; null for none. */
   used: Partial<Record<FailureClass, number>> | null;
 }
@@ -123,6 +125,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     stopSequence: 0,
     pauseSequence: 0,
     resumedSequence: 0,
+    requeueSequence: 0,
     used: null,
   }));
   return {

@@ -78,6 +78,11 @@ export function headPriority({ priority, added, ranked, waiting }: RunQueue): nu
   return priority + (added[ranked?.sequence[rank] ?? rank] ?? 0);
 }
 
+/** Whether the task waits, and is served next of its run. */
+export function isFirst(queue: RunQueue, index: number): boolean {
+  return leastRank(queue.waiting) === rankOf(queue, index);
+}
+
 /** Takes the first waiting task out; null if none waits. */
 export function takeFirst(queue: RunQueue): number | null {
   const rank = leastRank(queue.waiting);

@@ -6,8 +6,8 @@
  *   attempts in flight --(by agent)--> usage --(by host id)--> who shares a machine
  *
  * 1. Higher priority first (of a run, that of its next task), then runs as submitted, then the run's
- *    own order. An agent takes from the
- *    first class that could ever fit it; if there is no room for that now, nothing overtakes it.
+ *    own order. An agent takes from the first class that could ever fit it; if there is no room for that
+ *    now, nothing overtakes it.
  * 2. One look at the head of each class decides, so a placement costs O(classes).
  * 3. Capacity, in attempts handed out and not ended: an exclusive one has the host (all agents of
  *    its host id) to itself, with more queued behind it on the same agent; others take its slots
@@ -24,6 +24,7 @@ import {
   createRunQueue,
   headPriority,
   isEligible,
+  isFirst,
   putBack,
   setSequence,
   takeFirst,
@@ -176,6 +177,25 @@ export function place(state: SchedulerState, agents: readonly AgentCapacity[]): 
     }
   }
   return placements;
+}
+
+/** Hands out one task, if it is the next of its run and that has its turn on one of the agents; null: nothing is changed. */
+export function placeTask(
+  state: SchedulerState,
+  { run, index }: { readonly run: string; readonly index: number },
+  agents: readonly AgentCapacity[],
+): Placement | null {
+  const sorted = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
+  for (const queued of [false, true]) {
+    for (const agent of sorted) {
+      const queue = pick(state, agent, queued)?.queue;
+      if (queue?.run !== run || !isFirst(queue, index)) continue;
+      takeOut(queue, index);
+      occupy(state, run, agent.id);
+      return { run, index, agent: agent.id };
+    }
+  }
+  return null;
 }
 
 /** Other agents of the same host: what one gives up, they may use. */

@@ -2,7 +2,7 @@
  * The fleet, folded from host events (each agent's own) and fleet events (the coordinator's
  * observations). `unreachable` is a flag on an agent, never a state of an attempt.
  */
-import type { Registration } from '../messages/agent/host.ts';
+import type { AgentCordoned, Registration } from '../messages/agent/host.ts';
 import { parseSubject } from '../messages/subjects.ts';
 import type { EventRecord } from './record.ts';
 
@@ -12,6 +12,8 @@ export interface AgentFold {
   /** `draining`: it starts nothing more and waits for what runs. */
   state: 'ready' | 'draining' | 'stopped';
   unreachable: boolean;
+  /** Who keeps new work from it, whatever its state; null for nobody. */
+  cordon: AgentCordoned | null;
   /** Stream time of the last start. */
   startedMs: number;
   /** Stream time of the last change. */
@@ -35,7 +37,9 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
   fold.sequence = record.sequence;
   const { message, timeMs } = record;
   const known = fold.agents.get(subject.agent);
-  if (known === undefined && message.name !== 'agent.started') return;
+  // A cordon outlives restarts, and older starts are not kept: it may come before the first that is.
+  const isFirst = message.name === 'agent.started' || message.name === 'agent.cordoned';
+  if (known === undefined && !isFirst) return;
   const agent = known ?? newAgent(subject.agent);
   fold.agents.set(subject.agent, agent);
   if (!message.name.startsWith('agent.exec_')) agent.changedMs = timeMs;
@@ -64,6 +68,12 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
     case 'agent.returned':
       agent.unreachable = false;
       break;
+    case 'agent.cordoned':
+      agent.cordon = message.data;
+      break;
+    case 'agent.uncordoned':
+      agent.cordon = null;
+      break;
     case 'message.rejected':
       agent.rejected += 1;
       break;
@@ -78,6 +88,7 @@ function newAgent(agent: string): AgentFold {
     registration: null,
     state: 'ready',
     unreachable: false,
+    cordon: null,
     startedMs: 0,
     changedMs: 0,
     rejected: 0,

@@ -2,7 +2,7 @@
 import type { AxisValue } from '../messages/ids.ts';
 import type { Metric } from '../messages/attempt/outcome.ts';
 import { cellKey } from './cell-key.ts';
-import type { TaskView } from './run-view.ts';
+import type { TaskView } from './task-view.ts';
 
 export interface ResultRow {
   readonly axes: Readonly<Record<string, AxisValue>>;

@@ -11,7 +11,7 @@
  */
 import { parseSubject } from '../messages/subjects.ts';
 import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
-import type { RunSubmitted } from '../messages/run/run.ts';
+import type { RunNoted, RunSubmitted } from '../messages/run/run.ts';
 import { expandTasks } from '../suite/expand.ts';
 import { acceptanceIn, applyToAttempt, createAttemptFold } from './attempt-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
@@ -30,6 +30,10 @@ export interface RunStop {
   result: 'dead' | 'unproven' | 'unkillable' | null;
 }
 
+export interface RunNote extends RunNoted {
+  readonly timeMs: number;
+}
+
 export interface RunFold {
   readonly run: string;
   /** Sequence of the last record that changed or confirmed this fold; 0 before the first. */
@@ -45,7 +49,10 @@ export interface RunFold {
   outcome: RunOutcome | null;
   reason: string | null;
   readonly stops: RunStop[];
+  /** Of tasks, that went on elsewhere. */
+  readonly requeues: RunStop[];
   readonly pauses: Pauses;
+  readonly notes: RunNote[];
   readonly tasks: Map<string, TaskFold>;
   readonly states: Record<TaskState, number>;
   readonly outcomes: Partial<Record<TaskOutcome, number>>;
@@ -78,7 +85,9 @@ export function createRunFold(run: string): RunFold {
     outcome: null,
     reason: null,
     stops: [],
+    requeues: [],
     pauses: createPauses(),
+    notes: [],
     tasks: new Map(),
     states: { pending: 0, assigned: 0, running: 0, ended: 0 },
     outcomes: {},
@@ -165,11 +174,14 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       fold.startedMs ??= timeMs;
       return;
     case 'run.stopping':
-      addStop(fold, message.data, null, timeMs);
+      addStop(fold.stops, message.data, null, timeMs);
       forward(fold, 'stopping');
       return;
     case 'run.task_stopping':
-      addStop(fold, message.data, message.data.task, timeMs);
+      addStop(fold.stops, message.data, message.data.task, timeMs);
+      return;
+    case 'run.task_requeued':
+      addStop(fold.requeues, message.data, message.data.task, timeMs);
       return;
     case 'run.paused':
       addPause(fold.pauses, message.data, timeMs);
@@ -181,8 +193,13 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       fold.priority = message.data.priority ?? fold.priority;
       if (message.data.maxParallel !== undefined) fold.maxParallel = message.data.maxParallel;
       return;
+    case 'run.noted': {
+      const { data } = message;
+      if (!fold.notes.some(({ note }) => note === data.note)) fold.notes.push({ ...data, timeMs });
+      return;
+    }
     case 'run.stop_closed': {
-      const stop = [...fold.stops, ...fold.pauses.all].find(
+      const stop = [...fold.stops, ...fold.requeues, ...fold.pauses.all].find(
         (one) => one.command === message.data.command,
       );
       if (stop !== undefined) stop.result ??= message.data.result;
@@ -239,14 +256,14 @@ function applyAttemptEvent(
 }
 
 function addStop(
-  fold: RunFold,
+  stops: RunStop[],
   data: { command: string; stopSequence: number; by: string; reason: string | null },
   task: string | null,
   readMs: number,
 ): void {
-  if (fold.stops.some((stop) => stop.command === data.command)) return;
+  if (stops.some((stop) => stop.command === data.command)) return;
   const { command, by, reason } = data;
-  fold.stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
+  stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
 }
 
 function forward(fold: RunFold, state: RunFold['state']): void {

@@ -29,6 +29,8 @@ const Summary = z.object({
   }),
 });
 
+const Repeat = z.object({ run: z.object({ retryOf: z.string().nullable().optional() }) });
+
 const Row = z.object({
   id: z.string(),
   outcome: TaskOutcome,
@@ -52,20 +54,48 @@ export async function findLastRun(resultsDir: string, suite: string): Promise<st
   return null;
 }
 
-/** Tasks of a finished run. Rejects with the system error where its directory is gone. */
+/**
+ * Tasks of a finished run; of one that ran tasks of another again (`retryOf`) also what that one tells of the
+ * rest, and so on. Rejects with the system error where the directory of `run` is gone; of those before it
+ * what is there counts.
+ */
 export async function readRunHistory(resultsDir: string, run: string): Promise<RunHistory> {
   const history = new Map<string, TaskHistory>();
-  const input = createReadStream(join(resultsDir, run, 'tasks.ndjson'));
+  for (const earlier of await repeatedBy(resultsDir, run))
+    await addRows(history, join(resultsDir, earlier)).catch(() => undefined);
+  await addRows(history, join(resultsDir, run));
+  return history;
+}
+
+/** The runs that `run` ran tasks of again, directly or not, earliest first. */
+async function repeatedBy(resultsDir: string, run: string): Promise<string[]> {
+  const chain: string[] = [];
+  for (let at = run; chain.length < RUNS_LOOKED_AT;) {
+    const text = await readFile(join(resultsDir, at, 'run.json'), 'utf8').catch(() => '');
+    const before = Repeat.safeParse(jsonOf(text)).data?.run.retryOf ?? null;
+    // Ids sort by time: what is not earlier is no run that was repeated.
+    if (before === null || !isRunId(before) || before >= at) break;
+    chain.unshift(before);
+    at = before;
+  }
+  return chain;
+}
+
+/** A task that did not come to an end is what it was before. */
+async function addRows(history: Map<string, TaskHistory>, directory: string): Promise<void> {
+  const input = createReadStream(join(directory, 'tasks.ndjson'));
   try {
     for await (const line of createInterface({ input, crlfDelay: Infinity })) {
       const row = Row.safeParse(jsonOf(line));
-      if (row.success) history.set(row.data.id, historyOf(row.data));
+      if (!row.success) continue;
+      const told = historyOf(row.data);
+      const isEnd = told.elapsedMs !== null || told.hasFailed;
+      if (isEnd || !history.has(row.data.id)) history.set(row.data.id, told);
       if (history.size >= MAX_TASKS) break;
     }
   } finally {
     input.destroy();
   }
-  return history;
 }
 
 function jsonOf(text: string): unknown {

@@ -8,6 +8,7 @@
  *    excluded can be added again, and an entry may extend cells that an earlier one has added.)
  * 4. `only`: a cell stays if each named axis has one of the values.
  * 5. Repeats: every cell once, then every cell again, so that early on all are covered.
+ * 6. `tasks`: of these only those with one of the ids; positions count within what is left.
  *
  * Values of an axis are the same when their text is the same: 1 and "1" are one value.
  */
@@ -21,7 +22,7 @@ export const MAX_TASKS = 1_000_000;
 export type Values = Readonly<Record<string, AxisValue>>;
 
 /** What the matrix of a suite is made of; the rest of the suite does not matter here. */
-export type Matrix = Pick<SuiteSpec, 'axes' | 'include' | 'exclude' | 'only' | 'repeats'>;
+export type Matrix = Pick<SuiteSpec, 'axes' | 'include' | 'exclude' | 'only' | 'repeats' | 'tasks'>;
 
 export interface Cell {
   /** A value for every axis. */
@@ -99,7 +100,15 @@ export function expandTasks(suite: Matrix): readonly PlannedTask[] {
       'suite_invalid',
       'two tasks have the same id: a value is listed twice in an axis, or include repeats a cell; remove one',
     );
-  return tasks;
+  return suite.tasks === undefined ? tasks : chosen(tasks, suite.tasks);
+}
+
+function chosen(tasks: readonly PlannedTask[], ids: readonly string[]): readonly PlannedTask[] {
+  const wanted = new Set(ids);
+  const left = tasks.filter(({ id }) => wanted.has(id));
+  if (left.length === 0 || left.length !== wanted.size)
+    throw new MeshError('suite_invalid', 'the suite names tasks that its matrix does not have');
+  return left.map((task, index) => ({ ...task, index }));
 }
 
 export const EMPTY =

@@ -7,7 +7,8 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import type { RunView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { until } from '#test/support/until.ts';
 

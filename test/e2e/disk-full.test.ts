@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, type TestContext } from 'vitest';
-import type { RunView, TaskView } from '#protocol/fold/run-view.ts';
+import type { RunView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { SmallDisk } from '#test/support/small-disk.ts';

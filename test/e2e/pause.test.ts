@@ -2,7 +2,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AttemptView, RunView, TaskView } from '#protocol/fold/run-view.ts';
+import type { RunView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
+import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { processesWithEnvironment } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';

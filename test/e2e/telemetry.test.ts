@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { AttemptView, TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
+import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import {
   AttemptSample,
   HostSample,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { processesWithEnvironment } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { attemptProcesses } from '#cli/mesh/local-steps.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { AttemptView } from '#protocol/fold/run-view.ts';
+import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import type { CliProcess, TestMesh } from './mesh.ts';
 import { isRunning } from './processes.ts';

@@ -40,12 +40,20 @@ export function decideFailed(
 }
 
 export function decideStopped(turn: Turn): void {
-  const { reason = null, by = 'unknown', givesBack, isPause, cause } = turn.state.stop ?? {};
+  const {
+    reason = null,
+    by = 'unknown',
+    givesBack,
+    isPause,
+    isRequeue,
+    cause,
+  } = turn.state.stop ?? {};
   if (cause === 'budget') {
     decide(turn, { outcome: 'timed_out', stage: null, class: 'timeout', reason });
     return;
   }
-  const what = `${isPause === true ? 'paused' : 'stopped'} by ${by}`;
+  const verb = isRequeue === true ? 'requeued' : isPause === true ? 'paused' : 'stopped';
+  const what = `${verb} by ${by}`;
   decide(turn, {
     outcome: 'stopped',
     stage: null,

@@ -3,8 +3,10 @@ import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ReachedStop, StopOrder } from '../attempt-state.ts';
 
 export function orderOf(command: string, stop: StopCommand): StopOrder {
-  const { by, reason, graceMs, now, cause, pause } = stop;
-  return { command, by, reason, graceMs, now, cause, ...(pause === true ? { isPause: true } : {}) };
+  const { by, reason, graceMs, now, cause, pause, requeue } = stop;
+  const order = { command, by, reason, graceMs, now, cause };
+  if (pause !== true) return order;
+  return { ...order, isPause: true, ...(requeue === true ? { isRequeue: true } : {}) };
 }
 
 export function joined(
@@ -15,7 +17,7 @@ export function joined(
   if (known !== null) {
     const graceMs = Math.min(known.graceMs, fresh.graceMs);
     const both = { ...known, graceMs, now: known.now || stop.now };
-    const { isPause = false, ...rest } = both;
+    const { isPause = false, isRequeue: _, ...rest } = both;
     // Not for a while any more: it is told as the stop's.
     if (isPause && stop.isPause !== true && stop.givesBack !== true) {
       const { command, by, reason, cause } = stop;
@@ -32,6 +34,7 @@ export function joined(
     ...(stop.givesBack === true ? { givesBack: true } : {}),
     ...(stop.cause === undefined ? {} : { cause: stop.cause }),
     ...(stop.isPause === true ? { isPause: true } : {}),
+    ...(stop.isRequeue === true ? { isRequeue: true } : {}),
     ...fresh,
     processes: 0,
     signal: null,

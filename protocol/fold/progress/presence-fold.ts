@@ -1,6 +1,7 @@
 /**
  * Which agents there were, when, and with what: folded from the same events as the fleet. An agent is open
- * while it may be given work: from its start, unless it drains or has ended, and not while it is unreachable.
+ * while it may be given work: from its start, unless it drains or has ended, and not while it is cordoned or
+ * unreachable.
  *
  * Of an agent that began anew the starts before are not kept in the stream: it is open from the one that is.
  */
@@ -42,8 +43,8 @@ export function applyToPresence({ fleet, open }: PresenceFold, record: EventReco
   else spans[spans.length - 1] = { ...last, toMs: Math.max(last.fromMs, record.timeMs) };
 }
 
-function isOpen({ registration, state, unreachable }: AgentFold): boolean {
-  return registration !== null && state === 'ready' && !unreachable;
+function isOpen({ registration, state, unreachable, cordon }: AgentFold): boolean {
+  return registration !== null && state === 'ready' && !unreachable && cordon === null;
 }
 
 /** Those that have said what they have, in the order of their ids. */

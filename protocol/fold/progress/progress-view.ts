@@ -9,8 +9,9 @@ import type {
   TaskState,
 } from '../../messages/attempt/outcome.ts';
 import { cellKey } from '../cell-key.ts';
+import type { Paused } from '../orders-view.ts';
 import type { RunFold } from '../run-fold.ts';
-import { runView, type Paused } from '../run-view.ts';
+import { runView } from '../run-view.ts';
 import { hostUseOf, type HostUse } from './host-use.ts';
 import type { PresenceFold } from './presence-fold.ts';
 import { hasRun, ratesOf, type Rate } from './rate.ts';

@@ -168,7 +168,7 @@ function placesOf(fold: RunFold, presence: PresenceFold | null): number | string
   const now = presence === null ? 0 : placesNow(fold, presence);
   const { running, assigned } = fold.states;
   if (presence !== null && now === 0 && running + assigned === 0) return 'no agent is there for it';
-  const limit = fold.submitted?.suite.maxParallel ?? Infinity;
+  const limit = fold.maxParallel ?? Infinity;
   const byUse = now * (used?.whileWaiting ?? 0);
   const places = byUse > 0 ? byUse : placesHad(fold);
   return places > 0 ? Math.min(limit, places) : 'what has ended took no time';

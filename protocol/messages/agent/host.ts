@@ -75,6 +75,11 @@ export const AgentUnreachable = z.object({ silentMs: z.number().nonnegative() })
 /** The coordinator's observation: heard again. */
 export const AgentReturned = z.object({ incarnation: z.number().int() });
 
+/** The coordinator hands it nothing new, whoever restarts, until `agent.uncordoned`. On the fleet subject. */
+export const AgentCordoned = z.object({ by: z.string(), reason: z.string().nullable() });
+export type AgentCordoned = z.infer<typeof AgentCordoned>;
+export const AgentUncordoned = z.object({ by: z.string(), reason: z.string().nullable() });
+
 /** Core message each 2 s; not stored. */
 export const Heartbeat = z.object({
   agent: Token,

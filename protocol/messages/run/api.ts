@@ -1,7 +1,7 @@
 /** Request/reply between CLI and leading coordinator on `bm.v1.api.<verb>` (core, not stored). */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
-import { RunChanged } from './run.ts';
+import { RunChanged, RunNoted } from './run.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
 /** `submit`: idempotent by `run`: the submitter makes the id, a repeat is the same run. */
@@ -13,6 +13,7 @@ export const SubmitRequest = z.object({
   by: z.string(),
   ifBusy: z.enum(['queue', 'reject']),
   labels: z.record(z.string(), z.string()),
+  retryOf: RunId.optional(),
 });
 export type SubmitRequest = z.infer<typeof SubmitRequest>;
 
@@ -41,7 +42,7 @@ export const ResumeReply = z.object({
 export type ResumeReply = z.infer<typeof ResumeReply>;
 
 /** `change`: how a live run is served from now on. */
-export const ChangeRequest = RunChanged.extend({ run: RunId });
+export const ChangeRequest = RunChanged.extend({ run: RunId, by: z.string().max(256) });
 export type ChangeRequest = z.infer<typeof ChangeRequest>;
 
 /** As it is now. */
@@ -51,6 +52,13 @@ export const ChangeReply = z.object({
   maxParallel: z.number().int().positive().nullable(),
 });
 export type ChangeReply = z.infer<typeof ChangeReply>;
+
+/** `note`: idempotent by `note`. */
+export const NoteRequest = RunNoted.extend({ run: RunId, by: z.string().max(256) });
+export type NoteRequest = z.infer<typeof NoteRequest>;
+
+export const NoteReply = z.object({ run: RunId, task: Token.nullable(), note: Token });
+export type NoteReply = z.infer<typeof NoteReply>;
 
 /** `info`: who leads and where results go. */
 export const InfoReply = z.object({

@@ -41,6 +41,8 @@ export const StopCommand = z.object({
   cause: StopCause.optional(),
   /** The target is to go on later: what runs of it is ended all the same, and none of it has failed. */
   pause: z.literal(true).optional(),
+  /** With `pause`, of one task: it goes on at once, with its next attempt. */
+  requeue: z.literal(true).optional(),
 });
 export type StopCommand = z.infer<typeof StopCommand>;
 

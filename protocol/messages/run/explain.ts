@@ -28,6 +28,8 @@ export const AgentReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unreachable') }),
   /** It has said that it drains; with `ended`, that it has, and nothing has been heard of it since. */
   z.object({ kind: z.literal('draining'), ended: z.literal(true).optional() }),
+  /** Nothing new is handed to it until that is taken back. */
+  z.object({ kind: z.literal('cordoned'), by: z.string(), reason: z.string().nullable() }),
   /** It registered, and has not been heard since this coordinator leads. */
   z.object({ kind: z.literal('not_heard') }),
   /** More than it has at all. */

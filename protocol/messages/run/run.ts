@@ -24,6 +24,8 @@ export const RunSubmitted = z.object({
   labels: z.record(z.string(), z.string()),
   /** The run whose results its order goes by; null: there was none. Absent: its order goes by none. */
   basis: RunId.nullable().optional(),
+  /** The run of the same suite whose tasks it runs again. */
+  retryOf: RunId.optional(),
 });
 export type RunSubmitted = z.infer<typeof RunSubmitted>;
 
@@ -51,6 +53,9 @@ export const TaskStopping = RunStopping.extend({ task: Token });
 export const RunPaused = RunStopping.extend({ task: Token.nullable() });
 export type RunPaused = z.infer<typeof RunPaused>;
 
+/** A requeue was read: what runs of the task is ended as by a pause, and its next attempt follows at once. */
+export const TaskRequeued = RunStopping.extend({ task: Token });
+
 /** Every pause up to `throughSequence` is over, of the run and all its tasks or of one task. */
 export const RunResumed = z.object({
   task: Token.nullable(),
@@ -69,6 +74,20 @@ export const RunChanged = z.object({
   by: z.string(),
 });
 export type RunChanged = z.infer<typeof RunChanged>;
+
+/** Longest note, in characters; and how many a run may have (I12). */
+export const NOTE_LENGTH_MOST = 2_000;
+export const NOTES_MOST = 200;
+
+/** Somebody's words about the run or one of its tasks, kept with it; they change nothing. */
+export const RunNoted = z.object({
+  /** Of the note: a request repeated is one note. */
+  note: Token,
+  task: Token.nullable(),
+  by: z.string(),
+  text: z.string().max(NOTE_LENGTH_MOST),
+});
+export type RunNoted = z.infer<typeof RunNoted>;
 
 /** Ends of tasks of which all is said by their outcome: passed, or stopped before any attempt. */
 export const RunTasksEnded = z.object({
@@ -98,6 +117,8 @@ export const TaskRetrying = z.object({
   n: z.number().int().positive(),
   class: FailureClass,
   reason: z.string().nullable(),
+  /** The agent it was requeued from: another one is preferred. */
+  avoid: Token.optional(),
 });
 
 export const TaskEnded = z.object({

@@ -16,6 +16,7 @@ import {
 import { HealthTemplate } from '../attempt/health.ts';
 import { CheckTemplate } from '../attempt/check-spec.ts';
 import { StepLimits } from '../attempt/limits.ts';
+import { Token } from '../ids.ts';
 import { FailureClass } from '../attempt/outcome.ts';
 import { FileRule } from '../attempt/stored-file.ts';
 
@@ -62,6 +63,8 @@ export const SuiteSpec = z.object({
   /** `--only`: a cell stays if each named axis has one of the values. */
   only: z.record(z.string(), z.array(AxisValueSchema)),
   repeats: z.number().int().positive(),
+  /** Only these, by id; absent: every task of the matrix. */
+  tasks: z.array(Token).optional(),
   seed: z.number().int(),
   /** Higher first. */
   priority: z.number().int(),

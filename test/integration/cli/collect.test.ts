@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { AttemptView } from '#protocol/fold/run-view.ts';
+import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { until } from '#test/support/until.ts';
 

@@ -2,7 +2,7 @@
 import { appendFile, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { newRunId } from '#protocol/messages/ids.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { until } from '#test/support/until.ts';

@@ -33,6 +33,7 @@ const AGENT_REASONS: [AgentReason, string][] = [
   [{ kind: 'unreachable' }, 'not heard'],
   [{ kind: 'draining' }, 'takes nothing new'],
   [{ kind: 'draining', ended: true }, 'it has ended: it takes nothing until it is started again'],
+  [{ kind: 'cordoned', by: 'ann@box', reason: 'loud fan' }, 'it is cordoned by ann@box: loud fan'],
   [{ kind: 'not_heard' }, 'since the coordinator began'],
   [{ kind: 'never', of: 'gpus', needs: 2, has: 1 }, '2 GPUs needed, it has 1 of one kind'],
   [{ kind: 'never', of: 'slots', needs: 2, has: 1 }, '2 slots needed, it has 1'],

@@ -51,6 +51,7 @@ const fold = (change: Partial<Registration>): AgentFold => ({
     agent: 'lab-1',
     state: 'ready',
     unreachable: false,
+    cordon: null,
     startedMs: 0,
     changedMs: 0,
     rejected: 0,

@@ -18,7 +18,8 @@ import { widthOf } from '#cli/output/text.ts';
 import { pageOf } from '#cli/commands/tasks.ts';
 import { labelsOf } from '#cli/commands/run.ts';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
-import { runView, taskViews, type RunView, type TaskView } from '#protocol/fold/run-view.ts';
+import { runView, type RunView } from '#protocol/fold/run-view.ts';
+import { taskViews, type TaskView } from '#protocol/fold/task-view.ts';
 import { RecordLog, RUN } from '#test/support/records.ts';
 
 const style = styleFor(false);

@@ -39,6 +39,7 @@ it('agents AGENT has both', () => {
     agent: 'lab-1',
     state: 'ready',
     unreachable: false,
+    cordon: null,
     startedMs: 0,
     changedMs: 0,
     rejected: 0,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { groupTasks } from '#cli/runs/task-groups.ts';
-import type { TaskView } from '#protocol/fold/run-view.ts';
+import type { TaskView } from '#protocol/fold/task-view.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 
 const BASE = {

@@ -1,7 +1,8 @@
 /** How a live run is served, changed by an operator. */
 import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
-import { runView, taskViews } from '#protocol/fold/run-view.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { taskViews } from '#protocol/fold/task-view.ts';
 import { Miniature } from './miniature.ts';
 
 const FIRST = '2026-02-13_14-30-45-aaaa';

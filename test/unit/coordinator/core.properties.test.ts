@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import { runView, taskView } from '#protocol/fold/run-view.ts';
+import { runView } from '#protocol/fold/run-view.ts';
+import { taskView } from '#protocol/fold/task-view.ts';
 import { needsHistory } from '#protocol/suite/task-order.ts';
 import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { taskEnds } from '#test/support/task-ends.ts';
@@ -10,7 +11,12 @@ import { Miniature } from './miniature.ts';
 
 const RUNS = ['2026-02-13_14-30-45-aaaa', '2026-02-13_14-30-46-bbbb'] as const;
 
-const ANNOUNCED = new Set<string>(['run.stopping', 'run.task_stopping', 'run.paused']);
+const ANNOUNCED = new Set<string>([
+  'run.stopping',
+  'run.task_stopping',
+  'run.task_requeued',
+  'run.paused',
+]);
 
 /** What may happen next: each is one small step of one party. */
 const step = fc.oneof(
@@ -55,6 +61,7 @@ const step = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('later' as const), ms: fc.nat(400) }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('cordon' as const), at: fc.nat(5) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -66,7 +73,7 @@ const step = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constantFrom('pause' as const, 'resume' as const),
+      kind: fc.constantFrom('pause' as const, 'resume' as const, 'requeue' as const),
       run: fc.constantFrom(...RUNS),
       index: fc.option(fc.nat(5), { nil: null }),
     }),
@@ -144,6 +151,9 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       case 'change':
         mesh.change(one.run, { priority: one.priority, maxParallel: one.maxParallel });
         break;
+      case 'cordon':
+        mesh.cordon(`a${one.at % mesh.agents.length}`, one.at > 2);
+        break;
       case 'leader':
         mesh.lead();
         break;
@@ -152,6 +162,7 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
         break;
       case 'stop':
       case 'pause':
+      case 'requeue':
       case 'resume': {
         const tasks = [...(mesh.core.runs.get(one.run)?.tasks.keys() ?? [])];
         mesh[one.kind](
@@ -162,6 +173,8 @@ function play(input: typeof world extends fc.Arbitrary<infer T> ? T : never): Mi
       }
     }
   }
+  mesh.settle();
+  for (const { id } of mesh.agents) mesh.cordon(id, true);
   mesh.settle();
   return mesh;
 }

@@ -13,11 +13,10 @@ import {
   type PublishEffect,
 } from '#coordinator/core/core-state.ts';
 import { update } from '#coordinator/core/core-reducer.ts';
-import { isPaused } from '#coordinator/runs/run-reducer.ts';
-import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
+import { startProblems } from './miniature-checks.ts';
 import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
@@ -142,6 +141,14 @@ export class Miniature {
     this.#command(subjects.stop(), 'command.stop', { ...data, pause: true }, id);
   }
 
+  requeue(run: string, task: string | null): void {
+    this.#operators += 1;
+    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
+    const order = { ...data, pause: true as const, requeue: true as const };
+    if (task !== null)
+      this.#command(subjects.stop(), 'command.stop', order, `pause${this.#operators}`);
+  }
+
   /** Asks for it; `replies` has what is answered. */
   resume(run: string, task: string | null): number {
     this.#tokens += 1;
@@ -154,6 +161,22 @@ export class Miniature {
   change(run: string, to: Pick<ChangeRequest, 'priority' | 'maxParallel'>): number {
     this.#tokens += 1;
     this.post({ kind: 'change', token: this.#tokens, request: { run, ...to, by: 'u@h' } });
+    return this.#tokens;
+  }
+
+  /** As `resume`; `note` is the id of the note. */
+  note(run: string, note: string, task: string | null = null): number {
+    this.#tokens += 1;
+    const request = { run, task, note, by: 'u@h', text: 'loud' };
+    this.post({ kind: 'note', token: this.#tokens, request });
+    return this.#tokens;
+  }
+
+  /** As `resume`. */
+  cordon(agent: string, undo = false): number {
+    this.#tokens += 1;
+    const request = { agent, by: 'u@h', reason: 'loud', undo };
+    this.post({ kind: 'cordon', token: this.#tokens, request });
     return this.#tokens;
   }
 
@@ -170,7 +193,7 @@ export class Miniature {
     this.outgoing.splice(this.outgoing.indexOf(effect), 1);
     if (effect.subject.startsWith('bm.v1.cmd.'))
       this.#command(effect.subject, effect.name, effect.data, effect.id);
-    else this.#store(effect.subject, effect.name, effect.data);
+    else this.#store(effect.subject, effect.name, effect.data, effect.id);
     return true;
   }
 
@@ -254,7 +277,7 @@ export class Miniature {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'publish':
-        if (effect.name === 'command.start') this.#checkStart(effect);
+        if (effect.name === 'command.start') this.problems.push(...startProblems(this, effect));
         this.outgoing.push(effect);
         return;
       case 'archive':
@@ -282,46 +305,6 @@ export class Miniature {
       default:
         return;
     }
-  }
-
-  /** Capacity and stops, at the moment of the decision. */
-  #checkStart(effect: Extract<PublishEffect, { name: 'command.start' }>): void {
-    const subject = parseSubject(effect.subject);
-    const agent = this.agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
-    if (agent === undefined) return;
-    const inHand = (one: MiniAgent): { slots: number; exclusive: number; count: number } => {
-      let [slots, exclusive, count] = [0, 0, 0];
-      for (const run of this.core.runs.values()) {
-        for (const open of run.open.values()) {
-          if (open.agent !== one.id || open.exited) continue;
-          slots += run.suite.needs.slots;
-          exclusive += run.suite.needs.exclusive ? 1 : 0;
-          count += 1;
-        }
-      }
-      return { slots, exclusive, count };
-    };
-    const mine = inHand(agent);
-    const others = this.agents
-      .filter((one) => one !== agent && one.hostId === agent.hostId)
-      .map(inHand);
-    const note = (problem: string): void => void this.problems.push(`${effect.id}: ${problem}`);
-    if (mine.exclusive > FACTOR_MOST) note('too many exclusive attempts queued');
-    if (mine.exclusive > 0 && mine.count > mine.exclusive)
-      note('others beside an exclusive attempt');
-    if (mine.exclusive > 0 && others.some(({ count }) => count > 0))
-      note('exclusive on a shared host');
-    if (mine.exclusive === 0 && others.some(({ exclusive }) => exclusive > 0))
-      note('host is taken');
-    if (mine.exclusive === 0 && mine.slots > FACTOR_MOST * agent.slots)
-      note('more than an agent is ever handed');
-    if (this.commands.some((record) => record?.message.id === effect.id)) note('started again');
-    const { run, task } = effect.data.spec;
-    const entry = this.core.runs.get(run);
-    const stop = Math.max(entry?.stopSequence ?? 0, entry?.tasks.get(task)?.stopSequence ?? 0);
-    if (stop > 0) note('starts under a stop');
-    const of = entry?.tasks.get(task);
-    if (entry !== undefined && of !== undefined && isPaused(entry, of)) note('starts while paused');
   }
 
   #handle(agent: MiniAgent, record: EventRecord): void {
@@ -367,13 +350,13 @@ export class Miniature {
     this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
   }
 
-  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>): void {
+  #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {
     const sequence = this.events.length + 1;
     this.events.push({
       subject,
       sequence,
       timeMs: sequence * 10,
-      message: messageOf(name, data, `e${sequence}`),
+      message: messageOf(name, data, id ?? `e${sequence}`),
     });
   }
 

@@ -1,7 +1,7 @@
 /** The order of a run that goes by the run before it: read, kept over leaders, given up. */
 import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
-import { taskViews } from '#protocol/fold/run-view.ts';
+import { taskViews } from '#protocol/fold/task-view.ts';
 import type { TaskHistory } from '#protocol/suite/task-order.ts';
 import { Miniature } from './miniature.ts';
 
@@ -27,10 +27,10 @@ function meshOf(basis: string | null = BASIS): Miniature {
 }
 
 /** The run before, in which the third task took longest, then the fifth. */
-function remember(mesh: Miniature): void {
+function remember(mesh: Miniature, run = RUN): void {
   const took = [1, 2, 90, 3, 50, 4];
   const history = new Map<string, TaskHistory>();
-  mesh.core.runs.get(RUN)?.listed.forEach(({ id }, index) => {
+  mesh.core.runs.get(run)?.listed.forEach(({ id }, index) => {
     history.set(id, { elapsedMs: took[index] ?? 0, hasFailed: false });
   });
   mesh.histories.set(BASIS, history);
@@ -131,5 +131,53 @@ describe('an order that goes by the run before', () => {
     mesh.resume(RUN, null);
     mesh.settle();
     expect(started(mesh)).toEqual([2, 4, 5, 3, 1, 0]);
+  });
+});
+
+describe('an order, and what operators do', () => {
+  it('a requeued task takes its place in it again', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    mesh.submit(RUN, { ...SUITE, maxParallel: 1 }, { basis: BASIS });
+    flow(mesh);
+    remember(mesh);
+    mesh.readHistory();
+    flow(mesh);
+    mesh.agentReads(0, false); // the submit's start
+    expect(started(mesh)).toEqual([2]);
+    mesh.requeue(RUN, mesh.core.runs.get(RUN)?.listed[2]?.id ?? '');
+    mesh.settle();
+    expect(started(mesh)).toEqual([2, 4, 2, 5, 3, 1, 0]);
+    expect(mesh.problems).toEqual([]);
+  });
+
+  it('waits for an agent that is cordoned, and says so', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    mesh.cordon('a0');
+    flow(mesh);
+    mesh.submit(RUN, SUITE, { basis: BASIS });
+    flow(mesh);
+    remember(mesh);
+    expect(reasonOf(mesh, 0)).toMatchObject({ reason: { kind: 'ordering', basis: BASIS } });
+    mesh.readHistory();
+    flow(mesh);
+    expect(started(mesh)).toEqual([]);
+    expect(reasonOf(mesh, 0)?.agents).toMatchObject([{ reason: { kind: 'cordoned' } }]);
+    mesh.cordon('a0', true);
+    mesh.settle();
+    expect(started(mesh)).toEqual([2, 4, 5, 3, 1, 0]);
+  });
+
+  it('holds of a run that has only some tasks of another', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    const whole = '2026-02-13_14-30-44-cccc';
+    mesh.submit(whole, SUITE, { basis: null });
+    mesh.settle();
+    remember(mesh, whole);
+    const { listed = [] } = mesh.core.runs.get(whole) ?? {};
+    const tasks = [1, 2, 4].map((index) => listed[index]?.id ?? '');
+    mesh.submit(RUN, { ...SUITE, tasks }, { basis: BASIS });
+    mesh.settle();
+    // Positions count within what is left of the matrix.
+    expect(started(mesh).slice(-3)).toEqual([1, 2, 0]);
   });
 });

@@ -6,6 +6,7 @@ import {
   occupy,
   orderRun,
   place,
+  placeTask,
   seat,
   vacate,
   waitingTasks,
@@ -202,6 +203,22 @@ describe('placement', () => {
     for (let at = 0; at < 2; at += 1) vacate(state, 'r', { agent: 'a', heldMs: null });
     expect(place(state, agents).map(({ index }) => index)).toEqual([2, 3]);
     expect(waitingTasks(state)).toBe(1);
+  });
+
+  it("hands out one task only in its turn: before its run's next none, before another run neither", () => {
+    const state = scheduler([agent('a', 1)]);
+    add(state, 'b', { tasks: 2, added: [0, 9] });
+    orderRun(state, 'b', Uint32Array.of(1, 0));
+    add(state, 'c', { tasks: 1, order: 2, priority: 5 });
+    const agents = [agent('a', 1)];
+    expect(placeTask(state, { run: 'b', index: 0 }, agents)).toBeNull();
+    expect(placeTask(state, { run: 'b', index: 1 }, agents)).toMatchObject({ agent: 'a' });
+    expect(placeTask(state, { run: 'b', index: 1 }, agents)).toBeNull();
+    expect(placeTask(state, { run: 'b', index: 0 }, agents)).toBeNull();
+    expect(placeTask(state, { run: 'c', index: 0 }, agents)).toMatchObject({ agent: 'a' });
+    vacate(state, 'b', { agent: 'a', heldMs: 1 });
+    expect(placeTask(state, { run: 'b', index: 0 }, agents)).toMatchObject({ agent: 'a' });
+    expect(waitingTasks(state)).toBe(0);
   });
 
   it('counts attempts that other leaders have handed out', () => {

@@ -2,7 +2,8 @@
 import { expect, it } from 'vitest';
 import { lastFiles } from '#protocol/fold/attempt-fold.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
-import { attemptView, taskViews } from '#protocol/fold/run-view.ts';
+import { taskViews } from '#protocol/fold/task-view.ts';
+import { attemptView } from '#protocol/fold/attempt-view.ts';
 import type { AttemptCollected } from '#protocol/messages/attempt/attempt.ts';
 import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';

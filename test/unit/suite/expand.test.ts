@@ -118,6 +118,20 @@ describe('tasks', () => {
     ]);
   });
 
+  it('are only those that the suite names, in their order, with positions of their own', () => {
+    const part = { axes: { a: [1, 2] }, repeats: 2 };
+    const all = expandTasks(matrix(part));
+    const tasks = [3, 1].map((at) => all[at]?.id ?? '');
+    expect(expandTasks(matrix({ ...part, tasks }))).toEqual([
+      { ...all[1], index: 0 },
+      { ...all[3], index: 1 },
+    ]);
+    expect(() => expandTasks(matrix({ ...part, tasks: [...tasks, 'other'] }))).toThrow(
+      /does not have/,
+    );
+    expect(() => expandTasks(matrix({ ...part, tasks: [] }))).toThrow(/does not have/);
+  });
+
   it('have the id of their axis values and repeat, whatever vars say', () => {
     const [task] = expandTasks(matrix({ axes: { a: [1] }, include: [{ v: 2 }] }));
     expect(task).toMatchObject({ id: taskId({ a: 1 }, 1), vars: { v: 2 } });

@@ -8,7 +8,12 @@ import type { TaskOrder } from '#protocol/messages/run/suite-spec.ts';
 import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { addedPriority } from '#protocol/suite/task-priority.ts';
-import { historyOf, sequenceOf, type RunHistory } from '#protocol/suite/task-order.ts';
+import {
+  historyOf,
+  sequenceOf,
+  type RunHistory,
+  type TaskHistory,
+} from '#protocol/suite/task-order.ts';
 import { problemsOf, suiteOf } from './suite-of.ts';
 
 const tasks = (...ids: string[]) => ids.map((id) => ({ id, axes: { item: id } }));
@@ -175,9 +180,15 @@ describe('the last run of a suite', () => {
     await rm(results, { recursive: true });
   });
 
-  async function archived(run: string, suite: string, outcomes: object, rows = ''): Promise<void> {
+  async function archived(
+    run: string,
+    suite: string,
+    outcomes: object,
+    { rows = '', retryOf = null }: { rows?: string; retryOf?: string | null } = {},
+  ): Promise<void> {
     await mkdir(join(results, run));
-    await writeFile(join(results, run, 'run.json'), JSON.stringify({ run: { suite, outcomes } }));
+    const header = JSON.stringify({ run: { suite, outcomes, retryOf } });
+    await writeFile(join(results, run, 'run.json'), header);
     await writeFile(join(results, run, 'tasks.ndjson'), rows);
   }
 
@@ -197,11 +208,37 @@ describe('the last run of a suite', () => {
     const row = { outcome: 'passed', attempts: 2, elapsedMs: 8, metrics: [] };
     const rows = [{ ...row, id: 'a' }, { id: 'b' }, { ...row, id: 'c', outcome: 'failed' }];
     const text = rows.map((one) => JSON.stringify(one)).join('\n');
-    await archived('2026-02-13_14-30-45-aaaa', 'one', {}, `${text}\n{"half`);
+    await archived('2026-02-13_14-30-45-aaaa', 'one', {}, { rows: `${text}\n{"half` });
     expect([...(await readRunHistory(results, '2026-02-13_14-30-45-aaaa'))]).toEqual([
       ['a', { elapsedMs: 8, hasFailed: false }],
       ['c', { elapsedMs: 8, hasFailed: true }],
     ]);
     await expect(readRunHistory(results, '2026-02-13_14-30-46-bbbb')).rejects.toThrow('ENOENT');
+  });
+
+  it('that ran tasks of another again stands for both, whatever is left of the first', async () => {
+    const [first, second, third] = ['45-aaaa', '46-bbbb', '47-cccc'].map(
+      (end) => `2026-02-13_14-30-${end}`,
+    ) as [string, string, string];
+    const rowsOf = (...rows: [string, TaskOutcome, number][]): string =>
+      rows
+        .map(([id, outcome, elapsedMs]) =>
+          JSON.stringify({ id, outcome, attempts: 1, elapsedMs, metrics: [] }),
+        )
+        .join('\n');
+    const before = rowsOf(['a', 'passed', 5], ['b', 'failed', 6], ['c', 'failed', 7]);
+    await archived(first, 'one', { passed: 1, failed: 2 }, { rows: before });
+    const once = rowsOf(['b', 'passed', 60], ['c', 'failed', 70]);
+    await archived(second, 'one', { passed: 1, failed: 1 }, { rows: once, retryOf: first });
+    const twice = rowsOf(['c', 'stopped', 1]);
+    await archived(third, 'one', { stopped: 1 }, { rows: twice, retryOf: second });
+    const now: [string, TaskHistory][] = [
+      ['b', { elapsedMs: 60, hasFailed: false }],
+      ['c', { elapsedMs: 70, hasFailed: true }],
+    ];
+    const history = await readRunHistory(results, third);
+    expect(history).toEqual(new Map([['a', { elapsedMs: 5, hasFailed: false }], ...now]));
+    await rm(join(results, first), { recursive: true });
+    expect(await readRunHistory(results, third)).toEqual(new Map(now));
   });
 });

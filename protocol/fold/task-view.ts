@@ -1,0 +1,121 @@
+/** A task as people and machines are shown it: plain JSON made from its fold and its run's (I2). */
+import type { AxisValue } from '../messages/ids.ts';
+import type {
+  FailureClass,
+  Metric,
+  Stage,
+  TaskOutcome,
+  TaskState,
+} from '../messages/attempt/outcome.ts';
+import type { AttemptExited } from '../messages/attempt/attempt.ts';
+import type { AttemptResources } from '../messages/agent/resources.ts';
+import type { PerturbationReason } from '../messages/agent/telemetry.ts';
+import { addedPriority } from '../suite/task-priority.ts';
+import type { AttemptFold } from './attempt-fold.ts';
+import { noteView, pausedOf, type NoteView, type Paused } from './orders-view.ts';
+import type { RunFold } from './run-fold.ts';
+import { iso, isoOrNull } from './stream-date.ts';
+import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
+
+export interface TaskView {
+  readonly id: string;
+  readonly index: number;
+  readonly axes: Readonly<Record<string, AxisValue>>;
+  readonly repeat: number;
+  readonly state: TaskState;
+  readonly outcome: TaskOutcome | null;
+  /** The current attempt's number; 0 before the first was accepted. */
+  readonly n: number;
+  /** Attempts accepted so far. */
+  readonly attempts: number;
+  readonly agent: string | null;
+  readonly address: string | null;
+  readonly unreachable: boolean;
+  /** What holds it: when its attempt has ended it waits, pending, until it is resumed. */
+  readonly paused: Paused | null;
+  readonly priority: number;
+  readonly created: string;
+  readonly started: string | null;
+  readonly ended: string | null;
+  readonly elapsedMs: number;
+  readonly phase: string | null;
+  readonly progress: number | null;
+  readonly stage: Stage | null;
+  readonly class: FailureClass | null;
+  readonly message: string | null;
+  readonly metrics: readonly Metric[];
+  readonly automatic: readonly Metric[];
+  readonly stderrTail: NonNullable<AttemptExited['stderrTail']> | null;
+  /** What disturbed the current attempt, none for peace; null where nothing was measured. */
+  readonly perturbed: readonly PerturbationReason[] | null;
+  /** Of the current attempt: what keeps it from beginning on its host, beside its turn. */
+  readonly waiting: string | null;
+  /** Of the current attempt: the GPUs and CPUs it was given, and the host it began on. */
+  readonly resources: AttemptResources | null;
+  readonly notes: readonly NoteView[];
+}
+
+export function taskView(fold: RunFold, task: TaskFold): TaskView {
+  const attempt = currentAttempt(task) ?? lastAttempt(task);
+  return {
+    id: task.id,
+    index: task.index,
+    axes: task.axes,
+    repeat: task.repeat,
+    state: task.state,
+    outcome: task.outcome,
+    n: task.attempts.length === 0 ? 0 : task.n,
+    attempts: task.attempts.filter((one) => one !== undefined).length,
+    agent: attempt?.agent ?? null,
+    address: attempt?.address ?? null,
+    unreachable: isUnreachable(fold, task),
+    paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
+    priority: priorityOf(fold, task),
+    created: iso(fold.submittedMs),
+    started: isoOrNull(task.startedMs),
+    ended: isoOrNull(task.endedMs),
+    elapsedMs: taskElapsedMs(task),
+    phase: attempt?.phase ?? null,
+    progress: attempt?.progress ?? null,
+    stage: task.stage,
+    class: task.class,
+    message: task.reason,
+    metrics: attempt?.exited?.metrics ?? [],
+    automatic: attempt?.exited?.automatic ?? [],
+    stderrTail: attempt?.exited?.stderrTail ?? null,
+    perturbed: perturbedOf(attempt),
+    waiting: attempt?.waiting ?? null,
+    resources: attempt?.resources ?? null,
+    notes: fold.notes.filter((note) => note.task === task.id).map(noteView),
+  };
+}
+
+function priorityOf({ submitted, priority }: RunFold, { axes }: TaskFold): number {
+  return submitted === null ? priority : priority + addedPriority(submitted.suite, axes);
+}
+
+/** Each reason once. */
+function perturbedOf(attempt: AttemptFold | null): PerturbationReason[] | null {
+  const telemetry = attempt?.exited?.telemetry;
+  if (telemetry === undefined) return null;
+  return [...new Set((telemetry.perturbed ?? []).map(({ reason }) => reason))];
+}
+
+/** Every task, in the order of the matrix. */
+export function taskViews(fold: RunFold): TaskView[] {
+  return Array.from(fold.tasks.values(), (task) => taskView(fold, task));
+}
+
+function isUnreachable(fold: RunFold, task: TaskFold): boolean {
+  const attempt = currentAttempt(task);
+  return (
+    task.state !== 'ended' &&
+    attempt !== null &&
+    attempt.state !== 'exited' &&
+    fold.unreachable.has(attempt.agent)
+  );
+}
+
+function lastAttempt(task: TaskFold): AttemptFold | null {
+  return task.attempts.findLast((one) => one !== undefined) ?? null;
+}

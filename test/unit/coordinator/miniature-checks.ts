@@ -1,0 +1,55 @@
+/** What a start must keep, checked at the moment at which the coordinator decides it. */
+import type { CoreState, PublishEffect } from '#coordinator/core/core-state.ts';
+import { isPaused } from '#coordinator/runs/run-reducer.ts';
+import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import type { MiniAgent } from './miniature-messages.ts';
+
+interface Decided {
+  readonly core: CoreState;
+  readonly agents: readonly MiniAgent[];
+  readonly commands: readonly (EventRecord | null)[];
+}
+
+/** Capacity and stops; none for a start that is right. */
+export function startProblems(
+  { core, agents, commands }: Decided,
+  effect: Extract<PublishEffect, { name: 'command.start' }>,
+): string[] {
+  const subject = parseSubject(effect.subject);
+  const agent = agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
+  if (agent === undefined) return [];
+  const inHand = (one: MiniAgent): { slots: number; exclusive: number; count: number } => {
+    let [slots, exclusive, count] = [0, 0, 0];
+    for (const run of core.runs.values()) {
+      for (const open of run.open.values()) {
+        if (open.agent !== one.id || open.exited) continue;
+        slots += run.suite.needs.slots;
+        exclusive += run.suite.needs.exclusive ? 1 : 0;
+        count += 1;
+      }
+    }
+    return { slots, exclusive, count };
+  };
+  const mine = inHand(agent);
+  const others = agents.filter((one) => one !== agent && one.hostId === agent.hostId).map(inHand);
+  const problems: string[] = [];
+  const note = (problem: string): void => void problems.push(`${effect.id}: ${problem}`);
+  if ((core.fleet.agents.get(agent.id)?.cordon ?? null) !== null) note('starts under a cordon');
+  if (mine.exclusive > FACTOR_MOST) note('too many exclusive attempts queued');
+  if (mine.exclusive > 0 && mine.count > mine.exclusive) note('others beside an exclusive attempt');
+  if (mine.exclusive > 0 && others.some(({ count }) => count > 0))
+    note('exclusive on a shared host');
+  if (mine.exclusive === 0 && others.some(({ exclusive }) => exclusive > 0)) note('host is taken');
+  if (mine.exclusive === 0 && mine.slots > FACTOR_MOST * agent.slots)
+    note('more than an agent is ever handed');
+  if (commands.some((record) => record?.message.id === effect.id)) note('started again');
+  const { run, task } = effect.data.spec;
+  const entry = core.runs.get(run);
+  const stop = Math.max(entry?.stopSequence ?? 0, entry?.tasks.get(task)?.stopSequence ?? 0);
+  if (stop > 0) note('starts under a stop');
+  const of = entry?.tasks.get(task);
+  if (entry !== undefined && of !== undefined && isPaused(entry, of)) note('starts while paused');
+  return problems;
+}
