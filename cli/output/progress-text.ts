@@ -157,9 +157,9 @@ function utilisationText({ utilisation, started }: ProgressView): string {
   if (ratio === null)
     return started === null ? 'unknown: nothing has begun' : 'unknown: there was no slot for it';
   const of = `of ${plural(slots, 'slot')} on ${plural(agents, 'agent')}`;
-  const waited =
-    whileWaiting === null ? '' : `, ${percentText(whileWaiting * 100)} while tasks waited`;
-  return `${percentText(ratio * 100)} ${of}${waited}`;
+  const [all, waited] = [ratio, whileWaiting ?? ratio].map((share) => percentText(share * 100));
+  const tail = all === waited ? '' : `, ${waited ?? ''} while tasks waited`;
+  return `${all ?? ''} ${of}${tail}`;
 }
 
 function hostsText({ hosts }: ProgressView): string {

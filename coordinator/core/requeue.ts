@@ -25,7 +25,8 @@ export function noteRequeue(
 /** What was requeued on agents that are not heard goes on elsewhere. */
 export function goOnWithout(context: Context, run: RunEntry): void {
   const { state } = context;
-  if (!state.acting || run.fold.requeues.length === 0) return;
+  // Of an ended run a part may be purged already: what is left does not tell what was decided.
+  if (!state.acting || run.ended === 'stored' || run.fold.requeues.length === 0) return;
   for (const open of run.open.values()) {
     const task = run.tasks.get(open.task);
     if (task === undefined || !isOverdue(state, open, task) || isStopped(run, task)) continue;

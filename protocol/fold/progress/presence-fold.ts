@@ -1,9 +1,10 @@
 /**
- * Which agents there were, when, and with what: folded from the same events as the fleet. An agent is open
- * while it may be given work: from its start, unless it drains or has ended, and not while it is cordoned or
- * unreachable.
+ * Which agents there were, when, and with what: folded from the same events as the fleet. An agent is
+ * open while it may be given work: from its start, unless it drains or has ended, and not while it is
+ * cordoned or unreachable.
  *
- * Of an agent that began anew the starts before are not kept in the stream: it is open from the one that is.
+ * Of an agent that began anew the starts before are not kept in the stream: it is open from the one that
+ * is.
  */
 import type { Registration } from '../../messages/agent/host.ts';
 import { parseSubject } from '../../messages/subjects.ts';

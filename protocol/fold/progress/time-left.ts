@@ -4,13 +4,13 @@
  *   durations of ended tasks --> what each task that is left will take --> work --+--> time
  *                places now, and how much of them the run has used until now -----+
  *
- * 1. A task that is left takes what the others of its cell took in the mean, else what all took; one that runs, what is
- *    left of that, or of what its own progress says.
- * 2. Work is done by as many places as there are now, used as well as the run has used its places while tasks
- *    waited: what starting costs, other runs on the same hosts and `maxParallel` are in that.
- * 3. Whatever the order, the end is between work by places, or the longest task if that is longer, and work by places
- *    plus the longest task (Graham). The estimate is the middle; the range is wider by what the spread of the durations
- *    makes uncertain, four times of five.
+ * 1. A task that is left takes what the others of its cell took in the mean, else what all took; one
+ *    that runs, what is left of that, or of what its own progress says.
+ * 2. Work is done by as many places as there are now, used as well as the run has used its places while
+ *    tasks waited: what starting costs, other runs on the same hosts and `maxParallel` are in that.
+ * 3. Whatever the order, the end is between work by places, or the longest task if that is longer, and
+ *    work by places plus the longest task (Graham). The estimate is the middle; the range is wider by
+ *    what the spread of the durations makes uncertain, four times of five.
  */
 import { pauseOf } from '../pauses.ts';
 import { runStateOf, type RunFold } from '../run-fold.ts';

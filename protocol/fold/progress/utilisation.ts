@@ -1,9 +1,10 @@
 /**
  * How much of what the run could have used it has used. Pure.
  *
- * A place is room for one task of the run on an agent: by its slots, CPUs and GPUs; with `exclusive` a host is one place,
- * and all slots of it are held by one task. Slots that no task of it fits into are not counted, nor is the time in which an agent
- * could be given no work, unless the run held a place there meanwhile. So it is never over 1, whatever a clock said.
+ * A place is room for one task of the run on an agent: by its slots, CPUs and GPUs; with `exclusive` a
+ * host is one place, and all slots of it are held by one task. Slots that no task of it fits into are
+ * not counted, nor is the time in which an agent could be given no work, unless the run held a place
+ * there meanwhile. So it is never over 1, whatever a clock said.
  */
 import type { Needs } from '../../messages/attempt/attempt-spec.ts';
 import { placesOn } from '../../suite/plan.ts';

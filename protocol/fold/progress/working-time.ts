@@ -1,9 +1,9 @@
 /**
  * When a run worked and what held its places, all by the stream's clock. Pure.
  *
- * A run works from the first task that was handed out to its end, or to its last event while it has none, and not while all
- * of it is paused. An attempt holds its place from its first step: for as long as its owner says where it
- * has ended, until the run's last event where it runs.
+ * A run works from the first task that was handed out to its end, or to its last event while it has
+ * none, and not while all of it is paused. An attempt holds its place from its first step: for as long
+ * as its owner says where it has ended, until the run's last event where it runs.
  */
 import type { AttemptFold } from '../attempt-fold.ts';
 import type { RunFold } from '../run-fold.ts';

@@ -46,7 +46,7 @@ describe('progress', () => {
   rate         3000 tasks/h
   left         about 6.2 s (3.0 s to 9.4 s), by 5 ended tasks, 1.2 at a time
   recoveries   1 (1 signal), 2.0 s lost; 1 of 1 task passed after it
-  utilisation  58.3 % of 2 slots on 1 agent, 58.3 % while tasks waited
+  utilisation  58.3 % of 2 slots on 1 agent
   hosts        not measured: no attempt of a second or more has ended`,
     );
   });
@@ -69,6 +69,13 @@ describe('progress', () => {
     expect(said).toMatch(/utilisation +unknown: nothing has begun\n/);
     const archived = { ...log.view(), utilisation: null };
     expect(text(archived)).toContain('does not say which agents there were');
+  });
+
+  it('tells the utilisation without the tail where that is another', () => {
+    const view = halfRun().view();
+    const used = { ratio: 0.5, whileWaiting: 0.98, busySlotMs: 1, usableSlotMs: 2 };
+    const said = text({ ...view, utilisation: { ...used, agents: 2, slots: 8 } });
+    expect(said).toContain('50.0 % of 8 slots on 2 agents, 98.0 % while tasks waited\n');
   });
 
   it('is never done before it is: shares are cut, not rounded', () => {

@@ -83,7 +83,7 @@ describe('time left', () => {
     expect(leftMs).toBe(36 * SECOND);
     const left = aboutIn(log);
     expect(left).toMatchObject({ ms: leftMs, basis: 4, tasks: 4, known: 4 });
-    // Listed from short to long, the mean of what has ended says little of what comes, and the range says so.
+    // Listed from short to long, the mean of what has ended says little of what comes.
     const first = aboutIn(played(cells, { slots: 1, ended: 3 }).log);
     expect(first).toMatchObject({ tasks: 1, known: 0, ms: 2 * SECOND });
   });
