@@ -187,7 +187,9 @@ describe('utilisation', () => {
     log.begin(0);
     log.nowMs = 1_000;
     log.agent('a2', { slots: 1 });
+    log.agent('a3', { slots: 1 });
     log.nowMs = 2_000;
+    log.add(subjects.fleet('a3'), 'agent.cordoned', goldenMessages['agent.cordoned']);
     log.add(subjects.fleet('a2'), 'agent.unreachable', { silentMs: 1 });
     log.nowMs = 3_000;
     log.add(subjects.fleet('a2'), 'agent.returned', { incarnation: 1 });
@@ -196,8 +198,8 @@ describe('utilisation', () => {
     log.add(subjects.hostEvents('a2'), 'agent.draining', { reason: 'r' });
     log.nowMs = 10_000;
     log.passed(0, 10_000);
-    // a1 by what it held, a2 for two seconds in which it had nothing to do.
-    expect(log.view().utilisation).toMatchObject({ busySlotMs: 10_000, usableSlotMs: 12_000 });
+    // a1 by what it held, a2 and a3 for the three seconds in which they had nothing to do.
+    expect(log.view().utilisation).toMatchObject({ busySlotMs: 10_000, usableSlotMs: 13_000 });
   });
 
   it('an exclusive task holds all slots of its host, one that is not heard only what was heard', () => {
