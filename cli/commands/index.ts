@@ -18,6 +18,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'show', summary: 'show one run', load: () => import('./show.ts') },
   { name: 'tasks', summary: 'list the tasks of a run', load: () => import('./tasks.ts') },
   { name: 'watch', summary: 'follow a run until it ends', load: () => import('./watch.ts') },
+  {
+    name: 'progress',
+    summary: 'show how far a run is, how fast, and when it will end',
+    load: () => import('./progress.ts'),
+  },
   { name: 'logs', summary: 'print what benchmarks wrote', load: () => import('./logs.ts') },
   {
     name: 'results',

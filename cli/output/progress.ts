@@ -8,12 +8,12 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import { runView, type RunView } from '#protocol/fold/run-view.ts';
 import { taskView } from '#protocol/fold/task-view.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
-import { createLogUpdate } from 'log-update';
+import { Countdown } from './countdown.ts';
 import { axesText, cellText, duration } from './format.ts';
+import { LiveScreen } from './live-screen.ts';
 import { countsText, metricsText, percent, stateText } from './run-text.ts';
 import { Stopwatch } from './stopwatch.ts';
 import { paintState, styleFor, wantsColour, type Style } from './style.ts';
-import { guardNotes } from './terminal.ts';
 import { oneLine, truncate } from './text.ts';
 
 export interface Progress {
@@ -28,28 +28,17 @@ export function startProgress(stream: NodeJS.WriteStream = process.stderr): Prog
   return stream.isTTY ? new Screen(stream, style) : new Lines(stream, style);
 }
 
-const FRAME_MS = 100;
 const MOST_TASKS = 8;
 
 class Screen implements Progress {
-  readonly #update: ReturnType<typeof createLogUpdate>;
-  readonly #stream: NodeJS.WriteStream;
-  readonly #style: Style;
-  readonly #timer: NodeJS.Timeout;
-  #fold: RunFold | null = null;
+  readonly #screen: LiveScreen;
   readonly #watch = new Stopwatch();
+  readonly #countdown = new Countdown();
+  #fold: RunFold | null = null;
   #caughtUp = false;
 
   constructor(stream: NodeJS.WriteStream, style: Style) {
-    this.#stream = stream;
-    this.#style = style;
-    this.#update = createLogUpdate(stream);
-    guardNotes(() => {
-      this.#update.clear();
-    });
-    this.#timer = setInterval(() => {
-      this.#draw();
-    }, FRAME_MS);
+    this.#screen = new LiveScreen(stream, (width) => this.#lines(width, style));
   }
 
   onChange(fold: RunFold, record: EventRecord | null): void {
@@ -58,32 +47,32 @@ class Screen implements Progress {
   }
 
   close(_end: RunFold | null): void {
-    clearInterval(this.#timer);
-    guardNotes(null);
-    this.#update.clear();
-    this.#update.done();
+    this.#screen.close();
   }
 
-  #draw(): void {
+  #lines(width: number, style: Style): string[] | null {
     const view = this.#fold === null || !this.#caughtUp ? null : runView(this.#fold);
-    if (view === null) return;
+    if (this.#fold === null || view === null) return null;
     const now = performance.now();
     const elapsed = (key: string, ownMs: number): number => this.#watch.read(key, ownMs, now);
-    const width = Math.max(20, this.#stream.columns - 1);
-    const lines = progressLines(view, { elapsed, width, style: this.#style });
-    this.#update(lines.join('\n'));
+    const leftMs = this.#countdown.read(this.#fold, now);
+    return progressLines(view, { elapsed, leftMs, width, style });
   }
 }
 
 /** The lines of the screen. Pure; `elapsed` makes a time to show out of what its owner said. */
 export function progressLines(
   view: RunView,
-  about: { elapsed: (key: string, ownMs: number) => number; width: number; style: Style },
+  about: {
+    elapsed: (key: string, ownMs: number) => number;
+    leftMs: number | null;
+    width: number;
+    style: Style;
+  },
 ): string[] {
-  const { elapsed: shown, width, style } = about;
+  const { elapsed: shown, leftMs, width, style } = about;
   const elapsed = view.state === 'ended' ? view.elapsedMs : shown('run', view.elapsedMs);
-  const left = etaMs(view, elapsed - view.elapsedMs);
-  const eta = left === null ? '' : `, about ${duration(left)} left`;
+  const eta = leftMs === null ? '' : `, about ${duration(leftMs)} left`;
   const head = `${view.suite} ${stateText(view)}, ${duration(elapsed)}${eta}`;
   const current = view.current.slice(0, MOST_TASKS).map((task) => {
     const progress = task.progress === null ? '' : ` ${percent(task.progress)}`;
@@ -102,15 +91,6 @@ export function progressLines(
     truncate(`  ${countsText(view)}`, width),
     ...current.map((line) => style.dim(truncate(line, width))),
   ];
-}
-
-/** Time left at the rate so far; null before two tasks have ended. */
-export function etaMs(view: RunView, sinceMs: number): number | null {
-  const { ended } = view.states;
-  const left = view.tasks - ended;
-  if (view.started === null || ended < 2 || left === 0 || view.state !== 'running') return null;
-  const worked = Date.parse(view.submitted) + view.elapsedMs - Date.parse(view.started) + sinceMs;
-  return (worked / ended) * left;
 }
 
 class Lines implements Progress {

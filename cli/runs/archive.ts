@@ -7,6 +7,11 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import {
+  applyToPresence,
+  createPresence,
+  type PresenceFold,
+} from '#protocol/fold/progress/presence-fold.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { RunView } from '#protocol/fold/run-view.ts';
@@ -64,10 +69,21 @@ export async function isThere(path: string): Promise<boolean> {
 }
 
 /** Every record of the run, in stream order. */
-export async function* archivedEvents(directory: string): AsyncGenerator<EventRecord> {
-  for await (const line of linesOf(join(directory, 'events.ndjson'))) {
-    yield JSON.parse(line) as EventRecord;
-  }
+export function archivedEvents(directory: string): AsyncGenerator<EventRecord> {
+  return recordsOf(join(directory, 'events.ndjson'));
+}
+
+async function* recordsOf(file: string): AsyncGenerator<EventRecord> {
+  for await (const line of linesOf(file)) yield JSON.parse(line) as EventRecord;
+}
+
+/** Which agents there were; null where the directory does not say. */
+export async function readArchivedPresence(directory: string): Promise<PresenceFold | null> {
+  const file = join(directory, 'fleet.ndjson');
+  if (!(await isThere(file))) return null;
+  const presence = createPresence();
+  for await (const record of recordsOf(file)) applyToPresence(presence, record);
+  return presence;
 }
 
 /** The run folded from the events in its directory. */

@@ -6,6 +6,7 @@
  * clock, between the start and its claim, and goes on with its monotonic one: no two hosts' clocks are
  * compared. The stop's id is the run's, so that leaders who both give it give one (I4).
  */
+import { lengthMs } from '#protocol/fold/progress/spans.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
@@ -22,7 +23,7 @@ export function datesOfStarts({ state, now }: Context): void {
     const { startedMs, pauses } = run.fold;
     if (startedMs === null) continue;
     const dateOf = (atMs: number): number => now.monotonicMs - Math.max(0, state.claimMs - atMs);
-    run.startedMs = dateOf(startedMs) + pauses.pastMs;
+    run.startedMs = dateOf(startedMs) + lengthMs(pauses.past);
     run.pausedMs = pauses.sinceMs === null ? null : Math.max(dateOf(pauses.sinceMs), run.startedMs);
   }
 }

@@ -6,6 +6,7 @@
  *     run.json         {version, sequence, run}: the view of the run at its end
  *     suite.yaml       as submitted, byte for byte
  *     events.ndjson    every record of the run in BM_EVENTS: `audit` folds it again
+ *     fleet.ndjson     what agents and the coordinator had said of hosts until then, as far as it is kept
  *     tasks.ndjson, metrics.ndjson, attempts.ndjson (of each its spec and its record)
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
  *     telemetry/attempts/<task>/<n>.ndjson, telemetry/hosts/<agent>.ndjson
@@ -130,6 +131,7 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
   const header = { version: ARCHIVE_FORMAT, sequence: fold.sequence, run: view };
   await writeDurable(join(folder, 'run.json'), `${canonicalJson(header)}\n`);
   await writeDurable(join(folder, 'suite.yaml'), suiteText);
+  await writeRows(join(folder, 'fleet.ndjson'), await fleetRecords(env, fold.sequence));
   await writeRows(join(folder, 'tasks.ndjson'), taskRows(fold));
   await writeRows(join(folder, 'metrics.ndjson'), metricRows(fold));
   await writeRows(join(folder, 'attempts.ndjson'), attemptRows(fold, suite, job.hosts));
@@ -223,6 +225,19 @@ async function writeEvents(
     closeSync(file);
   }
   return { fold, unreadable };
+}
+
+/** Which agents there were, and when: the run's own records name only those that it used. */
+async function fleetRecords(env: ArchiveEnvironment, upToSequence: number): Promise<string[]> {
+  const rows: string[] = [];
+  const query = { stream: STREAMS.events, filters: filters.fleet(), upToSequence };
+  await readAll(env.connection, query, ({ subject, sequence, timeMs, data }) => {
+    const decoded = decode(data);
+    // What it has executed tells nothing of what it has.
+    if (decoded.kind === 'rejected' || decoded.message.name.startsWith('agent.exec_')) return;
+    rows.push(JSON.stringify({ subject, sequence, timeMs, message: decoded.message }));
+  });
+  return rows;
 }
 
 async function writeRows(path: string, rows: Iterable<string>): Promise<void> {

@@ -3,6 +3,7 @@
  * and is over with a resume that knows of it, whatever the order in which the two are read.
  */
 import type { RunPaused, RunResumed } from '../messages/run/run.ts';
+import type { Span } from './progress/spans.ts';
 
 export interface RunPause {
   readonly command: string;
@@ -25,12 +26,12 @@ export interface Pauses {
   readonly resumed: Map<string, number>;
   /** Since when the run as a whole is paused, by the stream's clock; null while it is not. */
   sinceMs: number | null;
-  /** How long it was paused as a whole before that. */
-  pastMs: number;
+  /** When it was paused as a whole before that: by the stream's clock, in order and disjoint. */
+  readonly past: Span[];
 }
 
 export function createPauses(): Pauses {
-  return { all: [], resumed: new Map(), sinceMs: null, pastMs: 0 };
+  return { all: [], resumed: new Map(), sinceMs: null, past: [] };
 }
 
 export function addPause(pauses: Pauses, data: RunPaused, readMs: number): void {
@@ -50,7 +51,7 @@ export function addResume(pauses: Pauses, data: RunResumed, timeMs: number): voi
     if (isOver && pause.sequence <= throughSequence) pause.resumedBy ??= by;
   }
   if (pauses.sinceMs === null || pauseOf(pauses, null) !== null) return;
-  pauses.pastMs += Math.max(0, timeMs - pauses.sinceMs);
+  if (timeMs > pauses.sinceMs) pauses.past.push({ fromMs: pauses.sinceMs, toMs: timeMs });
   pauses.sinceMs = null;
 }
 

@@ -1,6 +1,7 @@
 /** Measurements of a run, summarised per cell: pure, from task views. */
 import type { AxisValue } from '../messages/ids.ts';
 import type { Metric } from '../messages/attempt/outcome.ts';
+import { cellKey } from './cell-key.ts';
 import type { TaskView } from './task-view.ts';
 
 export interface ResultRow {
@@ -31,7 +32,7 @@ export function resultRows(tasks: readonly TaskView[], options: ResultOptions): 
   const cells = new Map<string, { task: TaskView; metric: Metric; values: number[] }>();
   for (const task of tasks) {
     if (task.outcome !== 'passed' && !options.partial) continue;
-    const cell = JSON.stringify(Object.entries(task.axes).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const cell = cellKey(task.axes);
     for (const metric of [...task.metrics, ...(options.automatic ? task.automatic : [])]) {
       const key = `${cell} ${metric.name} ${metric.unit}`;
       const entry = cells.get(key);

@@ -226,8 +226,10 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
   const task = fold.tasks.get(id);
   const { message, timeMs } = record;
   if (task === undefined) return;
-  if (message.name === 'task.retrying') move(fold, task, message.data.n + 1, 'pending');
-  else if (message.name === 'task.ended') finish(fold, task, { ...message.data, timeMs });
+  if (message.name === 'task.retrying') {
+    const { n, class: why } = message.data;
+    if (move(fold, task, n + 1, 'pending')) (task.retries ??= []).push({ n, class: why });
+  } else if (message.name === 'task.ended') finish(fold, task, { ...message.data, timeMs });
 }
 
 function applyAttemptEvent(
@@ -268,11 +270,12 @@ function forward(fold: RunFold, state: RunFold['state']): void {
   if (RANK[state] > RANK[fold.state]) fold.state = state;
 }
 
-function move(fold: RunFold, task: TaskFold, n: number, state: TaskState): void {
+function move(fold: RunFold, task: TaskFold, n: number, state: TaskState): boolean {
   const before = task.state;
-  if (!advanceTask(task, n, state)) return;
+  if (!advanceTask(task, n, state)) return false;
   fold.states[before] -= 1;
   fold.states[state] += 1;
+  return true;
 }
 
 function finish(fold: RunFold, task: TaskFold | undefined, end: TaskEnd): void {

@@ -23,6 +23,8 @@ export interface TaskFold {
   reason: string | null;
   startedMs: number | null;
   endedMs: number | null;
+  /** Which attempts were followed by another, and why, in order; null while none was. */
+  retries: { readonly n: number; readonly class: FailureClass }[] | null;
   /** By n - 1; holes are attempts nobody reported. */
   readonly attempts: (AttemptFold | undefined)[];
 }
@@ -43,6 +45,7 @@ export function createTaskFold(task: Pick<TaskFold, 'id' | 'index' | 'axes' | 'r
     reason: null,
     startedMs: null,
     endedMs: null,
+    retries: null,
     attempts: [],
   };
 }

@@ -27,11 +27,11 @@ export interface RunPlan {
 export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   const cells = countCells(suite);
   const tasks = cells * suite.repeats;
-  const fitting = hosts.filter((host) => placesOn(host, suite) > 0);
+  const fitting = hosts.filter((host) => placesOn(host, suite.needs) > 0);
   const hostCount = new Set(fitting.map(({ hostId }) => hostId)).size;
   const capacity = suite.needs.exclusive
     ? hostCount
-    : fitting.reduce((sum, host) => sum + placesOn(host, suite), 0);
+    : fitting.reduce((sum, host) => sum + placesOn(host, suite.needs), 0);
   const parallelism = Math.min(capacity, suite.maxParallel ?? Infinity, tasks);
   const base = { tasks, cells, repeats: suite.repeats, parallelism };
   if (capacity === 0) return { ...base, ...unplaceable(suite, hosts) };
@@ -40,8 +40,8 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   return { ...base, why, warnings: idleWarnings(suite, fitting, parallelism) };
 }
 
-/** Tasks of the suite that fit on an agent beside each other. */
-function placesOn(host: PlanHost, { needs }: SuiteSpec): number {
+/** Tasks of such needs that fit on an agent beside each other, `exclusive` apart. */
+export function placesOn(host: PlanHost, needs: Needs): number {
   const gpus = gpuCountOf(needs);
   const byCpus = needs.cpus === 0 ? Infinity : Math.floor(host.cpus / needs.cpus);
   return Math.min(Math.floor(host.slots / needs.slots), byCpus, gpuPlaces(gpusOf(host), gpus));

@@ -2,6 +2,7 @@
 import { appendFile, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ProgressView } from '#protocol/fold/progress/progress-view.ts';
 import type { TaskView } from '#protocol/fold/task-view.ts';
 import { newRunId } from '#protocol/messages/ids.ts';
 import { TestMesh } from '#test/support/mesh.ts';
@@ -16,6 +17,10 @@ run:
     while [ ! -e "{{suite.dir}}/gate" ]; do sleep 0.05; done
     echo "out {{k}}"; echo "err {{k}}" >&2
 `;
+
+interface Progress {
+  readonly progress: ProgressView;
+}
 
 describe('reading', () => {
   let mesh: TestMesh;
@@ -179,6 +184,54 @@ describe('reading', () => {
     expect([names[0], names.at(-1)]).toEqual(['run.submitted', 'run.ended']);
     const plan = await mesh.ok('plan', join(mesh.home, 'hello.yaml'));
     expect(plan).toContain('hello: 1 task: 1 cell x 1 repeat');
+  });
+
+  it('progress: while it runs, until its end, and of its directory, which says the same', async () => {
+    const text = `name: half
+axes: { k: [1, 2] }
+repeats: 2
+retries: { exit: 1 }
+run:
+  shell: |
+    [ {{k}} = 1 ] && exit 0
+    [ $BENCHMESH_REPEAT$BENCHMESH_ATTEMPT = 22 ] || exit 1
+    until [ -e "{{suite.dir}}/on" ]; do sleep 0.02; done
+    exit 1
+`;
+    const run = await mesh.submit(await mesh.file('half.yaml', text));
+    await until(
+      async () => (await mesh.ok('progress', run)).includes('75.0 % ended, 50.0 % passed'),
+      'three of four to end',
+    );
+    const early = await mesh.json<Progress>('progress', run);
+    expect(early.progress).toMatchObject({
+      ...{ id: run, state: 'running', tasks: 4, outcomes: { passed: 2, failed: 1 } },
+      cells: { total: 2, covered: 2, passed: 1, whole: 1 },
+      recoveries: { count: 2, classes: { exit: 2 }, tasks: 2, passed: 0 },
+      left: { kind: 'about', basis: 3, tasks: 1, known: 1 },
+      utilisation: { agents: 1 },
+    });
+    expect(early.progress.rate?.ended).toBe(3);
+    const watching = mesh.start(['progress', run, '--watch', '--json']);
+    await until(() => watching.stdout().includes('\n'), 'the first line');
+    await writeFile(join(mesh.home, 'on'), '');
+    const { status, stdout } = await watching.ended;
+    expect(status).toBe(3);
+    const lines = stdout.trim().split('\n');
+    const last = JSON.parse(lines.at(-1) ?? '') as Progress;
+    expect(last.progress).toMatchObject({ state: 'ended', outcome: 'failed', left: null });
+
+    const directory = await mesh.archived(run);
+    const elsewhere = join(mesh.home, 'elsewhere');
+    const inLog = await mesh.json<Progress>('progress', run, '--results', elsewhere);
+    const env = { BENCHMESH_HOME: elsewhere };
+    const results = join(directory, '..');
+    const apart = await mesh.cli(['progress', run, '--json', '--results', results], { env });
+    expect([apart.status, apart.stderr]).toEqual([0, '']);
+    expect(JSON.parse(apart.stdout)).toEqual(inLog);
+    expect(inLog).toEqual(last);
+    expect(inLog.progress.utilisation?.ratio).toBeGreaterThan(0);
+    expect((await mesh.cli(['progress', 'nosuch'])).status).toBe(5);
   });
 
   it('show and runs say what no coordinator has recorded', async () => {

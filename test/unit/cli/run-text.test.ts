@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { duration, plural, quantity, bytes } from '#cli/output/format.ts';
-import { etaMs, progressLines } from '#cli/output/progress.ts';
+import { progressLines } from '#cli/output/progress.ts';
 import { resultsTable } from '#cli/output/results-table.ts';
 import { exitOfRun } from '#cli/output/run-end.ts';
 import {
@@ -126,30 +126,16 @@ describe('a run while it runs', () => {
     const current = Array.from({ length: 12 }, () => task);
     const lines = progressLines(
       { ...view, state: 'running', current },
-      { elapsed: (_key, ownMs) => ownMs + 500, width: 50, style },
+      { elapsed: (_key, ownMs) => ownMs + 500, leftMs: null, width: 50, style },
     );
     for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(50);
     expect(lines.join('\n')).toContain('and 4 more');
     const wide = progressLines(
       { ...view, current: [task] },
-      { elapsed: (_key, ownMs) => ownMs + 500, width: 200, style },
+      { elapsed: (_key, ownMs) => ownMs + 500, leftMs: 65_000, width: 200, style },
     );
+    expect(wide[0]).toContain(', about 1 m 05 s left');
     expect(wide.at(-1)).toContain('an-agent-with-a-long-name  measure 42%  1.5 s  loaded');
-  });
-
-  it('guesses the time left only from what has ended', () => {
-    const { view } = fresh();
-    const running: RunView = {
-      ...view,
-      state: 'running',
-      started: view.submitted,
-      elapsedMs: 10_000,
-      tasks: 10,
-      states: { pending: 5, assigned: 0, running: 0, ended: 5 },
-    };
-    expect(etaMs(running, 0)).toBe(10_000);
-    expect(etaMs({ ...running, states: { ...running.states, ended: 1 } }, 0)).toBeNull();
-    expect(etaMs({ ...running, started: null }, 0)).toBeNull();
   });
 
   it('counts', () => {
