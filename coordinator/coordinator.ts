@@ -17,6 +17,7 @@ import {
   contendForLease,
   type LeaseContender,
   type LeaseHolder,
+  type LeaseOptions,
 } from '#protocol/nats/leader/lease.ts';
 import { ensureStreams } from '#protocol/nats/streams/streams.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
@@ -38,6 +39,8 @@ export interface CoordinatorOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly leaseTtlMs?: number;
+  /** How the lease is contended for. Absent: in this thread, by its connection. */
+  readonly contend?: (options: LeaseOptions) => LeaseContender;
   /** For tests. */
   readonly timing?: CoreTiming;
   readonly onStandby?: (holder: LeaseHolder) => void;
@@ -76,7 +79,8 @@ class Life implements Coordinator {
   constructor(options: CoordinatorOptions) {
     this.#options = options;
     const { connection, log, id, host, pid } = options;
-    this.#lease = contendForLease(connection, {
+    const contend = options.contend ?? ((lease) => contendForLease(connection, lease));
+    this.#lease = contend({
       holder: newId(),
       description: `${id}, ${host}, ${pid}`,
       ...(options.leaseTtlMs === undefined ? {} : { ttlMs: options.leaseTtlMs }),

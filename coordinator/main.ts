@@ -11,6 +11,7 @@ import { systemClock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { startCoordinator } from './coordinator.ts';
 import { watchIdle } from './idle-exit.ts';
+import { contendInThread } from './lease/lease-thread.ts';
 import { parseFlags, type CoordinatorFlags } from './options.ts';
 import { openLog } from './own-log.ts';
 import { VERSION } from './version.ts';
@@ -61,6 +62,10 @@ async function run(
     logFile: flags.logFile === null ? '' : resolve(flags.logFile),
     log,
     clock: systemClock,
+    contend: (lease) => {
+      const { server: url, credential } = flags;
+      return contendInThread({ ...lease, url, credential, log, onBug });
+    },
     onStandby: ({ description }) => {
       process.stderr.write(
         `benchmesh-coordinator: another coordinator (${description}) leads; standing by\n`,

@@ -19,6 +19,8 @@ await build({
     benchmesh: 'cli/main.ts',
     agent: 'agent/main.ts',
     coordinator: 'coordinator/main.ts',
+    // A thread of the coordinator.
+    'lease-worker': 'coordinator/lease/lease-worker.ts',
   },
   outdir: 'dist',
   bundle: true,

@@ -11,6 +11,7 @@ import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
 import { output } from './output.ts';
 import { perturbation } from './perturbation.ts';
+import { restart } from './restart/restart.ts';
 import { stopLatency } from './stop-latency.ts';
 import { telemetry } from './telemetry.ts';
 import { throughput } from './throughput.ts';
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   telemetry,
   idle,
   perturbation,
+  restart,
   fleet: () => fleet(flags),
 };
 

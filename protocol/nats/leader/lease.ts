@@ -34,6 +34,10 @@ export interface LeaseOptions {
   readonly onAcquired: () => void;
   /** Not leading any more: write nothing. Contending goes on. */
   readonly onLost: (reason: string) => void;
+  /** Asked before it is taken or renewed; false: it is left to expire. Default: always. */
+  readonly mayHold?: () => boolean;
+  /** It surely holds for so long from now: at each renewal, and before `onAcquired`. */
+  readonly onHeld?: (leftMs: number) => void;
   /** Another one holds it; called again when the holder changes. */
   readonly onStandby?: (holder: LeaseHolder) => void;
 }
@@ -152,8 +156,10 @@ class Contender implements LeaseContender {
 
   async #run(): Promise<void> {
     while (!this.#stopping()) {
-      if (this.#holdsUntil === null) await this.#contend();
-      else await this.#renew();
+      if (this.#options.mayHold?.() !== false) {
+        if (this.#holdsUntil === null) await this.#contend();
+        else await this.#renew();
+      }
       if (this.#stopping()) break;
       await this.#sleep(this.#holdsUntil === null ? this.#ttlMs / 3 : this.#ttlMs / 4);
     }
@@ -210,6 +216,7 @@ class Contender implements LeaseContender {
     const leftMs = until - performance.now();
     if (leftMs <= 0) return false;
     this.#holdsUntil = until;
+    this.#options.onHeld?.(leftMs);
     clearTimeout(this.#expiry);
     this.#expiry = setTimeout(() => {
       this.#lose('the lease could not be renewed in time');
