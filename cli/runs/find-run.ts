@@ -8,7 +8,7 @@ import type { RunFold } from '#protocol/fold/run-fold.ts';
 import type { MeshFlags } from '../command.ts';
 import { openIfAny, resultsDirOf, type OpenMesh } from '../mesh/find-mesh.ts';
 import { archivedDirectory, archivedRunIds, readArchivedRun } from './archive.ts';
-import { liveRunIds, readLiveRun } from './live-run.ts';
+import { liveRunIds, readLiveHead, readLiveRun } from './live-run.ts';
 import { matchRun } from './match.ts';
 
 export type FoundRun =
@@ -57,8 +57,17 @@ export async function withRun<T>(
  * directory is there: what was read of the log may then be half of it, and the directory counts.
  */
 export async function readRun(found: FoundRun): Promise<RunFold> {
+  return readBy(found, readLiveRun);
+}
+
+/** As `readRun`, but of a live run only what is said of it as a whole: nobody waits for its tasks' events. */
+export async function readHead(found: FoundRun): Promise<RunFold> {
+  return readBy(found, readLiveHead);
+}
+
+async function readBy(found: FoundRun, readLive: typeof readLiveRun): Promise<RunFold> {
   if (found.kind === 'archived') return readArchivedRun(found.directory, found.run);
-  const fold = await readLiveRun(found.mesh.connection, found.run);
+  const fold = await readLive(found.mesh.connection, found.run);
   const directory = await archivedDirectory(found.resultsDir, found.run);
   if (directory !== null) return readArchivedRun(directory, found.run);
   if (fold === null) throw new MeshError('not_found', `the log has no run ${found.run} any more`);

@@ -1,7 +1,7 @@
 /** Runs that are live, folded here and now from BM_EVENTS: no coordinator is asked (I2). */
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import { filters, parseSubject } from '#protocol/messages/subjects.ts';
+import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { readAll, tail, type Tail } from '#protocol/nats/streams/tail.ts';
 import { STREAMS } from '#protocol/nats/streams/streams.ts';
@@ -12,8 +12,27 @@ export async function readLiveRun(
   connection: MeshConnection,
   run: string,
 ): Promise<RunFold | null> {
+  return foldOf(connection, run, filters.runEvents(run));
+}
+
+/**
+ * What is said of the run as a whole: its suite, its state, ends of tasks. Of a large run that is a
+ * thousandth of what its tasks say. Null as `readLiveRun`.
+ */
+export async function readLiveHead(
+  connection: MeshConnection,
+  run: string,
+): Promise<RunFold | null> {
+  return foldOf(connection, run, [subjects.run(run)]);
+}
+
+async function foldOf(
+  connection: MeshConnection,
+  run: string,
+  filters: readonly string[],
+): Promise<RunFold | null> {
   const fold = createRunFold(run);
-  const query = { stream: STREAMS.events, filters: filters.runEvents(run) };
+  const query = { stream: STREAMS.events, filters };
   await readAll(connection, query, (message) => {
     const record = recordOf(message);
     if (record !== null) applyToRun(fold, record);

@@ -12,7 +12,7 @@ import { exitWith, type JsonFlag, type MeshFlags } from '../command.ts';
 import { resultsDirOf } from '../mesh/find-mesh.ts';
 import { terminal } from '../output/terminal.ts';
 import { archivedDirectory } from '../runs/archive.ts';
-import { readRun, type FoundRun } from '../runs/find-run.ts';
+import { readHead, readRun, type FoundRun } from '../runs/find-run.ts';
 import { readLiveRun } from '../runs/live-run.ts';
 import { matchTask } from '../runs/match.ts';
 import { hasCoordinator } from '../runs/uncoordinated.ts';
@@ -43,7 +43,7 @@ export async function endTarget(
   { found, task: taskText, verb }: EndTarget,
   flags: EndFlags,
 ): Promise<void> {
-  const fold = await readRun(found);
+  const fold = await (taskText === null ? readHead(found) : readRun(found));
   const task = taskText === null ? null : matchTask(taskText, fold.tasks.keys());
   const name = task === null ? `run ${found.run}` : `task ${found.run}/${task}`;
   refuseEnded(fold, task, name);

@@ -46,6 +46,8 @@ export interface StopRequest {
 /** Agents beat each 2 s: silent for this long is not reachable now. */
 const SILENT_MS = 5_000;
 const PUBLISH_MS = 20_000;
+/** What there is to read before the stop is stored; a small run is read whole by then. */
+const READ_FIRST_MS = 250;
 /** Between two looks at a stop that is open. */
 const LOOK_MS = 50;
 
@@ -141,10 +143,13 @@ class Stopping {
 
   async run(): Promise<StopResult> {
     const heartbeats = subscribeHeartbeats(this.#connection, (agent) => this.#heard.add(agent));
-    const follow = await this.#follow();
+    const { follow, caughtUp } = this.#follow();
     try {
-      await this.#readStarts();
+      const read = Promise.all([caughtUp, this.#readStarts()]);
+      // A large run takes its time to read, its processes go on meanwhile: the stop is not kept waiting.
+      await Promise.race([read, pause(READ_FIRST_MS)]);
       const sequence = await publishStop(this.#connection, this.#request, this.#command);
+      await read;
       await this.#readStarts(sequence);
       const begun = performance.now();
       await this.#settled(sequence);
@@ -160,21 +165,22 @@ class Stopping {
    * Begins before the stop is stored: a short run may be stopped, archived and purged from the log
    * before anybody could begin to read it afterwards.
    */
-  async #follow(): Promise<Tail> {
+  #follow(): { readonly follow: Tail; readonly caughtUp: Promise<void> } {
     const { run } = this.#request;
-    return await new Promise((resolve) => {
-      const follow = tail(this.#connection, {
-        stream: STREAMS.events,
-        filters: [...filters.runEvents(run), filters.acksOf(this.#command)],
-        onMessage: (message) => {
-          const record = recordOf(message);
-          if (record !== null) this.#onRecord(record);
-        },
-        onCaughtUp: () => {
-          resolve(follow);
-        },
-      });
+    let onCaughtUp = (): void => undefined;
+    const caughtUp = new Promise<void>((resolve) => (onCaughtUp = resolve));
+    const follow = tail(this.#connection, {
+      stream: STREAMS.events,
+      filters: [...filters.runEvents(run), filters.acksOf(this.#command)],
+      onMessage: (message) => {
+        const record = recordOf(message);
+        if (record !== null) this.#onRecord(record);
+      },
+      onCaughtUp: () => {
+        onCaughtUp();
+      },
     });
+    return { follow, caughtUp };
   }
 
   #onRecord(record: EventRecord): void {

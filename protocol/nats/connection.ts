@@ -253,8 +253,10 @@ class Connection implements MeshConnection {
   }
 }
 
-function isAuthError(error: unknown): boolean {
-  return error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError;
+/** Whether the server has looked at the credential and refused it; a busy one may not have come to that. */
+export function isAuthError(error: unknown): boolean {
+  if (error instanceof UserAuthenticationExpiredError) return true;
+  return error instanceof AuthorizationError && !/authentication timeout/i.test(error.message);
 }
 
 /** True for 2.11 and newer, `v` and suffixes allowed. */

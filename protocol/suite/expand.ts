@@ -79,8 +79,25 @@ export function includeEffects(matrix: Matrix): IncludeEffect[] {
   return all.include.map((entry) => cells.include(entry));
 }
 
-/** Every task in order. Throws as `expandCells` does, and `suite_invalid` where none is left. */
+/**
+ * Every task in order, the same array for the same suite: a suite is never changed. Throws as `expandCells`
+ * does, and `suite_invalid` where none is left.
+ */
 export function expandTasks(suite: Matrix): readonly PlannedTask[] {
+  const before = expanded.get(suite);
+  if (before !== undefined) return before;
+  const tasks = expandAnew(suite);
+  expanded.set(suite, tasks);
+  return tasks;
+}
+
+/**
+ * Of suites that somebody still holds: whoever folds a run and whoever decides on it expand the same one,
+ * which takes a second for 100,000 tasks, and as many objects.
+ */
+const expanded = new WeakMap<Matrix, readonly PlannedTask[]>();
+
+function expandAnew(suite: Matrix): readonly PlannedTask[] {
   const cells = expandCells(suite);
   if (cells.length === 0) throw new MeshError('suite_invalid', EMPTY);
   const total = cells.length * suite.repeats;

@@ -130,6 +130,8 @@ export async function writeConfig(paths: ServerPaths, settings: ServerSettings):
     'lame_duck_grace_period: "1s"',
     'authorization {',
     `  users: [ { nkey: ${publicKey} } ]`,
+    // The default of 2 s is too short for a host whose benchmarks leave a client no CPU.
+    '  timeout: 15',
     '}',
     'jetstream {',
     `  store_dir: ${quote(paths.store)}`,

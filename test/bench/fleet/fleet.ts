@@ -20,6 +20,10 @@ export async function fleet(args: readonly string[]): Promise<void> {
   );
   const beganMs = performance.now();
   const mesh = await FleetMesh.start(options);
+  const onSignal = (): void => {
+    void mesh.close().then(() => process.exit(1));
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
     const startMs = performance.now() - beganMs;
     const idle = await idleRound(mesh);
@@ -30,6 +34,7 @@ export async function fleet(args: readonly string[]): Promise<void> {
     printMatrix(await matrixRound(mesh, options), options);
     if (options.stops > 0) printStops(await stopRounds(mesh, options), options);
   } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
     await mesh.close();
   }
 }

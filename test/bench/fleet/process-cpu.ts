@@ -1,12 +1,15 @@
-/** CPU time of processes, from /proc: all threads together. */
+/** CPU time of processes and of the machine, from /proc: all threads together. */
 import { readFileSync } from 'node:fs';
 
 /** Clock ticks a second in /proc on Linux, whatever the kernel's own. */
 const TICKS = 100;
 const UTIME = 11;
+/** In the line of all CPUs: user, nice, system, idle, iowait, irq, softirq. */
+const IDLE = [3, 4];
+const COUNTED = 7;
 
 /** Milliseconds since the process began; NaN where it is gone. */
-export function cpuMs(pid: number): number {
+function cpuMs(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -14,6 +17,18 @@ export function cpuMs(pid: number): number {
   } catch {
     return NaN;
   }
+}
+
+/** Milliseconds that the CPUs were busy with anything, all of them together. */
+function machineMs(): number {
+  const [line = ''] = readFileSync('/proc/stat', 'latin1').split('\n');
+  const ticks = line
+    .trim()
+    .split(/\s+/)
+    .slice(1, 1 + COUNTED)
+    .map(Number);
+  const busy = ticks.filter((_, at) => !IDLE.includes(at)).reduce((sum, one) => sum + one, 0);
+  return (busy * 1_000) / TICKS;
 }
 
 export function rssMiB(pid: number): number {
@@ -25,10 +40,11 @@ export function rssMiB(pid: number): number {
   }
 }
 
-/** How much of one core each of the named processes has used since. */
+/** How much of one core each of the named processes has used since, and everybody else (`others`). */
 export class CpuMeter {
   readonly #pids: Readonly<Record<string, readonly number[]>>;
   readonly #beganMs = performance.now();
+  readonly #machineMs = machineMs();
   readonly #before: Readonly<Record<string, number>>;
 
   constructor(pids: Readonly<Record<string, readonly number[]>>) {
@@ -39,11 +55,13 @@ export class CpuMeter {
   /** 1: a whole core. */
   shares(): Readonly<Record<string, number>> {
     const tookMs = performance.now() - this.#beganMs;
+    const used = Object.entries(this.#now()).map(
+      ([name, ms]) => [name, ms - (this.#before[name] ?? NaN)] as const,
+    );
+    const all = machineMs() - this.#machineMs;
+    const others = all - used.reduce((sum, [, ms]) => sum + ms, 0);
     return Object.fromEntries(
-      Object.entries(this.#now()).map(([name, ms]) => [
-        name,
-        (ms - (this.#before[name] ?? NaN)) / tookMs,
-      ]),
+      [...used, ['others', Math.max(0, others)] as const].map(([name, ms]) => [name, ms / tookMs]),
     );
   }
 

@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { AuthorizationError } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isNewEnough } from '#protocol/nats/connection.ts';
+import { isAuthError, isNewEnough } from '#protocol/nats/connection.ts';
 import { createNkeyFile, parseCredential, readCredential } from '#protocol/nats/credential.ts';
 import { tryLock } from '#protocol/runtime/folder-lock.ts';
 import { streamConfigs } from '#protocol/nats/streams/stream-configs.ts';
@@ -116,6 +117,14 @@ describe('stream configs', () => {
       { stream: 'S', field: 'allow_direct', asked: true, got: false, breaks: true },
       { stream: 'S', field: 'max_bytes', asked: 5, got: 6, breaks: false },
     ]);
+  });
+});
+
+describe('what a server says of a credential', () => {
+  it('is a refusal when it has looked at it, and none when it had no time to', () => {
+    expect(isAuthError(new AuthorizationError("'Authorization Violation'"))).toBe(true);
+    expect(isAuthError(new AuthorizationError("'Authentication Timeout'"))).toBe(false);
+    expect(isAuthError(new Error('connection refused'))).toBe(false);
   });
 });
 
