@@ -12,6 +12,7 @@ import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';
 import { startTestServer, type TestServer } from '#test/support/nats-server.ts';
 import { until } from '#test/support/until.ts';
+import { startCoordinator } from '../coordinator-process.ts';
 import { AgentsProcess } from './agents-process.ts';
 import type { AgentsReport } from './agents-messages.ts';
 import type { FleetOptions } from './options.ts';
@@ -146,25 +147,6 @@ export class FleetMesh {
 
 function profilerOf({ profileDir }: FleetOptions): string[] {
   return profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-}
-
-function startCoordinator(
-  { url, credentialFile }: TestServer,
-  folder: string,
-  nodeFlags: readonly string[],
-): ChildProcess {
-  const flags = {
-    '--id': 'fleet',
-    '--server': url,
-    '--credential': credentialFile,
-    '--results': join(folder, 'results'),
-    '--log-file': join(folder, 'coordinator.log'),
-  };
-  return spawn(
-    process.execPath,
-    [...nodeFlags, programFile('coordinator'), ...Object.entries(flags).flat()],
-    { stdio: 'inherit' },
-  );
 }
 
 /** Ids of the agents of each process. */

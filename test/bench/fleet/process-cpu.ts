@@ -9,7 +9,7 @@ const IDLE = [3, 4];
 const COUNTED = 7;
 
 /** Milliseconds since the process began; NaN where it is gone. */
-function cpuMs(pid: number): number {
+export function cpuMs(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
