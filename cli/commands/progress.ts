@@ -100,7 +100,10 @@ interface Display {
 }
 
 function displayFor(presence: PresenceFold, json: boolean): Display {
-  if (json) return new Lines(presence, (value) => { terminal.printJson('progress', { ...value }); });
+  if (json)
+    return new Lines(presence, (value) => {
+      terminal.printJson('progress', { ...value });
+    });
   if (process.stderr.isTTY) return new Screen(presence);
   return new Lines(presence, ({ progress }) => {
     terminal.note(progressLine(progress));
