@@ -34,7 +34,7 @@ import { update } from './core/core-reducer.ts';
 import { isLive } from './core/sweep.ts';
 import { Intake } from './intake.ts';
 import type { Archivist } from './results/archivist.ts';
-import { dropFiles, releaseRun } from './results/release.ts';
+import { dropFiles, dropStarts, releaseRun } from './results/release.ts';
 import { natsPorts, type TermPorts } from './term-ports.ts';
 
 const TICK_MS = 1_000;
@@ -256,6 +256,11 @@ class LeaderTerm implements Term {
       case 'drop_files':
         void this.#untilDone(`removal of old checkpoints of ${effect.run}`, () =>
           dropFiles(this.#options.connection, effect.run, effect.files),
+        );
+        return;
+      case 'drop_starts':
+        void this.#untilDone(`removal of old starts of ${effect.run}`, () =>
+          dropStarts(this.#options.connection, effect),
         );
         return;
       case 'delete_stop':

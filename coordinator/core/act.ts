@@ -40,6 +40,7 @@ import {
 import { log, markDirty, publish, type Context, type CoreState } from './core-state.ts';
 import { askHistory } from './order.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
+import { dropOldStarts } from './old-starts.ts';
 import { endPassed, tasksEnded } from './passed.ts';
 import { goOnWithout, requeuedFrom } from './requeue.ts';
 import { budgetReason, stopOverBudget } from './run-budget.ts';
@@ -314,6 +315,7 @@ export function actOnTime(context: Context): void {
   }
   stopOverBudget(context);
   dropOldCheckpoints(context);
+  dropOldStarts(context);
   dropStrayStops(context);
   sweepWhenDue(context);
 }

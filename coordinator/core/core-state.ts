@@ -152,6 +152,8 @@ export type Effect =
       readonly run: string;
       readonly files: PurgeEffect['files'];
     }
+  /** Of the run, those before this sequence in BM_COMMANDS: their attempts have ended, proven. */
+  | { readonly kind: 'drop_starts'; readonly run: string; readonly before: number }
   | { readonly kind: 'reply'; readonly token: number; readonly reply: ApiAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
   /** What became of the tasks of the run `basis`, for the order of `run`. */
@@ -181,7 +183,7 @@ export interface StrayStop {
   readonly sinceMs: number;
 }
 
-/** Waits that tests shorten. */
+/** Waits and limits that tests shorten. */
 export interface CoreTiming {
   /** Watchers finish reading before an archived run's subjects are purged. */
   readonly purgeAfterMs: number;
@@ -195,6 +197,8 @@ export interface CoreTiming {
   readonly sweepEveryMs: number;
   /** An agent that finds a replaced checkpoint stored already has so long to say that it counts on it. */
   readonly replacedAfterMs: number;
+  /** Starts of a run are stored while they are fewer, whatever became of their attempts. */
+  readonly startsKept: number;
 }
 
 export const CORE_TIMING: CoreTiming = {
@@ -204,6 +208,7 @@ export const CORE_TIMING: CoreTiming = {
   logGoneMs: 30_000,
   sweepEveryMs: 600_000,
   replacedAfterMs: 30_000,
+  startsKept: 5_000,
 };
 
 export interface CoreState {

@@ -7,6 +7,7 @@ import { openKey, type RunEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
 import { announceStop, closeStops, hold, stopsOf } from './act.ts';
+import { noteStoredStart } from './old-starts.ts';
 import { holdBack } from './pause.ts';
 import { noteRequeue } from './requeue.ts';
 import type { Context, OwnStart } from './core-state.ts';
@@ -33,6 +34,7 @@ function onStart(
   const { spec, afterStop } = input.start;
   const run = state.runs.get(spec.run);
   if (run === undefined) return; // archived and purged, but for this
+  noteStoredStart(run, input.record.sequence);
   const { task, n } = spec;
   const begin = { task, n, agent, afterStop, sequence: input.record.sequence };
   if (beginAttempt(run, begin) !== null) hold(context, run, { task, agent });
@@ -46,6 +48,7 @@ function onStart(
 export function onOwnStart(context: Context, { run: id, task, n, sequence }: OwnStart): void {
   const { state } = context;
   const run = state.runs.get(id);
+  if (run !== undefined) noteStoredStart(run, sequence);
   const attempt = run?.open.get(openKey(task, n));
   if (run === undefined || attempt === undefined) return;
   attempt.sequence ??= sequence;

@@ -32,6 +32,14 @@ export async function dropFiles(
   }
 }
 
+/** Removes starts of a run that stand before that sequence. As `dropFiles`. */
+export async function dropStarts(
+  connection: MeshConnection,
+  { run, before }: { readonly run: string; readonly before: number },
+): Promise<void> {
+  await purgeSubject(connection, STREAMS.commands, filters.startsOf(run), { seq: before });
+}
+
 /** Rejects with `deposed` or `mesh_unreachable`; repeat after the latter. */
 export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Promise<void> {
   const { connection, publisher, clock, writer } = env;

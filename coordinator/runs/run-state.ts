@@ -96,6 +96,11 @@ export interface RunEntry {
    */
   readonly replaced: Map<string, ReplacedObject>;
   endedTasks: number;
+  /**
+   * Of its starts in BM_COMMANDS: the newest, how many were stored since some were removed last, and before
+   * which none is left.
+   */
+  readonly starts: { last: number; kept: number; droppedBefore: number };
   /** Sequence of the newest stop of the whole run; 0 for none. */
   stopSequence: number;
   /** As of tasks. */
@@ -148,6 +153,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     counts: {},
     replaced: new Map(),
     endedTasks: 0,
+    starts: { last: 0, kept: 0, droppedBefore: 0 },
     stopSequence: 0,
     pauseSequence: 0,
     resumedSequence: 0,

@@ -54,6 +54,13 @@ export const MUTATIONS: readonly Mutation[] = [
       return request;
     };
   }),
+  mutation('drop-open-starts', 'starts go while their attempts live', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      if (request.subject !== '$JS.API.STREAM.PURGE.BM_COMMANDS') return request;
+      const { filter } = JSON.parse(Buffer.from(request.data).toString()) as { filter: string };
+      return { ...request, data: Buffer.from(JSON.stringify({ filter })) };
+    };
+  }),
   mutation('forget-lock', 'an agent forgets that an attempt wants its host alone', () =>
     mails((text) => text.replace('"exclusive":true', '"exclusive":false')),
   ),

@@ -66,11 +66,11 @@ export class SimStream {
     return true;
   }
 
-  purge(filter: string): number {
+  purge(filter: string, before = Infinity): number {
     const matches = matcher(filter);
     const found = [...this.#ofSubject]
       .filter(([subject]) => matches(subject))
-      .flatMap(([, all]) => all);
+      .flatMap(([, all]) => all.filter((sequence) => sequence < before));
     for (const sequence of found) this.remove(sequence);
     return found.length;
   }
@@ -203,7 +203,7 @@ export class SimServer {
   #remove(stream: SimStream, data: Uint8Array): RequestOutcome {
     const body = JSON.parse(Buffer.from(data).toString()) as { filter?: string; seq?: number };
     if (body.filter !== undefined)
-      return reply({ success: true, purged: stream.purge(body.filter) });
+      return reply({ success: true, purged: stream.purge(body.filter, body.seq) });
     return reply({ success: stream.remove(body.seq ?? 0) });
   }
 }

@@ -2,7 +2,7 @@
  * A coordinator process: contends for the lease as coordinator/coordinator.ts does, and leads by the real
  * term: claim, intake, core, fenced publisher. Archiving is a wait and a name in a set.
  */
-import type { ApiAnswer } from '#coordinator/core/core-state.ts';
+import { CORE_TIMING, type ApiAnswer } from '#coordinator/core/core-state.ts';
 import type { TermPorts } from '#coordinator/term-ports.ts';
 import { beginTerm, type Term } from '#coordinator/term.ts';
 import { encode } from '#protocol/messages/envelope.ts';
@@ -21,6 +21,8 @@ import { newOwner, type Owner } from './world.ts';
 const CLAIM_RETRY_MS = 500;
 const LOOK_MS = 250;
 const LEASE_MS = 2_000;
+/** Few, so that old ones are removed in short runs too. */
+const STARTS_KEPT = 4;
 
 /** Who may try to lead: a wish, not a fence. */
 export class Lease {
@@ -154,6 +156,7 @@ export class SimCoordinator {
         version: '0',
         resultsDir: '/simulated-results',
         logFile: '',
+        timing: { ...CORE_TIMING, startsKept: STARTS_KEPT },
         ports: this.#ports(owner, link),
         onEnded: (reason) => {
           world.trace(() => `${owner.name} leads no more: ${reason}`);

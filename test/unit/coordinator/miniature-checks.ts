@@ -53,3 +53,29 @@ export function startProblems(
   if (entry !== undefined && of !== undefined && isPaused(entry, of)) note('starts while paused');
   return problems;
 }
+
+/** What is removed has ended, and its agent has read it. */
+export function droppedTooSoon(
+  { agents, commands }: Decided,
+  { run, before }: { readonly run: string; readonly before: number },
+): string[] {
+  return commands.slice(0, before - 1).flatMap((record) => {
+    if (record === null || !isStartOf(record, run)) return [];
+    const subject = parseSubject(record.subject);
+    const agent = agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
+    const isRead = agent?.seen.has(record.message.id) === true;
+    return isRead && !agent.live.has(keyOf(record))
+      ? []
+      : [`${record.message.id}: removed too soon`];
+  });
+}
+
+export function isStartOf({ message }: EventRecord, run: string): boolean {
+  return message.name === 'command.start' && message.data.spec.run === run;
+}
+
+function keyOf({ message }: EventRecord): string {
+  if (message.name !== 'command.start') return '';
+  const { run, task, n } = message.data.spec;
+  return `${run}/${task}#${n}`;
+}

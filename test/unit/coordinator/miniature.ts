@@ -5,6 +5,7 @@
  * repeated command is done once, a stop is acknowledged when its attempts have exited.
  */
 import {
+  CORE_TIMING,
   createCore,
   type ApiAnswer,
   type CoreMessage,
@@ -16,7 +17,7 @@ import { update } from '#coordinator/core/core-reducer.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { exited } from './exited.ts';
-import { startProblems } from './miniature-checks.ts';
+import { droppedTooSoon, isStartOf, startProblems } from './miniature-checks.ts';
 import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
@@ -25,6 +26,9 @@ import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
+
+/** Few, so that old ones are removed in short runs too. */
+const STARTS_KEPT = 3;
 
 export class Miniature {
   readonly events: EventRecord[] = [];
@@ -70,7 +74,8 @@ export class Miniature {
     this.reading = [];
     this.#isPassedDue = false;
     this.#store(subjects.eventEpoch(), 'leader.elected', goldenMessages['leader.elected']);
-    this.core = createCore({ epoch: this.#epoch, sequence: this.events.length });
+    const timing = { ...CORE_TIMING, startsKept: STARTS_KEPT };
+    this.core = createCore({ epoch: this.#epoch, sequence: this.events.length }, timing);
     this.#eventAt = 0;
     this.#commandAt = 0;
     while (this.readEvent());
@@ -301,6 +306,11 @@ export class Miniature {
         return;
       case 'delete_stop':
         this.commands[effect.sequence - 1] = null;
+        return;
+      case 'drop_starts':
+        this.problems.push(...droppedTooSoon(this, effect));
+        for (const [at, record] of this.commands.slice(0, effect.before - 1).entries())
+          if (record !== null && isStartOf(record, effect.run)) this.commands[at] = null;
         return;
       default:
         return;
