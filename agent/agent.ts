@@ -10,6 +10,7 @@
 import { join } from 'node:path';
 import type { Hardware } from '#protocol/messages/agent/hardware.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
+import type { Accepts } from '#protocol/messages/agent/accepts.ts';
 import type { Labels } from '#protocol/messages/agent/labels.ts';
 import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
@@ -68,6 +69,8 @@ export interface AgentOptions {
   readonly reservedCpus: string | null;
   readonly rung: Rung | 'auto';
   readonly labels: Labels;
+  /** Null: everything. */
+  readonly accepts: Accepts | null;
   /** What it runs for whoever asks: rules of protocol/messages/agent/exec-policy.ts. */
   readonly execRules: readonly string[];
   /** Between two looks at the host. */
@@ -179,7 +182,7 @@ function registrationOf(
     readonly reserved: readonly number[];
   },
 ): Registration {
-  const { folder, slots, labels, logFile } = options;
+  const { folder, slots, labels, accepts, logFile } = options;
   const { info, hardware, supervisor, reserved } = found;
   const { id: agent, instance, incarnation } = folder.identity;
   return {
@@ -197,6 +200,7 @@ function registrationOf(
     logFile,
     hardware,
     labels,
+    ...(accepts === null ? {} : { accepts }),
   };
 }
 

@@ -1,10 +1,12 @@
 /** The flags of the agent's program. `benchmesh agent run` makes them from its config file and more. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Accepts } from '#protocol/messages/agent/accepts.ts';
 import { isCpuList } from '#protocol/messages/agent/cpu-list.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import { DEFAULT_EXEC_RULES, readExecPolicy } from '#protocol/messages/agent/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { readLabels, type Labels } from '#protocol/messages/agent/labels.ts';
+import { readAccepts } from '#protocol/suite/accepts-form.ts';
 import { parseDuration, parseSize } from '#protocol/suite/units.ts';
 import type { OnTerm } from './end-policy.ts';
 
@@ -21,6 +23,7 @@ export interface Flags {
   readonly rung: 'auto' | 'cgroup' | 'subreaper' | 'scan';
   readonly label: readonly string[];
   readonly exec?: string;
+  readonly accepts?: Accepts;
   readonly refresh: number;
   readonly logFile?: string;
   readonly connectTimeout?: number;
@@ -48,6 +51,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     )
     .option('--label <key=value>', 'a label of this agent; repeatable', collect, [])
     .option('--exec <rules>', 'commands it runs for whoever asks, or off', parseExec)
+    .option('--accepts <rules>', 'what it takes at all, as a map', parseAccepts)
     .option('--refresh <duration>', 'between two looks at the host', parseRefresh, 60_000)
     .option('--log-file <file>', 'its own log (default: agent.log in the state folder)')
     .option('--connect-timeout <duration>', 'give a silent server up after this', parseTimeout)
@@ -85,6 +89,12 @@ export function execRulesOf(text: string | undefined): readonly string[] {
 function parseExec(text: string): string {
   const read = readExecPolicy(text);
   if (read.kind === 'rules') return text;
+  throw new InvalidArgumentError(read.reason);
+}
+
+function parseAccepts(text: string): Accepts {
+  const read = readAccepts(text);
+  if (read.kind === 'accepts') return read.accepts;
   throw new InvalidArgumentError(read.reason);
 }
 

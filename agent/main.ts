@@ -38,7 +38,8 @@ class AgentProcess {
 
   async run(logFile: string): Promise<void> {
     const { id, server, credential, slots, rung, label, exec, refresh } = this.#flags;
-    const { connectTimeout, reservedCpus, spoolLimit, journalLimit, keepDays } = this.#flags;
+    const { accepts, connectTimeout, reservedCpus, spoolLimit, journalLimit, keepDays } =
+      this.#flags;
     this.#listen();
     try {
       this.#agent = await startAgent({
@@ -49,6 +50,7 @@ class AgentProcess {
         reservedCpus: reservedCpus ?? null,
         rung,
         labels: labelsOf(label),
+        accepts: accepts ?? null,
         execRules: execRulesOf(exec),
         refreshMs: refresh,
         connectMs: connectTimeout ?? null,

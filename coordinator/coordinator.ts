@@ -24,6 +24,7 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import type { CoreTiming } from './core/core-state.ts';
+import type { SnapshotPort } from './snapshot/snapshot-port.ts';
 import { beginTerm, type Term } from './term.ts';
 
 export interface CoordinatorOptions {
@@ -41,7 +42,8 @@ export interface CoordinatorOptions {
   readonly leaseTtlMs?: number;
   /** How the lease is contended for. Absent: in this thread, by its connection. */
   readonly contend?: (options: LeaseOptions) => LeaseContender;
-  /** For tests. */
+  /** Absent: each new leader reads all. */
+  readonly snapshots?: SnapshotPort;
   readonly timing?: CoreTiming;
   readonly onStandby?: (holder: LeaseHolder) => void;
   /** A defect: the process should end. */

@@ -9,7 +9,7 @@ import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import type { Tail, TailMessage } from '#protocol/nats/streams/tail.ts';
-import { attemptOfStart } from './core/act.ts';
+import { attemptOfStart } from './core/start.ts';
 import type { CoreMessage } from './core/core-state.ts';
 import type { IntakeSource } from './intake-source.ts';
 
@@ -36,11 +36,12 @@ export class Intake {
 
   /**
    * Resolves when all that existed has been posted (or this was closed): the events, the commands,
-   * then the registry: which agents share a host must be known before anything is placed.
+   * then the registry: which agents share a host must be known before anything is placed. `fromEvent`: the
+   * sequence of the first event that is not known yet.
    */
-  async read(): Promise<void> {
-    await this.#readStream(STREAMS.events, 'bm.v1.evt.>', 'event');
-    await this.#readStream(STREAMS.commands, 'bm.v1.cmd.>', 'command');
+  async read(fromEvent = 1): Promise<void> {
+    await this.#readStream(STREAMS.events, 'event', fromEvent);
+    await this.#readStream(STREAMS.commands, 'command');
     await this.#readRegistry();
   }
 
@@ -68,12 +69,13 @@ export class Intake {
     await Promise.all(this.#tails.map((one) => one.close()));
   }
 
-  #readStream(stream: string, filter: string, kind: 'event' | 'command'): Promise<void> {
+  #readStream(stream: string, kind: 'event' | 'command', fromSequence = 1): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     return new Promise((resolve) => {
       const reader = this.#options.source.tail({
         stream,
-        filters: [filter],
+        filters: [],
+        fromSequence,
         onMessage: (message) => {
           this.#onStored(kind, message);
         },
@@ -92,8 +94,8 @@ export class Intake {
     const { source, post } = this.#options;
     return new Promise((resolve) => {
       const reader = source.watchAgents({
-        onAgent: ({ agent, data }) => {
-          this.#onRegistration(agent, data);
+        onAgent: ({ agent, data, timeMs }) => {
+          this.#onRegistration(agent, data, timeMs);
         },
         onForgotten: (agent) => {
           post({ kind: 'forgotten', agent });
@@ -123,20 +125,21 @@ export class Intake {
   }
 
   /** The attempt, if this is a start of this term: what is in it need not be read back. */
-  #ownStart(message: TailMessage): AttemptRef | null {
+  #ownStart(message: TailMessage): (AttemptRef & { readonly agent: string }) | null {
     if (message.header(HEADERS.instance) !== this.#options.instance) return null;
     const subject = parseSubject(message.subject);
     if (subject?.kind !== 'command' || subject.command !== 'start') return null;
     const head = new TextDecoder().decode(message.data.subarray(0, HEAD_BYTES));
     const id = /^\{"specversion":"1\.0","id":"([\w-]+)"/.exec(head)?.[1];
-    return id === undefined ? null : attemptOfStart(id, subject.run);
+    const ref = id === undefined ? null : attemptOfStart(id, subject.run);
+    return ref === null ? null : { ...ref, agent: subject.agent };
   }
 
-  #onRegistration(agent: string, data: Uint8Array): void {
+  #onRegistration(agent: string, data: Uint8Array, timeMs: number): void {
     const { post } = this.#options;
     const registration = Registration.safeParse(parseJson(data));
     if (registration.success && registration.data.agent === agent) {
-      post({ kind: 'registered', registration: registration.data });
+      post({ kind: 'registered', registration: registration.data, timeMs });
       return;
     }
     const reason = 'the registration is malformed';

@@ -10,10 +10,12 @@ import { readCredential } from '#protocol/nats/credential.ts';
 import { systemClock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { startCoordinator } from './coordinator.ts';
+import { CORE_TIMING } from './core/core-state.ts';
 import { watchIdle } from './idle-exit.ts';
 import { contendInThread } from './lease/lease-thread.ts';
 import { parseFlags, type CoordinatorFlags } from './options.ts';
 import { openLog } from './own-log.ts';
+import { snapshotsInThread } from './snapshot/snapshot-thread.ts';
 import { VERSION } from './version.ts';
 
 /** A server that was never there is reported; one that goes away later is waited for. */
@@ -62,10 +64,16 @@ async function run(
     logFile: flags.logFile === null ? '' : resolve(flags.logFile),
     log,
     clock: systemClock,
+    ...(flags.purgeAfterMs === null
+      ? {}
+      : { timing: { ...CORE_TIMING, purgeAfterMs: flags.purgeAfterMs } }),
     contend: (lease) => {
       const { server: url, credential } = flags;
       return contendInThread({ ...lease, url, credential, log, onBug });
     },
+    snapshots: snapshotsInThread({
+      ...{ connection, log, url: flags.server, credential: flags.credential },
+    }),
     onStandby: ({ description }) => {
       process.stderr.write(
         `benchmesh-coordinator: another coordinator (${description}) leads; standing by\n`,

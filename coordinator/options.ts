@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { isToken } from '#protocol/messages/ids.ts';
+import { CORE_TIMING } from './core/core-state.ts';
 
 export interface CoordinatorFlags {
   readonly id: string;
@@ -13,10 +14,12 @@ export interface CoordinatorFlags {
   readonly home: string | null;
   /** Ends the local mesh after this long without anything to do; null: never. */
   readonly idleExitMs: number | null;
+  /** An archived run leaves the streams after so long; null: as soon as its watchers have read it. */
+  readonly purgeAfterMs: number | null;
 }
 
 export const USAGE =
-  'coordinator --id ID --server URL [--credential FILE] --results DIR [--log-file FILE] [--home DIR] [--idle-exit MS]';
+  'coordinator --id ID --server URL [--credential FILE] --results DIR [--log-file FILE] [--purge-after SECONDS] [--home DIR] [--idle-exit MS]';
 
 /** Throws MeshError `usage`. */
 export function parseFlags(argv: readonly string[]): CoordinatorFlags {
@@ -35,6 +38,7 @@ export function parseFlags(argv: readonly string[]): CoordinatorFlags {
     throw new MeshError('usage', '--idle-exit ends a local mesh: it needs --home');
   }
   return {
+    purgeAfterMs: purgeAfterMs(rest['purge-after']),
     id,
     server,
     results,
@@ -43,6 +47,16 @@ export function parseFlags(argv: readonly string[]): CoordinatorFlags {
     home: home ?? null,
     idleExitMs,
   };
+}
+
+/** Seconds, at least as long as whoever watches the end of a run needs to read it. */
+function purgeAfterMs(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const leastMs = CORE_TIMING.purgeAfterMs;
+  const ms = Number(text) * 1_000;
+  if (text.trim() !== '' && Number.isFinite(ms) && ms >= leastMs) return ms;
+  const least = `${leastMs / 1_000} or more`;
+  throw new MeshError('usage', `--purge-after ${text}: a number of seconds is needed, ${least}`);
 }
 
 function read(
@@ -62,6 +76,7 @@ function read(
         'log-file': text,
         home: text,
         'idle-exit': text,
+        'purge-after': text,
       },
     }).values;
   } catch (error) {

@@ -6,6 +6,7 @@ import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { ensureMailbox } from '#protocol/nats/agents/mailbox.ts';
 import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
 import type { RunHistory } from '#protocol/suite/task-order.ts';
+import { freeAgent } from './fleet/free-agent.ts';
 import { serveApi, type Api, type ApiEnvironment } from './api/serve-api.ts';
 import { natsSource, type IntakeSource } from './intake-source.ts';
 import { isArchived, type ArchiveEnvironment } from './results/archive.ts';
@@ -25,6 +26,8 @@ export interface TermPorts {
   historyOf(resultsDir: string, run: string): Promise<RunHistory>;
   /** Idempotent. Rejects with MeshError. */
   ensureMailbox(agent: string): Promise<void>;
+  /** As `ensureMailbox`. */
+  freeAgent(of: { readonly agent: string; readonly beforeMs: number }): Promise<void>;
 }
 
 export function natsPorts(connection: MeshConnection): TermPorts {
@@ -37,5 +40,6 @@ export function natsPorts(connection: MeshConnection): TermPorts {
     lastRunOf: findLastRun,
     historyOf: readRunHistory,
     ensureMailbox: (agent) => ensureMailbox(connection, agent),
+    freeAgent: (of) => freeAgent(connection, of),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * One term of leadership: from the claim to the loss of the lease or the first refused write.
  *
- *   claim -> read BM_EVENTS -> read BM_COMMANDS -> read the registry -> act, serve ... -> ended
+ *   claim -> (snapshot) -> read BM_EVENTS -> read BM_COMMANDS -> read the registry -> act, serve ... -> ended
  *
  * 1. Nothing is written before all three are read up to the claim; every write is fenced by the
  *    claim (I1).
@@ -35,6 +35,8 @@ import { isLive } from './core/sweep.ts';
 import { Intake } from './intake.ts';
 import type { Archivist } from './results/archivist.ts';
 import { dropFiles, dropStarts, releaseRun } from './results/release.ts';
+import { SnapshotKeeper } from './snapshot/snapshot-keeper.ts';
+import type { SnapshotPort } from './snapshot/snapshot-port.ts';
 import { natsPorts, type TermPorts } from './term-ports.ts';
 
 const TICK_MS = 1_000;
@@ -57,6 +59,8 @@ export interface TermOptions {
   readonly timing?: CoreTiming;
   /** Absent: those of its connection. */
   readonly ports?: TermPorts;
+  /** Absent: all is read, each time. */
+  readonly snapshots?: SnapshotPort;
   /** The term is over; called once. */
   readonly onEnded: (reason: string) => void;
   /** A defect: the process ends. */
@@ -90,10 +94,12 @@ class LeaderTerm implements Term {
   #sweeping: Promise<void> = Promise.resolve();
   readonly #abort = new AbortController();
   readonly #intake: Intake;
+  readonly #snapshots: SnapshotKeeper | null;
   #outgoing: PublishEffect[] = [];
   #lastFlushMs = 0;
   #api: Api | null = null;
   #tick: Timer | null = null;
+  #wake: Timer | null = null;
   #lastRequestMs: number;
 
   constructor(options: TermOptions) {
@@ -139,10 +145,16 @@ class LeaderTerm implements Term {
       waitMs: (options.timing ?? CORE_TIMING).purgeAfterMs,
       isLive: (run) => isLive(this.#actor.state(), run),
     });
+    const { snapshots, log } = options;
+    this.#snapshots =
+      snapshots === undefined
+        ? null
+        : new SnapshotKeeper(snapshots, { log, signal: this.#abort.signal });
     this.#intake = new Intake({
       source: this.#ports.source,
       instance: claim.instance,
       post: (message) => {
+        if (message.kind === 'event') this.#snapshots?.onEvent();
         this.#actor.post(message);
       },
       onBug: options.onBug,
@@ -166,6 +178,7 @@ class LeaderTerm implements Term {
     this.#publisher.close();
     this.#api?.stop();
     this.#tick?.cancel();
+    this.#wake?.cancel();
     this.#options.onEnded(reason);
     await this.#intake.close();
   }
@@ -177,7 +190,10 @@ class LeaderTerm implements Term {
   async #begin(): Promise<void> {
     const { clock, log, claim } = this.#options;
     const startedMs = clock.now().monotonicMs;
-    await this.#intake.read();
+    const restored = (await this.#snapshots?.load()) ?? null;
+    if (this.#isOver()) return;
+    if (restored !== null) this.#actor.post({ kind: 'restored', state: restored.state });
+    await this.#intake.read((restored?.sequence ?? 0) + 1);
     if (this.#isOver()) return;
     this.#actor.post({ kind: 'replayed' });
     this.#intake.listen();
@@ -205,13 +221,17 @@ class LeaderTerm implements Term {
     this.#scheduleTick();
     const { runs } = this.#actor.state();
     const tookMs = Math.round(clock.now().monotonicMs - startedMs);
-    log.info({ epoch: claim.epoch, runs: runs.size, replayMs: tookMs }, 'leading');
+    const snapshot = restored === null ? {} : { snapshot: restored.messages };
+    log.info({ epoch: claim.epoch, runs: runs.size, replayMs: tookMs, ...snapshot }, 'leading');
   }
 
   #scheduleTick(): void {
     this.#tick = this.#options.clock.after(TICK_MS, () => {
       if (this.#isOver()) return;
-      if (this.#options.connection.isConnected()) this.#actor.post({ kind: 'tick' });
+      if (this.#options.connection.isConnected()) {
+        this.#actor.post({ kind: 'tick' });
+        this.#snapshots?.look({ isIdle: this.isQuiet() });
+      }
       this.#scheduleTick();
     });
   }
@@ -227,12 +247,23 @@ class LeaderTerm implements Term {
       case 'make_mailbox':
         void this.#makeMailbox(effect.agent);
         return;
+      case 'free_agent':
+        void this.#untilDone(`removal of what was kept of agent ${effect.agent}`, () =>
+          this.#ports.freeAgent(effect),
+        );
+        return;
       case 'read_history':
         void this.#readHistory(effect.run, effect.basis);
         return;
       case 'say_passed_soon':
         this.#options.clock.after(effect.afterMs, () => {
           this.#actor.post({ kind: 'say_passed' });
+        });
+        return;
+      case 'wake_soon':
+        this.#wake?.cancel();
+        this.#wake = this.#options.clock.after(effect.afterMs, () => {
+          this.#actor.post({ kind: 'wake' });
         });
         return;
       case 'archive':

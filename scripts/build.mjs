@@ -19,8 +19,9 @@ await build({
     benchmesh: 'cli/main.ts',
     agent: 'agent/main.ts',
     coordinator: 'coordinator/main.ts',
-    // A thread of the coordinator.
+    // Threads of the coordinator.
     'lease-worker': 'coordinator/lease/lease-worker.ts',
+    'snapshot-worker': 'coordinator/snapshot/snapshot-worker.ts',
   },
   outdir: 'dist',
   bundle: true,

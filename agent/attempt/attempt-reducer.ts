@@ -10,6 +10,7 @@
  * 6. A step is started only from a journalled state; a restart first asks whether it ran (I8).
  */
 import { HOST_SETUP_STEP } from '#protocol/messages/attempt/attempt-spec.ts';
+import { placeIn } from '#protocol/messages/attempt/gang.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import { hasResultRules } from '../files/result-rules.ts';
 import { onFileMessage } from '../files/file-rules.ts';
@@ -20,6 +21,7 @@ import { decide, decideFailed, decideStopped, settle } from './rules/end-rules.t
 import { onStepGone } from './rules/fence-rules.ts';
 import { exit, finish } from './rules/exit-rules.ts';
 import { onHealth } from './rules/health-rules.ts';
+import { onGo, onWaited, waitsAtBarrier } from './rules/barrier-rules.ts';
 import { firstStep, tellHost } from './rules/host-setup-rules.ts';
 import { onCutOff } from './rules/partition-rules.ts';
 import { onReport } from './rules/report-rules.ts';
@@ -105,8 +107,14 @@ function handle(turn: Turn, message: AttemptMessage): void {
     case 'stop':
       onStop(turn, message);
       return;
+    case 'go':
+      onGo(turn, message);
+      return;
+    case 'waited':
+      onWait(turn, message);
+      return;
     case 'cut_off':
-      onCutOff(turn, message.reason);
+      if (onCutOff(turn, message.reason)) afterSteps(turn);
       return;
     case 'extracted':
       onExtracted(turn, message);
@@ -142,9 +150,10 @@ function onAccept(turn: Turn, message: Of<'accept'>): void {
 
 /** One that has started since has said it with its first step. */
 function onSayAccepted(turn: Turn): void {
-  const { at, command, seq } = turn.state;
+  const { at, command, seq, spec } = turn.state;
+  const elapsedMs = turn.elapsedMs();
   if (seq === 0 && at !== null)
-    turn.emit('attempt.accepted', { elapsedMs: turn.elapsedMs(), command, ...at });
+    turn.emit('attempt.accepted', { elapsedMs, command, ...at, ...placeIn(spec) });
 }
 
 function onBegin(turn: Turn, message: Of<'begin'>): void {
@@ -180,6 +189,7 @@ function startStep(turn: Turn, index: number): void {
     afterSteps(turn);
     return;
   }
+  if (waitsAtBarrier(turn, index)) return;
   turn.keep({ life: { kind: 'stepping', index, announced: false } });
   if (step.check !== undefined) {
     announce(turn, index, null);
@@ -187,6 +197,12 @@ function startStep(turn: Turn, index: number): void {
     return;
   }
   turn.effect({ kind: 'start_step', index, step, budgetMs, slot: state.slots[0] ?? 0 });
+}
+
+function onWait(turn: Turn, message: Of<'waited'>): void {
+  const then = onWaited(turn, message);
+  if (then === 'step') startStep(turn, message.index);
+  else if (then === 'over') afterSteps(turn);
 }
 
 function onStepStarted(turn: Turn, message: Of<'step_started'>): void {
@@ -199,6 +215,7 @@ function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {
   const { life, spec } = turn.state;
   if (isService(turn.state, message.index)) {
     if (onServiceEnded(turn, message)) afterServices(turn);
+    else if (life.kind === 'barrier') afterSteps(turn);
     return;
   }
   if (life.kind !== 'stepping' || life.index !== message.index) return;
@@ -316,6 +333,11 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
     case 'stepping':
       if (isNew) announceStop(turn, message);
       stopAll(turn, stop);
+      return;
+    case 'barrier':
+      if (isNew) announceStop(turn, message);
+      decideStopped(turn);
+      afterSteps(turn);
       return;
     case 'closing':
       if (isNew) announceStop(turn, message);

@@ -4,6 +4,7 @@
  *
  *   new -> queued -> stepping(0..) -> closing -> collecting -> stepping(teardown) -> finishing -> exited
  *
+ * Before a step that a gang begins together its ranks are at a `barrier`.
  * `closing` waits for the services to end, where there are any; they live beside `stepping` until then.
  * `finishing` has no process left but survivors of a kill: files and the rest of the log are being
  * stored.
@@ -40,7 +41,16 @@ export type Life =
       readonly announced: boolean;
       /** Of its main process, once that was heard. */
       readonly pid?: number | null;
-    };
+    }
+  /** A rank that waits for the others before this step; `go`: for the start they have in common. */
+  | { readonly kind: 'barrier'; readonly index: number; readonly go: Go | null };
+
+export interface Go {
+  /** By the wall clock. */
+  readonly startMs: number;
+  /** But no longer than this. */
+  readonly withinMs: number;
+}
 
 /** The end of the attempt, decided by the first thing that went wrong, or at the last step. */
 export interface Verdict {
@@ -59,6 +69,8 @@ export interface ReachedStop {
   readonly isPause?: true;
   /** With `isPause`: the next attempt follows at once. */
   readonly isRequeue?: true;
+  /** Its task has gone on elsewhere: it is told as lost. */
+  readonly isSuperseded?: true;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
   readonly by: string;
@@ -121,6 +133,8 @@ export interface AttemptState {
   readonly resumed?: { readonly path: string | null };
   readonly teardownFailure: string | null;
   readonly services?: readonly LiveService[];
+  /** Barriers that it has passed; absent before the first. */
+  readonly opened?: readonly string[];
   /** Of the step whose failure is the verdict. */
   readonly stderrTail?: { readonly step: string; readonly text: string };
   /** Measured by the agent itself, beside what the results of the steps say. */
@@ -136,6 +150,7 @@ export interface StopOrder {
   /** The task is to go on later. */
   readonly isPause?: true;
   readonly isRequeue?: true;
+  readonly isSuperseded?: true;
   readonly command: string;
   readonly by: string;
   readonly reason: string | null;
@@ -194,6 +209,10 @@ export type AttemptMessage =
   /** What the report came to, when a step has ended. */
   | { readonly kind: 'reported'; readonly reported: Reported }
   | { readonly kind: 'stop'; readonly stop: StopOrder }
+  /** Every rank of its gang is ready for that step. */
+  | ({ readonly kind: 'go'; readonly barrier: string } & Go)
+  /** The effect `wait` is done. */
+  | { readonly kind: 'waited'; readonly index: number }
   /** Its host is cut off from the server, for longer than its suite wants. */
   | { readonly kind: 'cut_off'; readonly reason: string }
   | {
@@ -252,6 +271,8 @@ export type AttemptEffect =
       readonly slot: number;
     }
   | { readonly kind: 'say_accepted_soon' }
+  /** Before that step; a later one takes its place. */
+  | { readonly kind: 'wait'; readonly index: number; readonly forMs: number }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
   | {
       readonly kind: 'run_check';

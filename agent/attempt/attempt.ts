@@ -21,6 +21,7 @@ import { AttemptAsker } from './attempt-asker.ts';
 import { AttemptMeter } from './attempt-meter.ts';
 import { AttemptOutput, type OutputSource } from './attempt-output.ts';
 import { recordAttempt } from './attempt-record.ts';
+import { AttemptTimers } from './attempt-timers.ts';
 import { updateAttempt } from './attempt-reducer.ts';
 import {
   isFenced,
@@ -34,9 +35,6 @@ import { knownStart, stepSpecOf } from './step-spec.ts';
 import { hostSetupOf, prepareStep } from './prepare-step.ts';
 import { ReportLink } from './report-link.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
-
-/** What starts within this says with its first step that it was accepted: a message less each. */
-const START_SOON_MS = 100;
 
 export class Attempt {
   readonly key: string;
@@ -52,6 +50,7 @@ export class Attempt {
   readonly #output: AttemptOutput;
   readonly #files: AttemptFiles;
   readonly #report: ReportLink;
+  readonly #timers: AttemptTimers;
   #isLeaving = false;
   #isClosed = false;
 
@@ -65,6 +64,7 @@ export class Attempt {
     this.#output = new AttemptOutput({ deps, spec: initial.spec, log: this.#log, isResumed });
     const post = this.post.bind(this);
     const state = this.state.bind(this);
+    this.#timers = new AttemptTimers(deps.clock, post);
     this.#files = new AttemptFiles({ deps, paths: this.#paths, log: this.#log, state, post });
     this.#asker = new AttemptAsker({
       deps,
@@ -135,6 +135,7 @@ export class Attempt {
     this.#isClosed = true;
     this.#actor.close();
     this.#meter.close();
+    this.#timers.close();
     for (const handle of this.#handles.values()) handle.detach();
     this.#asker.close();
     this.#survivors.close();
@@ -154,9 +155,8 @@ export class Attempt {
         });
         return;
       case 'say_accepted_soon':
-        this.#deps.clock.after(START_SOON_MS, () => {
-          this.post({ kind: 'say_accepted' });
-        });
+      case 'wait':
+        this.#timers.begin(effect);
         return;
       case 'start_step':
         this.#start(effect);

@@ -5,6 +5,7 @@
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { AttemptResources } from '#protocol/messages/agent/resources.ts';
 import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
+import { gangEnv } from './gang-env.ts';
 import { gpuEnv } from '../gpus/gpu-env.ts';
 import { stopFile, type AttemptPaths } from '../state/state-folder.ts';
 
@@ -66,6 +67,7 @@ export function childEnv(input: ChildEnvInput): Env {
     [STOP_VARIABLE]: stopFile(paths.work, step.id),
   };
   Object.assign(env, gpuEnv(spec.needs.gpus === undefined ? null : gpus));
+  if (spec.gang !== undefined) Object.assign(env, gangEnv(spec.gang));
   if (cpus.length > 0) env['BENCHMESH_CPUS'] = formatCpuList(cpus);
   if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);

@@ -1,13 +1,15 @@
 /**
  * Which GPUs an attempt gets. Pure, and deterministic: the same free ones give the same choice.
  *
- * 1. They are of one kind (protocol/messages/agent/gpu-counts.ts).
+ * 1. They are of one kind (protocol/messages/agent/gpu-counts.ts), and as the task wants them (gpu-match.ts).
  * 2. On one NUMA node where one node has enough: the node with the lowest free index. Where the node
  *    is not known, it is a node of its own. Else wherever they are.
  * 3. The lowest indexes first; a MIG instance by its GPU, then by its own index.
  */
 import { gpuKind, isPlace, isWell } from '#protocol/messages/agent/gpu-counts.ts';
+import { hasFree, matchesGpu } from '#protocol/messages/agent/gpu-match.ts';
 import type { Gpu } from '#protocol/messages/agent/hardware.ts';
+import type { GpuNeeds } from '#protocol/messages/attempt/needs.ts';
 
 /** Those that may be given to an attempt now. */
 export function freeGpus(gpus: readonly Gpu[], held: ReadonlySet<string>): Gpu[] {
@@ -16,10 +18,11 @@ export function freeGpus(gpus: readonly Gpu[], held: ReadonlySet<string>): Gpu[]
   );
 }
 
-/** Null where no kind has enough of them. */
-export function chooseGpus(count: number, free: readonly Gpu[]): Gpu[] | null {
-  if (count === 0) return [];
-  const ordered = inOrder(free);
+/** Null where no kind has enough that are as wanted. */
+export function chooseGpus(needs: GpuNeeds | undefined, free: readonly Gpu[]): Gpu[] | null {
+  const { count = 0 } = needs ?? {};
+  if (needs === undefined || count === 0) return [];
+  const ordered = inOrder(free.filter((gpu) => matchesGpu(gpu, needs) && hasFree(gpu, needs)));
   const kinds = [...groupedBy(ordered, gpuKind).values()].filter((kind) => kind.length >= count);
   const kind = kinds[0];
   if (kind === undefined) return null;

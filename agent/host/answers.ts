@@ -42,11 +42,17 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
       return;
     }
     case 'revoke_answered': {
+      // The exit of the rank answers it: an ack of each would outlive the run.
+      if (effect.ref.gang !== undefined) {
+        deps.ledger.write({ t: 'ack', command, isDone: true, ev: [] });
+        return;
+      }
       const { run, task, n } = effect.ref;
+      const { stopped } = effect;
       const isRevoked = effect.answer === 'revoked';
       write(deps, command, {
         name: 'command.revoke_answered',
-        data: { run, task, n, answer: effect.answer },
+        data: { run, task, n, answer: effect.answer, ...(stopped && { stopped }) },
         seq: 1,
         ...(isRevoked ? { revoked: attemptKey(effect.ref) } : {}),
       });

@@ -4,7 +4,8 @@
  * A command is in the ledger before it is acknowledged and before anything is done about it, so an
  * agent killed in between does it when it is back (I8).
  */
-import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import type { RevokeCommand } from '#protocol/messages/run/command.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MailDecision, MailMessage } from '#protocol/nats/agents/mailbox.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
@@ -73,10 +74,17 @@ export class CommandIntake {
         return;
       }
       case 'command.revoke': {
-        const { run, task, n } = command.data;
-        const ref = { run, task, n };
+        const ref = command.data;
+        const isKnown = fold.known.has(attemptKey(ref));
         this.#write({ t: 'revoke', ...entry, ref });
-        this.revoke(command.id, ref);
+        this.revoke(command.id, ref, isKnown);
+        return;
+      }
+      case 'command.go': {
+        const { run, task, n, ...go } = command.data;
+        const key = attemptKey({ run, task, n });
+        this.#write({ t: 'go', ...entry, key, go });
+        this.#post({ kind: 'go', key, ...go });
         return;
       }
       case 'command.stop': {
@@ -101,8 +109,11 @@ export class CommandIntake {
   }
 
   /** Also for one of the ledger that has not been answered. */
-  revoke(command: string, ref: AttemptRef): void {
-    const isKnown = this.#deps.ledger.fold.known.has(attemptKey(ref));
+  revoke(
+    command: string,
+    ref: RevokeCommand,
+    isKnown = this.#deps.ledger.fold.known.has(attemptKey(ref)),
+  ): void {
     this.#post({ kind: 'revoke', command, ref, isKnown });
   }
 

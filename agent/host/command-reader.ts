@@ -9,6 +9,7 @@ import { parseSubject } from '#protocol/messages/subjects.ts';
 export type Command = MessageOf<
   | 'command.start'
   | 'command.revoke'
+  | 'command.go'
   | 'command.stop'
   | 'command.release'
   | 'command.drain'
@@ -43,6 +44,7 @@ export function readCommand(agent: string, subject: string, data: Uint8Array): R
       if (message.data.spec.run !== parsed.run) return reject('the run differs from the subject');
       return { kind: 'command', command: message };
     case 'command.revoke':
+    case 'command.go':
     case 'command.stop':
     case 'command.release':
       if (message.data.run !== parsed.run) return reject('the run differs from the subject');

@@ -17,13 +17,15 @@
  * 8. What a run prepares its hosts with is made by its first attempt here (host-setups.ts).
  * 9. Cut off from the server, attempts go on; those whose suite says otherwise end, also what waits.
  */
-import { gpuCountOf } from '#protocol/messages/attempt/attempt-spec.ts';
+import { gpuCountOf } from '#protocol/messages/attempt/needs.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { wishesOf } from './live-attempt.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
+import { onGo } from './host-gangs.ts';
 import { onSetUp, released, sayWaitingForSetup, taking, withoutSetupsOf } from './host-setups.ts';
+import { answerRevoke, onRevoke } from './host-revokes.ts';
 import { sayPinned } from './pinned-cpus.ts';
 import { isUnder, onStop, openStop, overtakingStop, reach, settle } from './host-stops.ts';
 import type { HostEffect, HostMessage, HostState, LiveAttempt } from './host-state.ts';
@@ -43,6 +45,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return onStart(state, message);
     case 'revoke':
       return onRevoke(state, message);
+    case 'go':
+      return onGo(state, message);
     case 'stop':
       return onStop(state, message);
     case 'release':
@@ -243,17 +247,6 @@ function admit(state: HostState, attempt: LiveAttempt): Result {
   return [withLive(state, { ...attempt, stage: 'ending' }), [effect]];
 }
 
-function onRevoke(state: HostState, message: Of<'revoke'>): Result {
-  const { command, ref } = message;
-  const key = attemptKey(ref);
-  const attempt = state.live.get(key);
-  if (attempt?.stage !== 'queued') {
-    const answer = attempt !== undefined || message.isKnown ? 'started' : 'unknown';
-    return [state, [{ kind: 'revoke_answered', command, ref, answer }]];
-  }
-  return [withoutLive(state, key), [{ kind: 'revoke_answered', command, ref, answer: 'revoked' }]];
-}
-
 function onFreed(state: HostState, key: string): Result {
   const attempt = state.live.get(key);
   if (attempt === undefined) return [state, []];
@@ -277,7 +270,8 @@ function onEnded(state: HostState, { key, end }: Of<'ended'>): Result {
     waiting.delete(key);
     openStops.set(open.command, { ...open, waiting, ended: [...open.ended, stopped] });
   }
-  const [next, effects] = settle({ ...released(state, attempt), live, openStops }, []);
+  const freed = { ...released(state, attempt), live, openStops };
+  const [next, effects] = settle(...answerRevoke(freed, attempt, stopped));
   return dropReleased(next, effects);
 }
 

@@ -1,11 +1,12 @@
 /** What the host's actor knows, is told and asks for. The rules are in host-reducer.ts. */
-import type { StopCause, StopCommand } from '#protocol/messages/run/command.ts';
-import type { AttemptSpec, Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { RevokeCommand, StopCause, StopCommand } from '#protocol/messages/run/command.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptOutcome, FailureClass, Stage } from '#protocol/messages/attempt/outcome.ts';
-import type { AttemptEnd, Verdict } from '../attempt/attempt-state.ts';
+import type { AttemptEnd, Go, Verdict } from '../attempt/attempt-state.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 
 /** The newest stop of a run or task: a start that does not know of it never runs (I6). */
@@ -63,10 +64,13 @@ export interface OpenStop {
 export interface HostState {
   readonly slots: number;
   readonly cpus: number;
+  readonly memoryMiB: number;
   readonly live: ReadonlyMap<string, LiveAttempt>;
   /** Newest stop by target, `run` or `run/task` (I6). */
   readonly floors: ReadonlyMap<string, StopFloor>;
   readonly openStops: ReadonlyMap<string, OpenStop>;
+  /** Attempts that end because they were superseded, by key: the command that is answered then. */
+  readonly revoking: ReadonlyMap<string, string>;
   /** Runs to drop as soon as nothing of them lives. */
   readonly releasing: ReadonlySet<string>;
   readonly isDraining: boolean;
@@ -105,9 +109,10 @@ export type HostMessage =
   | {
       readonly kind: 'revoke';
       readonly command: string;
-      readonly ref: AttemptRef;
+      readonly ref: RevokeCommand;
       readonly isKnown: boolean;
     }
+  | ({ readonly kind: 'go'; readonly key: string; readonly barrier: string } & Go)
   | {
       readonly kind: 'stop';
       readonly command: string;
@@ -191,7 +196,11 @@ export type HostEffect =
       readonly key: string;
       readonly command: string;
       readonly stop: StopCommand;
+      /** By its revoke. */
+      readonly isSuperseded?: true;
     }
+  /** Every rank of its gang is ready. */
+  | ({ readonly kind: 'go'; readonly key: string; readonly barrier: string } & Go)
   | { readonly kind: 'stop_received'; readonly command: string; readonly attempts: number }
   | {
       readonly kind: 'stop_done';
@@ -202,9 +211,10 @@ export type HostEffect =
   | {
       readonly kind: 'revoke_answered';
       readonly command: string;
-      readonly ref: AttemptRef;
+      readonly ref: RevokeCommand;
       /** `revoked`: drop the attempt with the answer; nothing of it ever ran or will. */
       readonly answer: 'revoked' | 'started' | 'unknown';
+      readonly stopped?: StoppedAttempt;
     }
   | { readonly kind: 'drop_run'; readonly run: string }
   /** Nothing of it lives: its folder may go. */
@@ -214,9 +224,11 @@ export function newHost(slots: number, cpus: number, layout: CpuLayout | null = 
   return {
     slots,
     cpus,
+    memoryMiB: Infinity,
     live: new Map(),
     floors: new Map(),
     openStops: new Map(),
+    revoking: new Map(),
     releasing: new Set(),
     isDraining: false,
     isEnding: false,

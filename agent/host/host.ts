@@ -93,6 +93,7 @@ export class Host {
     this.#actor = startActor<HostState, HostMessage, HostEffect>({
       initial: {
         ...newHost(options.slots, options.info.cpus, options.layout),
+        memoryMiB: options.info.memoryMiB,
         gpus: firstSight(options.hardware),
       },
       update: updateHost,
@@ -155,6 +156,8 @@ export class Host {
     // The host first: an attempt may end, and a release be due, as soon as they are told.
     this.#actor.post({ kind: 'restore', restored });
     for (const attempt of resumed) attempt.resume();
+    for (const [key, { go }] of fold.attempts)
+      if (go !== undefined) this.#attempts.get(key)?.post({ kind: 'go', ...go });
     for (const run of fold.releasing) this.#actor.post({ kind: 'release', run });
     for (const [command, ref] of fold.revokes) this.#intake.revoke(command, ref);
     void this.#left.begin();
@@ -215,10 +218,14 @@ export class Host {
         this.#attempts.get(effect.key)?.post({ kind: 'cut_off', reason: effect.reason });
         return;
       case 'stop_attempt': {
-        const stop = orderOf(effect.command, effect.stop);
-        this.#attempts.get(effect.key)?.post({ kind: 'stop', stop });
+        const { key, command, stop: asked, isSuperseded } = effect;
+        const stop = { ...orderOf(command, asked), ...(isSuperseded && { isSuperseded }) };
+        this.#attempts.get(key)?.post({ kind: 'stop', stop });
         return;
       }
+      case 'go':
+        this.#attempts.get(effect.key)?.post(effect);
+        return;
       case 'stop_received':
       case 'stop_done':
         answer(this.#deps, effect);

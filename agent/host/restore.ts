@@ -28,6 +28,9 @@ function setupsOf(fold: LedgerFold): Map<string, string> {
   return setups;
 }
 
+/** It has its claim, whether a process of it runs or not. */
+const HOLDING: ReadonlySet<string> = new Set(['stepping', 'barrier', 'closing', 'collecting']);
+
 /** Null for one that has ended, has no survivors and only has its log to ship. */
 function liveOf(record: AttemptRecord): LiveAttempt | null {
   const { spec, state, priority, era = 0, sequence, afterStop } = record;
@@ -36,7 +39,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
   if (life === 'exited' && fencing === null) return null;
   const ref = { run: spec.run, task: spec.task, n: spec.n };
   // A finishing one with survivors ends as fenced.
-  const isRunning = life === 'stepping' || life === 'collecting' || fencing !== null;
+  const isRunning = HOLDING.has(life) || fencing !== null;
   return {
     key: attemptKey(ref),
     ref,

@@ -9,12 +9,12 @@
  * end is gone) and gives their numbers again. Each such time begins an era: within one, sequences
  * compare; what is of a later era is later.
  */
-import type { StopCause, StopCommand } from '#protocol/messages/run/command.ts';
+import type { RevokeCommand, StopCause, StopCommand } from '#protocol/messages/run/command.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
-import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
-import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import { attemptKey } from '#protocol/messages/ids.ts';
+import { isFenced, stoppedAttempt, type AttemptState, type Go } from '../attempt/attempt-state.ts';
 import { hasSetUp, setupOf } from '../attempt/rules/host-setup-rules.ts';
 import { floorOf, targetOf, type StopFloor } from '../host/host-state.ts';
 
@@ -43,7 +43,12 @@ export interface AttemptRecord {
   readonly spec: AttemptSpec;
   /** Null until its actor has written. */
   readonly state: StoredAttempt | null;
+  /** The last that a rank of a gang was given. */
+  readonly go?: BarrierGo;
 }
+
+/** Of a `go`. */
+export type BarrierGo = { readonly barrier: string } & Go;
 
 export interface StopRecord {
   readonly command: string;
@@ -77,7 +82,8 @@ export type LedgerEntry =
       readonly priority: number;
     } & CommandEntry)
   | ({ readonly t: 'stop'; readonly stop: StopCommand } & CommandEntry)
-  | ({ readonly t: 'revoke'; readonly ref: AttemptRef } & CommandEntry)
+  | ({ readonly t: 'revoke'; readonly ref: RevokeCommand } & CommandEntry)
+  | ({ readonly t: 'go'; readonly key: string; readonly go: BarrierGo } & CommandEntry)
   | ({ readonly t: 'drain' | 'undrain' } & CommandEntry)
   | ({ readonly t: 'release'; readonly run: string } & CommandEntry)
   /** A message that was refused: only its place matters. */
@@ -117,7 +123,7 @@ export interface LedgerSummary {
   readonly attempts: readonly AttemptRecord[];
   readonly stops: readonly StopRecord[];
   /** Not yet answered, by command. */
-  readonly revokes: readonly (readonly [string, AttemptRef])[];
+  readonly revokes: readonly (readonly [string, RevokeCommand])[];
   readonly releasing: readonly string[];
   readonly answered: readonly (readonly [string, readonly string[]])[];
   /** What the host was prepared with; absent: nothing, as in ledgers of before. */
@@ -149,7 +155,7 @@ export class LedgerFold {
   readonly known = new Set<string>();
   readonly attempts = new Map<string, AttemptRecord>();
   readonly stops = new Map<string, StopRecord>();
-  readonly revokes = new Map<string, AttemptRef>();
+  readonly revokes = new Map<string, RevokeCommand>();
   readonly releasing = new Set<string>();
   /** Commands answered on ack subjects, by run: those subjects go with the run. */
   readonly answered = new Map<string, readonly string[]>();
@@ -210,8 +216,15 @@ export class LedgerFold {
         return;
       case 'revoke':
         this.revokes.set(entry.id, entry.ref);
+        // A start that comes after it never runs.
+        if (entry.ref.superseded === true) this.#remember(attemptKey(entry.ref));
         this.#answer(entry.ref.run, entry.id);
         return;
+      case 'go': {
+        const attempt = this.attempts.get(entry.key);
+        if (attempt !== undefined) this.attempts.set(entry.key, { ...attempt, go: entry.go });
+        return;
+      }
       case 'rejected':
         return;
     }

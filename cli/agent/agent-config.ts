@@ -69,8 +69,9 @@ function saidBy(form: AgentForm): Said {
   const values: Partial<Record<SettingKey, string>> = {};
   for (const key of SETTING_KEYS) {
     const value = form[key];
-    if (value !== undefined)
-      values[key] = typeof value === 'object' ? execPolicyText(value.allow) : String(value);
+    if (value === undefined) continue;
+    if (typeof value !== 'object') values[key] = String(value);
+    else values[key] = 'allow' in value ? execPolicyText(value.allow) : JSON.stringify(value);
   }
   return { values, labels: form.labels ?? {} };
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { EXEC_OFF, ruleProblem } from '#protocol/messages/agent/exec-policy.ts';
+import { AcceptsForm } from '#protocol/suite/accepts-form.ts';
 import { SETTINGS, type SettingKey } from './agent-settings.ts';
 
 const text = (key: SettingKey): z.ZodString =>
@@ -55,6 +56,7 @@ export const AgentForm = z.strictObject({
   journalLimit: described('journalLimit', text('journalLimit')),
   keepDays: described('keepDays', z.number().int().min(1).max(3650)),
   exec: described('exec', exec),
+  accepts: described('accepts', AcceptsForm),
 });
 export type AgentForm = z.infer<typeof AgentForm>;
 

@@ -7,6 +7,7 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { readExecPolicy } from '#protocol/messages/agent/exec-policy.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { readLabels, type Labels } from '#protocol/messages/agent/labels.ts';
+import { readAccepts } from '#protocol/suite/accepts-form.ts';
 import { parseDuration, parseSize } from '#protocol/suite/units.ts';
 
 export type SettingKey =
@@ -24,7 +25,8 @@ export type SettingKey =
   | 'spoolLimit'
   | 'journalLimit'
   | 'keepDays'
-  | 'exec';
+  | 'exec'
+  | 'accepts';
 
 export interface Setting {
   /** As commander takes it. */
@@ -166,6 +168,16 @@ export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
     problem: (text) => {
       const read = readExecPolicy(text);
       return read.kind === 'rules' ? null : read.reason;
+    },
+  },
+  accepts: {
+    flag: '--accepts <rules>',
+    variable: 'BENCHMESH_AGENT_ACCEPTS',
+    description:
+      'what it takes at all, as a map of priority, labels and suites: {priority: ">=10"}; default everything',
+    problem: (text) => {
+      const read = readAccepts(text);
+      return read.kind === 'accepts' ? null : read.reason;
     },
   },
 };

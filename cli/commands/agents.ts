@@ -1,4 +1,4 @@
-/** `benchmesh agents [AGENT]`: who is in the mesh, what they have, and how they supervise. */
+/** `benchmesh agents [AGENT]`: who is in the mesh, what they have, and how they supervise; `agents forget AGENT`. */
 import type { Command } from 'commander';
 import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
@@ -13,10 +13,14 @@ import { table, type Column } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
 import { oneLine, truncate } from '../output/text.ts';
 import { readFleet } from '../runs/fleet.ts';
+import { forgetAgent, type ForgetFlags } from '../runs/forget-agent.ts';
 
 interface AgentsFlags extends MeshFlags, JsonFlag {}
 
 export function build(command: Command): void {
+  buildForget(
+    command.command('forget').description('Give up an agent whose host is gone for good.'),
+  );
   withMesh(withJson(command)).argument('[agent]', 'one agent, at length');
   withExamples(command, [
     'benchmesh agents',
@@ -50,6 +54,22 @@ export function build(command: Command): void {
       await mesh.close();
     }
   });
+}
+
+function buildForget(command: Command): void {
+  withMesh(withJson(command.argument('<agent>', 'its id')))
+    .option('--reason <text>', 'kept with the word')
+    .option('--force', 'also an agent that is there');
+  command.addHelpText(
+    'after',
+    `
+What it was given goes on elsewhere at once, whatever the suite says of lost hosts; stops that wait for it close
+as unproven: whether something runs on there is not verified. Its id is free. If it comes back with the same state
+folder it enrols anew, and ends what it still runs.`,
+  );
+  withExamples(command, ['benchmesh agents forget gpu-7 --reason "its lease is over"']);
+  // What both take is read as of `agents`, wherever it stands.
+  command.action((agent: string) => forgetAgent(agent, command.optsWithGlobals<ForgetFlags>()));
 }
 
 /** State as people see it. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
-import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { logName, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { withExamples, withMesh, type MeshFlags } from '../command.ts';
 import { followLog, printArchived, readStoredLog } from '../logs/follow-log.ts';
@@ -85,7 +85,7 @@ async function printLogs(
     unfinished = unfinishedOf(fold, target, (ref) => cursors.next(ref)).map((one) => ({
       ...one,
       isAway: false,
-      file: join(found.directory, 'logs', one.ref.task, `${one.ref.n}.log`),
+      file: join(found.directory, 'logs', one.ref.task, `${logName(one.ref)}.log`),
     }));
   } else {
     const { connection } = found.mesh;

@@ -4,10 +4,10 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import type { SuiteSpec, TaskOrder } from '#protocol/messages/run/suite-spec.ts';
 import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
-import { planRun, type PlanHost } from '#protocol/suite/plan.ts';
+import { planRun, type PlanHost, type RunPlan } from '#protocol/suite/plan.ts';
 import { needsHistory, sequenceOf } from '#protocol/suite/task-order.ts';
 import { addedPriority } from '#protocol/suite/task-priority.ts';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import {
   integerOption,
   withExamples,
@@ -17,7 +17,7 @@ import {
   type MeshFlags,
 } from '../command.ts';
 import { openIfAny, resultsDirOf, targetOf, type OpenMesh } from '../mesh/find-mesh.ts';
-import { axesText, plural } from '../output/format.ts';
+import { axesText, duration, plural } from '../output/format.ts';
 import { table } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
 import { readFleet } from '../runs/fleet.ts';
@@ -51,9 +51,7 @@ export function build(command: Command): void {
       return;
     }
     const { style, width } = terminal;
-    terminal.print(
-      `${style.bold(suite.name)}: ${plural(plan.tasks, 'task')}: ${plural(plan.cells, 'cell')} x ${plural(plan.repeats, 'repeat')}`,
-    );
+    terminal.print(`${style.bold(suite.name)}: ${sizeText(suite, plan)}`);
     terminal.print(`parallel: ${plan.why} (${from})`);
     if (suite.order !== undefined) terminal.print(`order: ${orderLine(order)}`);
     for (const warning of plan.warnings) terminal.print(style.warn(`warning: ${warning}`));
@@ -84,6 +82,15 @@ export function build(command: Command): void {
     if (tasks.length > listed.length)
       terminal.print(`... and ${tasks.length - listed.length} more (--limit)`);
   });
+}
+
+function sizeText({ untilBudget, runBudgetMs = 0 }: SuiteSpec, plan: RunPlan): string {
+  const cells = plural(plan.cells, 'cell');
+  if (untilBudget === undefined)
+    return `${plural(plan.tasks, 'task')}: ${cells} x ${plural(plan.repeats, 'repeat')}`;
+  const most = untilBudget.maxCycles;
+  const limit = most === null ? '' : `, ${plural(most, 'time')} at most`;
+  return `${cells}, each as often as the budget of ${duration(runBudgetMs)} allows${limit}`;
 }
 
 interface PlanOrder {
@@ -133,7 +140,14 @@ async function hostsOf(flags: PlanFlags): Promise<{ hosts: PlanHost[]; from: str
   if (mesh === null) {
     const cores = availableParallelism();
     return {
-      hosts: [{ hostId: 'local', slots: cores, cpus: cores }],
+      hosts: [
+        {
+          agent: 'local-1',
+          hostId: 'local',
+          hostname: hostname(),
+          ...{ slots: cores, cpus: cores },
+        },
+      ],
       from: 'a local mesh on this host',
     };
   }

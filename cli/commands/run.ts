@@ -40,7 +40,7 @@ export function build(command: Command): void {
     .addOption(
       new Option(
         '--if-busy <what>',
-        'when other runs are live: wait behind them, or end with status 6',
+        'when others have the hosts, or a run of the same suite is live: wait behind, or end with status 6',
       )
         .choices(['queue', 'reject'])
         .default('queue'),

@@ -63,7 +63,9 @@ export function build(command: Command): void {
         return;
       }
       const { style, width } = terminal;
-      terminal.printLines(table(page.tasks, taskColumns(style), { width, paintHeader: style.dim }));
+      terminal.printLines(
+        table(page.tasks, taskColumns(style, page.tasks), { width, paintHeader: style.dim }),
+      );
       const last = page.tasks.at(-1);
       if (page.left > 0 && last !== undefined) {
         terminal.note(`${page.left} more: benchmesh tasks ${fold.run} --after ${last.id}`);

@@ -24,7 +24,10 @@ export function attemptsOf(fold: RunFold, target: LogTarget): TargetAttempt[] {
   for (const task of tasksOf(fold, target)) {
     for (const attempt of task.attempts) {
       if (attempt === undefined || (target.n !== null && attempt.n !== target.n)) continue;
-      found.push({ ref: { run: fold.run, task: task.id, n: attempt.n }, fold: attempt });
+      const ref = { run: fold.run, task: task.id, n: attempt.n };
+      if (attempt.gang === undefined) found.push({ ref, fold: attempt });
+      for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
+        if (one !== undefined) found.push({ ref: { ...ref, rank }, fold: one });
     }
   }
   return found.sort((a, b) => a.fold.acceptedMs - b.fold.acceptedMs);

@@ -57,6 +57,7 @@ function detailOf(message: Message): string {
     case 'run.task_stopping':
     case 'agent.cordoned':
     case 'agent.uncordoned':
+    case 'agent.forgotten':
     case 'run.paused':
     case 'run.task_requeued':
     case 'attempt.stopping':
@@ -79,6 +80,12 @@ function detailOf(message: Message): string {
       return message.data.reason;
     case 'run.stop_closed':
       return message.data.result;
+    case 'run.cycle_started':
+      return `${message.data.cycle}`;
+    case 'run.budget_used':
+      return `${message.data.budgetMs / 1_000} s: nothing new starts`;
+    case 'run.tasks_withdrawn':
+      return `${message.data.tasks.length} that never began`;
     case 'run.tasks_ended':
       return `${message.data.tasks.length} ${outcomeText(message.data)}`;
     case 'run.ended':
@@ -88,7 +95,7 @@ function detailOf(message: Message): string {
     case 'run.archived':
       return message.data.directory;
     case 'task.retrying':
-      return `after attempt ${message.data.n}: ${message.data.class}`;
+      return `after attempt ${message.data.n}: ${message.data.class}${message.data.delayMs === undefined ? '' : `, in ${message.data.delayMs / 1_000} s`}`;
     case 'attempt.step_started':
       return message.data.id;
     case 'attempt.phase':
@@ -99,6 +106,8 @@ function detailOf(message: Message): string {
       return message.data.file.path;
     case 'attempt.collected':
       return `by ${message.data.by}: ${message.data.files.map(({ path }) => path).join(', ')}`;
+    case 'attempt.survivors_gone':
+      return message.data.survivors.join(', ');
     case 'attempt.checkpointed':
       return `${message.data.number}: ${message.data.files.map(({ path }) => path).join(', ')}`;
     case 'attempt.resumed': {

@@ -2,11 +2,15 @@
 import type {
   AgentExplanation,
   AgentReason,
+  GangWait,
+  RunExplanation,
   TaskExplanation,
   TaskReason,
 } from '#protocol/messages/run/explain.ts';
+import { amountText, misfitText, unplaceableText } from '#protocol/messages/agent/fit.ts';
+import { sizeText } from '#protocol/messages/agent/gpu-match.ts';
 import type { AgentCordoned } from '#protocol/messages/agent/host.ts';
-import { plural } from './format.ts';
+import { duration, plural } from './format.ts';
 import { oneLine, truncate } from './text.ts';
 
 /** Columns of the terminal; null into a pipe. */
@@ -17,9 +21,11 @@ export function taskReasonText(reason: TaskReason): string {
     case 'ended':
       return `it has ended: ${reason.outcome}${reason.reason === null ? '' : `, ${reason.reason}`}`;
     case 'running':
-      return `it runs on ${reason.agent}, attempt ${reason.n}`;
+      return `it runs on ${agentsText(reason)}, attempt ${reason.n}${
+        reason.waiting === undefined ? '' : `, and waits there for this: ${reason.waiting}`
+      }`;
     case 'handed_out':
-      return `attempt ${reason.n} is with ${reason.agent} and waits there for ${
+      return `attempt ${reason.n} is with ${agentsText(reason)} and waits there for ${
         reason.waiting === null ? 'its turn' : `this: ${reason.waiting}`
       }`;
     case 'unknown':
@@ -30,18 +36,36 @@ export function taskReasonText(reason: TaskReason): string {
       return 'it is being stopped, and never begins again';
     case 'paused':
       return `it is paused by ${reason.by}: benchmesh resume lets it go on`;
+    case 'backing_off':
+      return `attempt ${reason.n - 1} failed: retry ${reason.n - 1} in ${duration(reason.leftMs)}`;
     case 'max_parallel':
       return `its run has ${plural(reason.limit, 'task')} under way, and its maxParallel allows no more`;
     case 'ordering':
       return `the results of run ${reason.basis} are being read: the order of its run goes by them`;
     case 'no_agent':
       return 'no agent has joined the mesh';
+    case 'unplaceable':
+      return `no agent that has joined could ever run it; the nearest is ${reason.agent}`;
+    case 'few_hosts':
+      return `it needs ${reason.needs} hosts at once, and only ${reason.could} that ${reason.could === 1 ? 'has' : 'have'} joined could ever run it`;
     case 'waiting':
-      return 'it waits for a host';
+      return reason.gang === undefined ? 'it waits for a host' : gangText(reason.gang);
   }
 }
 
-const NOUNS = { slots: 'slot', cpus: 'CPU', gpus: 'GPU' } as const;
+function agentsText({
+  agent,
+  agents = [agent],
+}: Extract<TaskReason, { kind: 'running' | 'handed_out' }>): string {
+  return agents.length > 1 ? `${agents.slice(0, -1).join(', ')} and ${agents.at(-1) ?? ''}` : agent;
+}
+
+/** `it waits for 3 hosts at once: 2 of 4 that could run it have room now; hosts are kept for it`. */
+function gangText({ hosts, could, ready, kept }: GangWait): string {
+  const text = `it waits for ${hosts} hosts at once: ${ready} of ${could} that could run it ${ready === 1 ? 'has' : 'have'} room now`;
+  if (kept === null) return text;
+  return `${text}; hosts are kept for ${kept.own ? 'it' : `${kept.run}/${kept.task}, which is served first`}`;
+}
 
 export function agentReasonText(reason: AgentReason): string {
   switch (reason.kind) {
@@ -55,25 +79,47 @@ export function agentReasonText(reason: AgentReason): string {
       return cordonText(reason);
     case 'not_heard':
       return 'it was not heard since the coordinator began';
-    case 'never': {
-      const kind = reason.of === 'gpus' ? ' of one kind' : '';
-      return `never: ${plural(reason.needs, NOUNS[reason.of])} needed, it has ${reason.has}${kind}`;
-    }
+    case 'never':
+    case 'label':
+    case 'other_host':
+    case 'not_accepted':
+      return misfitText(reason);
     case 'behind':
-      return `run ${reason.run} (priority ${reason.priority}) is served first`;
+      return `run ${reason.run} (priority ${reason.priority}) is served first${shareText(reason)}`;
     case 'alone':
       return 'the host is needed alone, and something else runs there';
     case 'taken':
       return 'something there has the host to itself';
     case 'full':
-      return `full: ${plural(reason.needs, NOUNS[reason.of])} needed, ${reason.held} of ${reason.has} handed out`;
+      return `full: ${amountText(reason.of, reason.needs)} needed, ${heldText(reason)} handed out`;
+    case 'lock':
+      return lockText(reason);
+    case 'lock_kept':
+      return `lock ${reason.lock}: what is free of it is kept for run ${reason.run}, which is served first`;
+    case 'apart':
+      return `something there must not share a host with it: ${reason.from}`;
     case 'fenced':
       return `${plural(reason.needs, 'GPU')} needed, ${reason.usable} may be used now; fenced: ${reason.fences.join('; ')}`;
     case 'listed_before':
       return listedBeforeText(reason);
+    case 'reserved':
+      return `it is kept for ${reason.run}/${reason.task}, which takes several hosts at once and is served first`;
+    case 'has_room':
+      return 'it has room, and more hosts are waited for';
     case 'next':
       return 'nothing is in its way: it is handed out next';
   }
+}
+
+function lockText(reason: Extract<AgentReason, { kind: 'lock' }>): string {
+  const { lock, needs, held, has, by, survivors = [] } = reason;
+  const left = survivors.map(({ attempt, agent }) => `${attempt} on ${agent}`).join(', ');
+  const also = left === '' ? '' : `; processes left by ${left} hold some until they are gone`;
+  return `lock ${lock}: ${needs} needed, ${held} of ${has} held (as many as run ${by} says there are)${also}`;
+}
+
+function heldText({ of, held, has }: Extract<AgentReason, { kind: 'full' }>): string {
+  return of === 'memory' ? `${sizeText(held)} of ${sizeText(has)}` : `${held} of ${has}`;
 }
 
 function listedBeforeText({
@@ -104,6 +150,39 @@ export function taskExplanationLines(
   return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...rows].map(fitting(width));
 }
 
+export function runExplanationLines(
+  { run, tasks, ended, handedOut, groups, more, other }: RunExplanation,
+  width: Width,
+): string[] {
+  const rows = groups.flatMap((group) => [
+    `  ${plural(group.tasks, 'task')} such as ${group.example}: ${groupText(group)}`,
+    ...gathered(group.agents).map(({ names, text }) => `    ${namesOf(names)}: ${text}`),
+  ]);
+  return [
+    `run ${run}: ${ended} of ${plural(tasks, 'task')} ended, ${handedOut} with agents`,
+    ...rows,
+    ...(more > 0 ? [`  ${plural(more, 'task')} with other needs wait, too`] : []),
+    ...(other > 0
+      ? [`  ${plural(other, 'task')} not waiting for a host: paused or being decided`]
+      : []),
+  ].map(fitting(width));
+}
+
+function shareText({ inHand }: Extract<AgentReason, { kind: 'behind' }>): string {
+  return inHand === undefined
+    ? ''
+    : `: it has ${plural(inHand.it, 'slot')} in hand, this one ${inHand.own}`;
+}
+
+/** Of tasks that wait for a host in the same way. */
+function groupText({ tasks, reason }: RunExplanation['groups'][number]): string {
+  if (reason.kind === 'unplaceable') {
+    const { nearest, agent } = reason;
+    return `unplaceable: ${unplaceableText({ tasks, reason: nearest, agent })}`;
+  }
+  return taskReasonText(reason);
+}
+
 export function agentExplanationLines(explanation: AgentExplanation, width: Width): string[] {
   const { agent, slots, handedOut, runs, heldBack, closed } = explanation;
   const waiting = [
@@ -126,7 +205,8 @@ export function agentExplanationLines(explanation: AgentExplanation, width: Widt
 const fitting =
   (width: Width) =>
   (line: string): string => {
-    const text = line.startsWith('  ') ? `  ${oneLine(line.slice(2))}` : oneLine(line);
+    const indent = /^ */.exec(line)?.[0] ?? '';
+    const text = `${indent}${oneLine(line.slice(indent.length))}`;
     return width === null ? text : truncate(text, width);
   };
 

@@ -9,9 +9,9 @@ import { runView, type RunView } from '#protocol/fold/run-view.ts';
 import { taskView } from '#protocol/fold/task-view.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { Countdown } from './countdown.ts';
-import { axesText, cellText, duration } from './format.ts';
+import { axesText, cellText, duration, plural } from './format.ts';
 import { LiveScreen } from './live-screen.ts';
-import { countsText, metricsText, percent, stateText } from './run-text.ts';
+import { agentText, countsText, metricsText, percent, stateText } from './run-text.ts';
 import { Stopwatch } from './stopwatch.ts';
 import { paintState, styleFor, wantsColour, type Style } from './style.ts';
 import { oneLine, truncate } from './text.ts';
@@ -77,20 +77,26 @@ export function progressLines(
   const current = view.current.slice(0, MOST_TASKS).map((task) => {
     const progress = task.progress === null ? '' : ` ${percent(task.progress)}`;
     const phase = task.phase === null ? task.state : task.phase;
-    const where = task.unreachable ? `${task.agent} unreachable` : task.agent;
+    const where = `${agentText(task)}${task.unreachable ? ' unreachable' : ''}`;
     // Its time begins with its slots: what waits on the host has none yet.
     const age =
       task.state === 'accepted' ? '' : duration(shown(`${task.id}#${task.n}`, task.elapsedMs));
-    const said = task.message === null ? '' : `  ${oneLine(task.message)}`;
+    const text = task.waiting === null ? task.message : `waits: ${task.waiting}`;
+    const said = text === null ? '' : `  ${oneLine(text)}`;
     return `  ${cellText(task.axes, task.repeat)}  ${where}  ${phase}${progress}  ${age}${said}`;
   });
   if (view.current.length > MOST_TASKS)
     current.push(`  ... and ${view.current.length - MOST_TASKS} more`);
   return [
     style.bold(truncate(head, width)),
-    truncate(`  ${countsText(view)}`, width),
+    truncate(`  ${countsText(view)}${cycleText(view)}`, width),
     ...current.map((line) => style.dim(truncate(line, width))),
   ];
+}
+
+function cycleText({ cycles, flaky }: RunView): string {
+  const cycle = cycles === undefined ? '' : `, cycle ${cycles.begun}`;
+  return flaky === undefined ? cycle : `${cycle}, ${plural(flaky.cells, 'cell')} flaky`;
 }
 
 class Lines implements Progress {

@@ -2,6 +2,7 @@
 import { resultRows, type ResultOptions, type ResultRow } from '#protocol/fold/results-fold.ts';
 import type { TaskView } from '#protocol/fold/task-view.ts';
 import { dash, quantity } from './format.ts';
+import { countedText } from './run-text.ts';
 import type { Style } from './style.ts';
 import { table, type Column } from './table.ts';
 
@@ -15,6 +16,11 @@ export function resultsTable(
   if (rows.length === 0) return [];
   return table(rows, columnsOf(rows), { width: about.width, paintHeader: about.style.dim });
 }
+
+const FLAKY: Column<ResultRow> = {
+  header: 'flaky',
+  value: ({ flaky }) => (flaky === undefined ? '-' : countedText(flaky)),
+};
 
 function columnsOf(rows: readonly ResultRow[]): Column<ResultRow>[] {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row.axes)))];
@@ -43,5 +49,6 @@ function columnsOf(rows: readonly ResultRow[]): Column<ResultRow>[] {
     },
     { header: 'spread', value: (row) => `${(row.spread * 100).toFixed(1)}%`, align: 'right' },
     { header: 'n', value: (row) => String(row.count), align: 'right' },
+    ...(rows.some(({ flaky }) => flaky !== undefined) ? [FLAKY] : []),
   ];
 }

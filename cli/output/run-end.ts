@@ -5,7 +5,7 @@ import { taskViews } from '#protocol/fold/task-view.ts';
 import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
 import { duration } from './format.ts';
 import { resultsTable } from './results-table.ts';
-import { countsText, failureLines, stateText } from './run-text.ts';
+import { countsText, cyclesText, failureLines, flakyText, stateText } from './run-text.ts';
 import { paintState } from './style.ts';
 import { terminal } from './terminal.ts';
 
@@ -33,6 +33,8 @@ export function printEnd(fold: RunFold, directory: string | null): void {
       `stopped by ${stop.by}${stop.reason === null ? '' : `: ${stop.reason}`} (${stop.result ?? 'open'})`,
     );
   }
+  if (view.flaky !== undefined) terminal.print(`flaky: ${flakyText(view.flaky)}`);
+  if (view.cycles !== undefined) terminal.print(`cycles: ${cyclesText(view.cycles)}`);
   const outcome = paintState(style, stateText(view));
   terminal.print(`run ${view.id} ${outcome} in ${duration(view.elapsedMs)}, ${countsText(view)}`);
   if (directory !== null) terminal.print(directory);

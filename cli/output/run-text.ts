@@ -24,8 +24,11 @@ export function stateText(view: Pick<RunView, 'state' | 'outcome' | 'paused'>): 
 }
 
 /** Of a task that is paused, whose attempt has ended. */
-export function taskStateText(task: Pick<TaskView, 'state' | 'unreachable' | 'paused'>): string {
+export function taskStateText(
+  task: Pick<TaskView, 'state' | 'unreachable' | 'paused' | 'retryAt'>,
+): string {
   if (task.unreachable) return 'unreachable';
+  if (task.retryAt !== undefined && task.paused === null) return `retry at ${date(task.retryAt)}`;
   const isWaiting = task.paused !== null && task.state === 'pending';
   return isWaiting ? `paused by ${task.paused.by}` : task.state;
 }
@@ -52,6 +55,12 @@ export function runLines(
     ...(view.order.by === 'listed'
       ? []
       : [['order', orderText(view.order)] satisfies [string, string]]),
+    ...(view.cycles === undefined
+      ? []
+      : [['cycles', cyclesText(view.cycles)] satisfies [string, string]]),
+    ...(view.flaky === undefined
+      ? []
+      : [['flaky', flakyText(view.flaky)] satisfies [string, string]]),
     ['submitted', `${date(view.submitted)} by ${view.by}`],
     ['started', date(view.started)],
     ['ended', date(view.ended)],
@@ -67,6 +76,31 @@ export function runLines(
     style.bold(`run ${view.id}`),
     ...fields.map(([name, value]) => `  ${style.dim(name.padEnd(9))}  ${value}`),
   ];
+}
+
+/** `3 begun, of 623 cells each, until the budget of 1h00m ends`. */
+export function cyclesText(cycles: NonNullable<RunView['cycles']>): string {
+  const { begun, cells, budgetMs, atBudget, withdrawn } = cycles;
+  const then = atBudget === 'finish' ? '; what runs then is finished' : '';
+  const never = withdrawn === 0 ? '' : `; ${plural(withdrawn, 'task')} of the last never began`;
+  return `${begun} begun, of ${plural(cells, 'cell')} each, until the budget of ${duration(budgetMs)} ends${then}${never}`;
+}
+
+const FLAKY_SHOWN = 5;
+
+/** `2 cells both passed and failed: size=16 7 of 9 passed, size=64 1 of 2 passed`. */
+export function flakyText({ cells, listed }: NonNullable<RunView['flaky']>): string {
+  const shown = listed
+    .slice(0, FLAKY_SHOWN)
+    .map((cell) => `${axesOf(cell.axes)}${countedText(cell)}`);
+  const more = cells - shown.length;
+  const all = [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join(', ');
+  return `${plural(cells, 'cell')} both passed and failed: ${all}`;
+}
+
+/** Of a cell whose repeats disagree: `7 of 9 passed`. */
+export function countedText({ passed, failed }: NonNullable<TaskView['flaky']>): string {
+  return `${passed} of ${passed + failed} passed`;
 }
 
 /** `longest-first, by run 2026-02-13_14-30-45-k3f9`. */
@@ -108,7 +142,7 @@ export function currentLines(
   const columns: Column<Row>[] = [
     { header: 'task', value: (row) => row.id, isKey: true },
     { header: 'axes', value: (row) => `${axesText(row.axes)} #${row.repeat}`, shrinkTo: 12 },
-    { header: 'agent', value: (row) => row.agent, shrinkTo: 6 },
+    { header: 'agent', value: agentText, shrinkTo: 6 },
     { header: 'state', value: (row) => (row.unreachable ? 'unreachable' : row.state) },
     { header: 'phase', value: (row) => dash(row.phase), shrinkTo: 6, optional: true },
     { header: 'progress', value: (row) => percent(row.progress), align: 'right', optional: true },
@@ -117,19 +151,37 @@ export function currentLines(
   return table(view.current, columns, { width: about.width, paintHeader: about.style.dim });
 }
 
+/** `a`, `a +2` of a task on three hosts. */
+export function agentText(of: {
+  readonly agent: string;
+  readonly agents?: readonly string[];
+}): string {
+  return `${of.agent}${othersText(of)}`;
+}
+
+function othersText({ agents = [] }: { readonly agents?: readonly string[] }): string {
+  return agents.length > 1 ? ` +${agents.length - 1}` : '';
+}
+
 /** `40%`; '-' for none. */
 export function percent(progress: number | null): string {
   return progress === null ? '-' : `${Math.floor(progress * 100)}%`;
 }
 
-/** The columns of `tasks`. */
-export function taskColumns(style: Style): Column<TaskView>[] {
+/** The columns of `tasks`; `flaky` where one of them is of such a cell. */
+export function taskColumns(style: Style, tasks: readonly TaskView[] = []): Column<TaskView>[] {
+  const flaky: Column<TaskView> = {
+    header: 'flaky',
+    value: (task) => (task.flaky === undefined ? '-' : countedText(task.flaky)),
+    optional: true,
+  };
   return [
     { header: 'id', value: (task) => task.id, isKey: true },
     { header: 'axes', value: (task) => `${axesText(task.axes)} #${task.repeat}`, shrinkTo: 12 },
     {
       header: 'agent',
-      value: (task) => (task.agent === null ? '-' : `${task.agent}@${dash(task.address)}`),
+      value: (task) =>
+        task.agent === null ? '-' : `${task.agent}@${dash(task.address)}${othersText(task)}`,
       shrinkTo: 8,
     },
     {
@@ -143,6 +195,7 @@ export function taskColumns(style: Style): Column<TaskView>[] {
       paint: (cell) => paintState(style, cell),
     },
     { header: 'attempts', value: (task) => String(task.attempts), align: 'right', optional: true },
+    ...(tasks.some((task) => task.flaky !== undefined) ? [flaky] : []),
     { header: 'stage', value: (task) => dash(task.stage), optional: true },
     { header: 'class', value: (task) => dash(task.class), optional: true },
     { header: 'message', value: (task) => dash(task.message), shrinkTo: 16, optional: true },

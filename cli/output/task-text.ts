@@ -38,13 +38,31 @@ export function taskLines(
 }
 
 function attemptLines(attempt: AttemptView, style: Style): string[] {
+  const { ranks } = attempt;
+  if (ranks === undefined) return ownLines(attempt, `attempt ${attempt.n}`, style);
+  const [head = ''] = ownLines(attempt, `attempt ${attempt.n}`, style);
+  return [
+    head,
+    ...(attempt.waiting === null ? [] : [`    ${oneLine(`waits: ${attempt.waiting}`)}`]),
+    ...ranks.flatMap((rank) =>
+      ownLines(rank, `rank ${rank.rank}`, style).map((line) => `  ${line}`),
+    ),
+  ];
+}
+
+/** Of an attempt that has an agent of its own: a rank, or the only one. */
+function ownLines(attempt: AttemptView, name: string, style: Style): string[] {
   const outcome = paintState(style, attempt.outcome ?? attempt.state);
   const phase = attempt.phase === null ? '' : `, ${attempt.phase} ${percent(attempt.progress)}`;
   const why = attempt.reason === null ? '' : `: ${attempt.reason}`;
   // Its reason says who paused it.
   const isPaused = attempt.class === 'paused';
   const stop = attempt.stop === null || isPaused ? '' : `, stopped by ${attempt.stop.by}`;
-  const head = `  attempt ${attempt.n} on ${attempt.agent} (${attempt.host}): ${outcome}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
+  const at =
+    attempt.ranks === undefined
+      ? `${attempt.agent} (${attempt.host})`
+      : plural(attempt.ranks.length, 'host');
+  const head = `  ${name} on ${at}: ${outcome}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
   return [
     head,
     ...givenLines(attempt).map((line) => `    ${oneLine(line)}`),
@@ -66,10 +84,14 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
     ...reportLines(attempt).map((line) => `    ${line}`),
     ...telemetryLines(attempt.telemetry).map((line) => `    ${line}`),
     ...problemLines(attempt),
-    ...(attempt.survivors.length === 0
-      ? []
-      : [`    ${plural(attempt.survivors.length, 'survivor')}: ${attempt.survivors.join(', ')}`]),
+    ...survivorLines(attempt),
   ];
+}
+
+function survivorLines({ survivors, survivorsGone }: AttemptView): string[] {
+  if (survivors.length === 0) return [];
+  const since = survivorsGone === null ? '' : `, gone at ${survivorsGone}`;
+  return [`    ${plural(survivors.length, 'survivor')}: ${survivors.join(', ')}${since}`];
 }
 
 /** What it began with, and what is stored of it. */
@@ -90,7 +112,7 @@ function checkpointLines({ resumed, checkpoint, checkpointRefused }: AttemptView
 }
 
 /** What it waits for, or what it was given. */
-function givenLines({ waiting, resources }: AttemptView): string[] {
+function givenLines({ waiting, barrier, resources }: AttemptView): string[] {
   const { gpus = [], cpus = [], host } = resources ?? {};
   const [first] = gpus;
   const toolkit =
@@ -98,6 +120,7 @@ function givenLines({ waiting, resources }: AttemptView): string[] {
   const names = gpus.map(({ index, name, id }) => `${index ?? '?'} (${name ?? 'unknown'}, ${id})`);
   return [
     ...(waiting === null ? [] : [`waits: ${waiting}`]),
+    ...(barrier === undefined ? [] : [`waits: the other ranks, to begin ${barrier}`]),
     ...(gpus.length === 0 ? [] : [`gpus: ${names.join(', ')}${toolkit}`]),
     ...(cpus.length === 0 ? [] : [`cpus: ${cpus.join(',')}`]),
     ...(host === undefined ? [] : [`host: ${hostText(host)}`]),

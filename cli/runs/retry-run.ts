@@ -47,7 +47,10 @@ export function selectTasks(tasks: Iterable<TaskFold>, selection: Selection): st
 export function suiteAgain(fold: RunFold, tasks: readonly string[]): SuiteSpec | null {
   const { submitted, priority, maxParallel } = fold;
   if (submitted === null) return null;
-  return { ...submitted.suite, priority, maxParallel, tasks: [...tasks] };
+  // What a run of cycles left is run once more, and cycled no more.
+  const { untilBudget: _cycles, ...suite } = submitted.suite;
+  const repeats = fold.cycles?.begun ?? suite.repeats;
+  return { ...suite, repeats, priority, maxParallel, tasks: [...tasks] };
 }
 
 /** Rejects as `submit` does. */

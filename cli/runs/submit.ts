@@ -13,6 +13,8 @@ export interface Submission extends Omit<SubmitRequest, 'run'> {
   readonly run: string | null;
 }
 
+/** The first is as long as a coordinator that was killed takes to be replaced: it does not answer any more. */
+const FIRST_CALL_MS = 4_000;
 const CALL_MS = 10_000;
 const PATIENCE_MS = 30_000;
 
@@ -36,7 +38,8 @@ async function untilAnswered(
   const deadline = performance.now() + PATIENCE_MS;
   for (let calls = 1; ; calls += 1) {
     try {
-      const answer = SubmitReply.safeParse(await call(connection, 'submit', request, CALL_MS));
+      const patienceMs = calls === 1 ? FIRST_CALL_MS : CALL_MS;
+      const answer = SubmitReply.safeParse(await call(connection, 'submit', request, patienceMs));
       if (!answer.success)
         throw new MeshError('protocol', 'the coordinator answered submit with something else');
       return { reply: answer.data, calls };

@@ -10,7 +10,9 @@ export function ackLine(agent: AgentStopView): string {
   const earlier =
     agent.unproven.length === 0
       ? ''
-      : `, ${plural(agent.unproven.length, 'earlier attempt')} ended unproven`;
+      : agent.forgotten
+        ? `, ${plural(agent.unproven.length, 'attempt')} given up with it: it was forgotten`
+        : `, ${plural(agent.unproven.length, 'earlier attempt')} ended unproven`;
   if (attempts.length === 0) return `agent ${agent.agent}: nothing to stop${earlier}`;
   const sum = (of: (attempt: StoppedAttempt) => number): number =>
     attempts.reduce((total, attempt) => total + of(attempt), 0);

@@ -1,6 +1,6 @@
 /**
  * The leader's answers on `bm.v1.api.*`: `submit`, `resume`, `change`, `note`, `info`, `view`, `drain`, `cordon`,
- * `explain`. Requests are checked here; what they mean is the core's. A caller that gets no answer asks
+ * `forget`, `explain`. Requests are checked here; what they mean is the core's. A caller that gets no answer asks
  * again: `submit` is idempotent.
  */
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
@@ -18,6 +18,7 @@ import {
   type InfoReply,
 } from '#protocol/messages/run/api.ts';
 import { DrainRequest, type DrainReply } from '#protocol/messages/agent/drain.ts';
+import { ForgetRequest } from '#protocol/messages/agent/forget.ts';
 import { ExplainRequest, type ExplainReply } from '#protocol/messages/run/explain.ts';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
@@ -68,13 +69,19 @@ export function serveApi(env: ApiEnvironment): Api {
     });
   };
 
+  /** Asked once more by a caller that had no answer yet: expanding a million tasks again would delay it further. */
+  const isTaken = ({ run }: SubmitRequest): boolean => {
+    const { runs, submitting } = env.state();
+    return runs.has(run) || submitting.has(run);
+  };
+
   const submit = async (body: unknown): Promise<ApiReply> => {
     env.onRequest();
     const request = parseSubmit(body);
-    const { tasks, priority } = checkSuite(request);
     const isArchived = await env.isArchived(request.run);
     const { order, name } = request.suite;
     const basis = needsHistory(order) ? { basis: await env.lastRunOf(name) } : {};
+    const { tasks, priority } = isTaken(request) ? TAKEN : checkSuite(request);
     return ask((token) => ({
       ...{ kind: 'submit', token, request, tasks, priority, isArchived },
       ...basis,
@@ -123,16 +130,19 @@ export function serveApi(env: ApiEnvironment): Api {
     return { sequence: fold.sequence, view: canonicalJson(runView(fold)) };
   };
 
+  const joined = (id: string): AgentEntry => {
+    const agent = env.state().fleet.agents.get(id);
+    if (agent === undefined || agent.registration === null)
+      throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
+    return agent;
+  };
+
   /** An order about an agent that has joined. */
   const orderOf = (body: unknown, verb: string): { request: DrainRequest; agent: AgentEntry } => {
     env.onRequest();
     const request = DrainRequest.safeParse(body);
     if (!request.success) throw new MeshError('usage', `${verb}: the request names no agent`);
-    const { agent: id } = request.data;
-    const agent = env.state().fleet.agents.get(id);
-    if (agent === undefined || agent.registration === null)
-      throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
-    return { request: request.data, agent };
+    return { request: request.data, agent: joined(request.data.agent) };
   };
 
   const drain = (body: unknown): DrainReply => {
@@ -144,6 +154,14 @@ export function serveApi(env: ApiEnvironment): Api {
   const cordon = (body: unknown): Promise<ApiReply> => {
     const { request } = orderOf(body, 'cordon');
     return ask((token) => ({ kind: 'cordon', token, request }));
+  };
+
+  const forget = (body: unknown): Promise<ApiReply> => {
+    env.onRequest();
+    const request = ForgetRequest.safeParse(body);
+    if (!request.success) throw new MeshError('usage', 'forget: the request names no agent');
+    joined(request.data.agent);
+    return ask((token) => ({ kind: 'forget', token, request: request.data }));
   };
 
   const why = (body: unknown): ExplainReply => {
@@ -162,6 +180,7 @@ export function serveApi(env: ApiEnvironment): Api {
     serve(env.connection, 'info', () => Promise.resolve(info())),
     serve(env.connection, 'drain', async (body) => Promise.resolve(drain(body))),
     serve(env.connection, 'cordon', async (body) => cordon(body)),
+    serve(env.connection, 'forget', async (body) => forget(body)),
     serve(env.connection, 'explain', async (body) => Promise.resolve(why(body))),
     serve(env.connection, 'view', async (body) => Promise.resolve(view(body))),
   ];
@@ -192,6 +211,9 @@ function parseSubmit(body: unknown): SubmitRequest {
   const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
   throw new MeshError('suite_invalid', `submit: ${where}${issue?.message ?? 'invalid'}`);
 }
+
+/** Of a run that is taken already nothing of the request counts. */
+const TAKEN = { tasks: 0, priority: 0 };
 
 /** Number of tasks, and the highest priority among them. Throws `suite_invalid` or `suite_too_large` for what cannot be run. */
 function checkSuite({ run, suite }: SubmitRequest): { tasks: number; priority: number } {

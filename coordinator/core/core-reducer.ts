@@ -14,6 +14,7 @@
 import type { Update } from '#protocol/runtime/actor.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import {
+  dateObservations,
   listenFrom,
   onForgotten,
   onHeard,
@@ -21,8 +22,10 @@ import {
   onRegistered,
   onTermBegun,
 } from '../fleet/fleet-reducer.ts';
+import { begunFrom } from '../snapshot/core-snapshot.ts';
 import { seat } from '../scheduler/scheduler-reducer.ts';
-import { actOnTime, fillAgents, resume } from './act.ts';
+import { actOnTime, actWhenDue, resume } from './act.ts';
+import { fillAgents } from './hand-out.ts';
 import {
   log,
   markDirty,
@@ -34,9 +37,12 @@ import {
 } from './core-state.ts';
 import { onCommand, onOwnStart } from './on-command.ts';
 import { onCordon } from './cordon.ts';
+import { forgetRun } from './leave.ts';
+import { onForget } from './forget.ts';
 import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
+import { datesOfRetries } from './held-retries.ts';
 import { sayPassed } from './passed.ts';
 import { datesOfStarts } from './run-budget.ts';
 import { onChange } from './change.ts';
@@ -51,13 +57,18 @@ const RECENT_MS = 4_000;
 export const COORDINATOR_FLEET_ID = 'coordinator';
 
 export const update: Update<CoreState, CoreMessage, Effect> = (state, message, now) => {
+  if (message.kind === 'restored') return [begunFrom(message.state, state, now.monotonicMs), []];
   const context: Context = { state, now, effects: [] };
+  state.nowMs = now.monotonicMs;
   onMessage(context, message);
   fillAgents(context);
   return [state, context.effects];
 };
 
-function onMessage(context: Context, message: CoreMessage): void {
+function onMessage(
+  context: Context,
+  message: Exclude<CoreMessage, { readonly kind: 'restored' }>,
+): void {
   const { state, now } = context;
   switch (message.kind) {
     case 'event':
@@ -76,14 +87,21 @@ function onMessage(context: Context, message: CoreMessage): void {
       onTermBegun(state.fleet, state.claimMs - RECENT_MS, now.monotonicMs);
       state.lastTickMs = now.monotonicMs;
       datesOfStarts(context);
+      datesOfRetries(context);
+      dateObservations(
+        state.fleet,
+        (timeMs) => now.monotonicMs - Math.max(0, state.claimMs - timeMs),
+      );
       resume(context);
+      actWhenDue(context);
       markDirty(state, 'all');
       return;
     case 'registered': {
       const { registration } = message;
-      if (onRegistered(state.fleet, registration))
+      if (onRegistered(state.fleet, registration, message.timeMs))
         context.effects.push({ kind: 'make_mailbox', agent: registration.agent });
-      seat(state.scheduler, { id: registration.agent, hostId: registration.hostId });
+      const { agent: id, hostId, accepts, slots } = registration;
+      seat(state.scheduler, { id, hostId, slots, ...(accepts === undefined ? {} : { accepts }) });
       markDirty(state, [registration.agent]);
       return;
     }
@@ -109,6 +127,10 @@ function onMessage(context: Context, message: CoreMessage): void {
     case 'say_passed':
       sayPassed(context);
       return;
+    case 'wake':
+      state.wakeAtMs = Infinity;
+      actWhenDue(context);
+      return;
     case 'drain': {
       const { agent, by, reason, undo } = message.request;
       const kind = undo ? 'undrain' : 'drain';
@@ -118,6 +140,9 @@ function onMessage(context: Context, message: CoreMessage): void {
     }
     case 'cordon':
       onCordon(context, message);
+      return;
+    case 'forget':
+      onForget(context, message);
       return;
     case 'submit':
       onSubmit(context, message);
@@ -143,8 +168,7 @@ function onMessage(context: Context, message: CoreMessage): void {
       onHistory(context, message);
       return;
     case 'purged':
-      state.runs.delete(message.run);
-      state.stops.delete(message.run);
+      forgetRun(state, message.run);
       return;
   }
 }

@@ -17,6 +17,7 @@ import type {
   SubmitReply,
   SubmitRequest,
 } from '#protocol/messages/run/api.ts';
+import type { ForgetReply, ForgetRequest } from '#protocol/messages/agent/forget.ts';
 import type { CordonReply, DrainRequest } from '#protocol/messages/agent/drain.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
@@ -40,11 +41,18 @@ export type CoreMessage =
   | { readonly kind: 'command'; readonly record: EventRecord }
   /** A start of this leader's own, now stored. */
   | ({ readonly kind: 'own_start' } & OwnStart)
+  /** What the events were up to a sequence is known already: the first message there is. */
+  | { readonly kind: 'restored'; readonly state: CoreState }
   /** A stored message that cannot be read. */
   | ({ readonly kind: 'unreadable' } & MessageData<'message.rejected'>)
   /** Both streams have been read up to this leader's claims: from now on it acts. */
   | { readonly kind: 'replayed' }
-  | { readonly kind: 'registered'; readonly registration: Registration }
+  | {
+      readonly kind: 'registered';
+      readonly registration: Registration;
+      /** When it was stored, by the stream; absent: just now. */
+      readonly timeMs?: number;
+    }
   | { readonly kind: 'forgotten'; readonly agent: string }
   | { readonly kind: 'mailbox'; readonly agent: string; readonly made: boolean }
   | { readonly kind: 'heartbeat'; readonly beat: Heartbeat }
@@ -53,10 +61,13 @@ export type CoreMessage =
   | { readonly kind: 'tick' }
   /** `say_passed_soon` is due. */
   | { readonly kind: 'say_passed' }
+  /** `wake_soon` is due. */
+  | { readonly kind: 'wake' }
   | Submit
   /** An operator's word on an agent; to be stored as a command. */
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | { readonly kind: 'cordon'; readonly token: number; readonly request: DrainRequest }
+  | { readonly kind: 'forget'; readonly token: number; readonly request: ForgetRequest }
   | Resume
   | Change
   | Note
@@ -67,6 +78,7 @@ export type CoreMessage =
   | { readonly kind: 'purged'; readonly run: string };
 
 export interface OwnStart extends AttemptRef {
+  readonly agent: string;
   /** In BM_COMMANDS. */
   readonly sequence: number;
 }
@@ -138,6 +150,8 @@ export interface PurgeEffect {
   readonly run: string;
   readonly agents: readonly string[];
   readonly stopCommands: readonly string[];
+  /** Its ranks were told more than their starts. */
+  readonly hasGangs: boolean;
   /** Its objects in BM_FILES. */
   readonly files: readonly { readonly agent: string; readonly sha256: string }[];
 }
@@ -156,9 +170,13 @@ export type Effect =
   | { readonly kind: 'drop_starts'; readonly run: string; readonly before: number }
   | { readonly kind: 'reply'; readonly token: number; readonly reply: ApiAnswer }
   | { readonly kind: 'make_mailbox'; readonly agent: string }
+  /** It was forgotten at that stream time: what was kept of it before goes, and its id is free. */
+  | { readonly kind: 'free_agent'; readonly agent: string; readonly beforeMs: number }
   /** What became of the tasks of the run `basis`, for the order of `run`. */
   | { readonly kind: 'read_history'; readonly run: string; readonly basis: string }
   | { readonly kind: 'say_passed_soon'; readonly afterMs: number }
+  /** Takes the place of the one before. */
+  | { readonly kind: 'wake_soon'; readonly afterMs: number }
   /** The stop with this sequence in BM_COMMANDS is closed. */
   | { readonly kind: 'delete_stop'; readonly sequence: number }
   | {
@@ -168,7 +186,8 @@ export type Effect =
       readonly text: string;
     };
 
-export type ApiReply = SubmitReply | ResumeReply | ChangeReply | NoteReply | CordonReply;
+export type ApiReply =
+  SubmitReply | ResumeReply | ChangeReply | NoteReply | CordonReply | ForgetReply;
 
 /** To a request that was answered later. */
 export type ApiAnswer =
@@ -219,6 +238,8 @@ export interface CoreState {
   /** Stream time of the claim. */
   claimMs: number;
   acting: boolean;
+  /** Of the newest command that was read, or stored for this leader. */
+  commandSequence: number;
   /** Of the ids this leader makes. */
   counter: number;
   /** Not purged yet, as submitted. */
@@ -238,6 +259,10 @@ export interface CoreState {
   /** Agents that may have room; `all` when tasks have come. */
   dirty: Set<string> | 'all';
   lastTickMs: number;
+  /** Monotonic: of the last message. */
+  nowMs: number;
+  /** Monotonic: when it will be woken; Infinity where nobody asked. */
+  wakeAtMs: number;
 }
 
 export function createCore(
@@ -250,6 +275,7 @@ export function createCore(
     claimSequence: claim.sequence,
     claimMs: Infinity,
     acting: false,
+    commandSequence: 0,
     counter: 0,
     runs: new Map(),
     stops: new Map(),
@@ -263,6 +289,8 @@ export function createCore(
     passed: createPassed(),
     dirty: new Set(),
     lastTickMs: 0,
+    nowMs: 0,
+    wakeAtMs: Infinity,
   };
 }
 

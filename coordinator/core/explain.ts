@@ -2,51 +2,55 @@
  * Why a task does not run, and why an agent has room while work waits: what the scheduler would say now,
  * by the same policies that place. Pure, and changes nothing.
  */
-import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
 import { taskView } from '#protocol/fold/task-view.ts';
-import { shortGpuName } from '#protocol/messages/agent/gpu-names.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type {
   AgentExplanation,
-  AgentReason,
   ExplainReply,
   ExplainRequest,
+  RunExplanation,
   TaskExplanation,
   TaskReason,
 } from '#protocol/messages/run/explain.ts';
-import { capacityOf, isAvailable, type AgentEntry } from '../fleet/fleet-reducer.ts';
+import { capacityOf, joinedAgents } from '../fleet/fleet-reducer.ts';
 import { isPaused, isStopped } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
-import { lackOf, misfit } from '../scheduler/fit-policy.ts';
-import { isEligible, waitingBefore } from '../scheduler/run-queue.ts';
-import { firstFor } from '../scheduler/scheduler-reducer.ts';
-import { usageOf, type AgentCapacity } from '../scheduler/scheduler-state.ts';
+import { headIndex, isOpen, waitingIn } from '../scheduler/run-queue.ts';
+import { usageOf, type ScheduledLane } from '../scheduler/scheduler-state.ts';
+import { agentReason, closedReason } from './agent-reason.ts';
+import { gangWait } from './gang-wait.ts';
+import { heldUntil } from './held-retries.ts';
 import type { CoreState } from './core-state.ts';
-
-type ListedBefore = Extract<AgentReason, { kind: 'listed_before' }>;
+import { misfitOfTask } from './unplaceable.ts';
 
 /** Throws `not_found` for what is not there. */
 export function explain(state: CoreState, request: ExplainRequest): ExplainReply {
-  return 'agent' in request
-    ? explainAgent(state, request.agent)
-    : explainTask(state, request.run, request.task);
+  if ('agent' in request) return explainAgent(state, request.agent);
+  const run = state.runs.get(request.run);
+  if (run === undefined) throw new MeshError('not_found', `run ${request.run} is not live`);
+  return 'task' in request ? explainTask(state, run, request.task) : explainRun(state, run);
 }
 
-function explainTask(state: CoreState, id: string, taskId: string): TaskExplanation {
-  const run = state.runs.get(id);
-  if (run === undefined) throw new MeshError('not_found', `run ${id} is not live`);
-  const task = run.tasks.get(taskId);
-  if (task === undefined) throw new MeshError('not_found', `there is no task ${id}/${taskId}`);
+function explainTask(state: CoreState, run: RunEntry, id: string): TaskExplanation {
+  const task = run.tasks.get(id);
+  if (task === undefined) throw new MeshError('not_found', `there is no task ${run.id}/${id}`);
+  return { run: run.id, task: id, ...whyOf(state, run, task) };
+}
+
+const WAITING: ReadonlySet<string> = new Set(['waiting', 'unplaceable', 'few_hosts']);
+
+function whyOf(
+  state: CoreState,
+  run: RunEntry,
+  task: TaskEntry,
+): Pick<TaskExplanation, 'reason' | 'agents'> {
   const reason = taskReason(state, run, task);
-  const agents = reason.kind === 'waiting' ? [...joined(state)] : [];
+  const isWaiting = WAITING.has(reason.kind);
+  const agents = isWaiting ? joinedAgents(state.fleet) : [];
+  const of = { run, index: task.index };
   return {
-    run: id,
-    task: taskId,
     reason,
-    agents: agents.map((agent) => ({
-      agent: agent.id,
-      reason: agentReason(state, agent, { run, index: task.index }),
-    })),
+    agents: agents.map((agent) => ({ agent: agent.id, reason: agentReason(state, agent, of) })),
   };
 }
 
@@ -59,24 +63,71 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
     return { kind: 'ended', outcome, reason: view?.message ?? null };
   if (task.phase === 'deciding') return { kind: 'deciding', n };
   if (task.phase === 'assigned') {
-    const agent = agentOf(run, task) ?? view?.agent ?? 'unknown';
-    if (state.fleet.agents.get(agent)?.unreachable === true) return { kind: 'unknown', agent, n };
-    if (view?.state === 'running') return { kind: 'running', agent, n };
-    return { kind: 'handed_out', agent, n, waiting: view?.waiting ?? null };
+    const agents = agentsOf(run, task);
+    const agent = agents[0] ?? view?.agent ?? 'unknown';
+    const silent = agents.find((id) => state.fleet.agents.get(id)?.unreachable === true);
+    if (silent !== undefined) return { kind: 'unknown', agent: silent, n };
+    const waiting = view?.waiting ?? null;
+    const at = { agent, n, ...(agents.length > 1 ? { agents } : {}) };
+    if (view?.state === 'running')
+      return { kind: 'running', ...at, ...(waiting === null ? {} : { waiting }) };
+    return { kind: 'handed_out', ...at, waiting };
   }
   if (isStopped(run, task)) return { kind: 'stopping' };
   if (isPaused(run, task)) return { kind: 'paused', by: view?.paused?.by ?? 'unknown' };
+  const dueMs = heldUntil(run, task);
+  if (dueMs !== null)
+    return { kind: 'backing_off', n, leftMs: Math.max(0, Math.round(dueMs - state.nowMs)) };
   if (run.basis?.state === 'unread') return { kind: 'ordering', basis: run.basis.run };
   const { maxParallel } = run;
   const queue = state.scheduler.runs.get(run.id)?.queue;
   if (maxParallel !== null && queue !== undefined && queue.inFlight >= maxParallel)
     return { kind: 'max_parallel', limit: maxParallel };
-  return joined(state).next().done === true ? { kind: 'no_agent' } : { kind: 'waiting' };
+  return placeReason(state, run, task);
 }
 
-function agentOf(run: RunEntry, { id, n }: TaskEntry): string | null {
-  for (const open of run.open.values()) if (open.task === id && open.n === n) return open.agent;
-  return null;
+function placeReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReason {
+  const nearest = misfitOfTask(state, run, task.index);
+  if (nearest === null) return { kind: 'waiting', ...gangWait(state, run, task) };
+  const { reason, agent, hosts } = nearest;
+  if (hosts !== undefined) return { kind: 'few_hosts', ...hosts };
+  if (reason === null || agent === null) return { kind: 'no_agent' };
+  return { kind: 'unplaceable', agent, nearest: reason };
+}
+
+/** Of one on several hosts by their ids. */
+function agentsOf(run: RunEntry, { id, n }: TaskEntry): string[] {
+  const agents: string[] = [];
+  for (const open of run.open.values())
+    if (open.task === id && open.n === n) agents.push(open.agent);
+  return agents.sort();
+}
+
+/** Needs of so many kinds are explained one by one. */
+const MOST_GROUPS = 20;
+
+function explainRun(state: CoreState, run: RunEntry): RunExplanation {
+  const scheduled = state.scheduler.runs.get(run.id);
+  const waiting = (scheduled?.lanes ?? []).filter(({ lane }) => lane.waiting.count > 0);
+  const groups = new Map<string, RunExplanation['groups'][number]>();
+  for (const { lane } of waiting.slice(0, MOST_GROUPS)) {
+    const task = run.listed[headIndex(lane) ?? 0];
+    if (task === undefined) continue;
+    const why = whyOf(state, run, task);
+    const key = JSON.stringify(why);
+    const { tasks = 0, example = task.id } = groups.get(key) ?? {};
+    groups.set(key, { tasks: tasks + lane.waiting.count, example, ...why });
+  }
+  const queued = scheduled === undefined ? 0 : waitingIn(scheduled.queue);
+  const told = [...groups.values()].reduce((sum, { tasks }) => sum + tasks, 0);
+  const handedOut = scheduled?.queue.inFlight ?? 0;
+  const { endedTasks: ended, listed } = run;
+  return {
+    ...{ run: run.id, tasks: listed.length, ended, handedOut },
+    groups: [...groups.values()],
+    more: queued - told,
+    other: Math.max(0, listed.length - ended - handedOut - queued),
+  };
 }
 
 function explainAgent(state: CoreState, id: string): AgentExplanation {
@@ -85,100 +136,34 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
   if (agent === undefined || capacity === null)
     throw new MeshError('not_found', `no agent ${id} has joined: benchmesh agents lists them`);
   const waiting = [...state.scheduler.runs.values()]
-    .filter(({ queue }) => queue.waiting.count > 0)
-    .sort((a, b) => b.of.priority - a.of.priority || a.queue.order - b.queue.order);
-  const ready = waiting.filter(({ queue }) => isEligible(queue));
+    .flatMap(({ lanes }) => lanes.filter(({ lane }) => lane.waiting.count > 0))
+    .sort((a, b) => b.of.priority - a.of.priority || a.run.queue.order - b.run.queue.order);
+  const runs = new Map<string, AgentExplanation['runs'][number]>();
+  for (const scheduled of waiting.filter(({ lane }) => isOpen(lane.queue))) {
+    const { run: of, count, priority } = rowOf(scheduled);
+    const run = state.runs.get(of);
+    if (run === undefined) continue;
+    const reason = agentReason(state, agent, { run, index: null, lane: scheduled });
+    const key = `${of} ${priority} ${JSON.stringify(reason)}`;
+    const before = runs.get(key)?.waiting ?? 0;
+    runs.set(key, { run: of, priority, waiting: before + count, reason });
+  }
   return {
     agent: id,
     slots: capacity.slots,
     handedOut: usageOf(state.scheduler, id).attempts,
-    runs: ready.flatMap(({ queue, of }) => {
-      const run = state.runs.get(queue.run);
-      if (run === undefined) return [];
-      const reason = agentReason(state, agent, { run, index: null });
-      return [{ run: queue.run, priority: of.priority, waiting: queue.waiting.count, reason }];
-    }),
-    heldBack: waiting
-      .filter(({ queue }) => !isEligible(queue) && !queue.held)
+    runs: [...runs.values()],
+    heldBack: [...state.scheduler.runs.values()]
+      .filter(({ queue }) => !isOpen(queue) && !queue.held && waitingIn(queue) > 0)
       .map(({ queue }) => ({
         run: queue.run,
         limit: queue.maxParallel,
-        waiting: queue.waiting.count,
+        waiting: waitingIn(queue),
       })),
     closed: closedReason(agent),
   };
 }
 
-function* joined({ fleet }: CoreState): Generator<AgentEntry> {
-  for (const agent of fleet.agents.values()) if (agent.registration !== null) yield agent;
-}
-
-function closedReason(agent: AgentEntry): AgentReason | null {
-  if (isAvailable(agent)) return null;
-  if (agent.ended) return { kind: 'draining', ended: true };
-  if (agent.unreachable) return { kind: 'unreachable' };
-  const { cordon } = agent;
-  if (cordon !== null) return { kind: 'cordoned', ...cordon };
-  return agent.stopping ? { kind: 'draining' } : { kind: 'not_heard' };
-}
-
-/** Why the agent does not take the task; with no index: any task of the run. */
-function agentReason(
-  state: CoreState,
-  agent: AgentEntry,
-  { run, index }: { readonly run: RunEntry; readonly index: number | null },
-): AgentReason {
-  const closed = closedReason(agent);
-  const capacity = capacityOf(agent);
-  if (closed !== null || capacity === null) return closed ?? { kind: 'not_heard' };
-  const { needs } = run.suite;
-  const never = misfit(capacity, needs);
-  if (never !== null)
-    return { kind: 'never', of: never, needs: needed(needs, never), has: had(capacity, never) };
-  const best = firstFor(state.scheduler, capacity);
-  const first = best?.eligible[0];
-  if (best !== null && first !== undefined && first.run !== run.id)
-    return { kind: 'behind', run: first.run, priority: best.priority };
-  const lack = lackOf(state.scheduler, { agent: capacity, needs, queued: true });
-  if (lack === 'alone' || lack === 'taken') return { kind: lack };
-  if (lack !== null) return fullReason(state, agent, { capacity, needs, of: lack });
-  const queue = state.scheduler.runs.get(run.id)?.queue;
-  const before = index === null || queue === undefined ? 0 : waitingBefore(queue, index);
-  return before > 0 ? { kind: 'listed_before', count: before, ...orderOf(run) } : { kind: 'next' };
-}
-
-function orderOf({ suite, basis }: RunEntry): Pick<ListedBefore, 'order'> {
-  if (suite.order === undefined) return {};
-  const gone = basis?.state === 'gone';
-  return { order: { by: suite.order.by, basis: basis?.run ?? null, gone } };
-}
-
-function fullReason(
-  { scheduler }: CoreState,
-  { registration }: AgentEntry,
-  input: {
-    readonly capacity: AgentCapacity;
-    readonly needs: Needs;
-    readonly of: 'slots' | 'cpus' | 'gpus';
-  },
-): AgentReason {
-  const { capacity, needs, of } = input;
-  const { usable } = capacity.gpus;
-  const gpus = registration?.hardware?.gpus ?? [];
-  const fences = gpus.flatMap((gpu) =>
-    gpu.fence === undefined ? [] : [`${shortGpuName(gpu, gpus)}: ${gpu.fence.reason}`],
-  );
-  if (of === 'gpus' && fences.length > 0 && needed(needs, of) > usable)
-    return { kind: 'fenced', needs: needed(needs, of), usable, fences };
-  const held = usageOf(scheduler, capacity.id)[of];
-  const has = of === 'gpus' ? usable : had(capacity, of);
-  return { kind: 'full', of, needs: needed(needs, of), held, has };
-}
-
-function needed(needs: Needs, of: 'slots' | 'cpus' | 'gpus'): number {
-  return of === 'gpus' ? gpuCountOf(needs) : needs[of];
-}
-
-function had(capacity: AgentCapacity, of: 'slots' | 'cpus' | 'gpus'): number {
-  return of === 'gpus' ? capacity.gpus.most : capacity[of];
+function rowOf({ lane, of }: ScheduledLane): { run: string; count: number; priority: number } {
+  return { run: lane.queue.run, count: lane.waiting.count, priority: of.priority };
 }

@@ -29,7 +29,7 @@ export function dropOldStarts({ state, effects }: Context): void {
 /** What was not read yet stands behind all that was. */
 function firstOpen({ open, starts }: RunEntry): number {
   let first = starts.last + 1;
-  for (const { sequence } of open.values())
-    if (sequence !== null) first = Math.min(first, sequence);
+  for (const { sequence, gone } of open.values())
+    if (sequence !== null && gone !== true) first = Math.min(first, sequence);
   return first;
 }

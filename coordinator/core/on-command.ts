@@ -1,12 +1,18 @@
 /** Commands as stored in BM_COMMANDS: own starts and those of leaders before, and everybody's stops. */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
-import { beginAttempt } from '../runs/run-reducer.ts';
-import { openKey, type RunEntry } from '../runs/run-state.ts';
+import { beginAttempt, openAttempt } from '../runs/run-reducer.ts';
+import { gangAt, gangOf, noteRankStart, rankOfAgent } from '../runs/gang-state.ts';
+import type { RunEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
-import { announceStop, closeStops, hold, stopsOf } from './act.ts';
+import { settleTask } from './act.ts';
+import { reviewGang } from './gang.ts';
+import { hold } from './places.ts';
+import { announceStop, closeStops, stopsOf } from './stops.ts';
+import { onRevoke } from './lost.ts';
 import { noteStoredStart } from './old-starts.ts';
 import { holdBack } from './pause.ts';
 import { noteRequeue } from './requeue.ts';
@@ -15,8 +21,11 @@ import type { Context, OwnStart } from './core-state.ts';
 export function onCommand(context: Context, record: EventRecord): void {
   const subject = parseSubject(record.subject);
   const { message, sequence } = record;
+  context.state.commandSequence = Math.max(context.state.commandSequence, sequence);
   if (subject?.kind === 'command' && message.name === 'command.start') {
     onStart(context, subject.agent, { record, start: message.data });
+  } else if (message.name === 'command.revoke') {
+    onRevoke(context, record, message.data);
   } else if (subject?.kind === 'stop' && message.name === 'command.stop') {
     onStop(context, { command: message.id, sequence, data: message.data });
   }
@@ -27,7 +36,7 @@ function onStart(
   agent: string,
   input: {
     record: EventRecord;
-    start: { spec: { run: string; task: string; n: number }; afterStop: number };
+    start: { spec: Pick<AttemptSpec, 'run' | 'task' | 'n' | 'gang'>; afterStop: number };
   },
 ): void {
   const { state } = context;
@@ -37,23 +46,55 @@ function onStart(
   noteStoredStart(run, input.record.sequence);
   const { task, n } = spec;
   const begin = { task, n, agent, afterStop, sequence: input.record.sequence };
+  noteGangStart(run, spec);
   if (beginAttempt(run, begin) !== null) hold(context, run, { task, agent });
-  const attempt = run.open.get(openKey(task, n));
+  const attempt = openAttempt(run, { task, n, agent });
   if (attempt === undefined) return;
+  if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
   noteStart(stopsOf(state, run.id), attempt);
   closeStops(context, run);
 }
 
+/** Before it begins: which rank of which it is. */
+function noteGangStart(
+  run: RunEntry,
+  { task: id, n, gang }: Pick<AttemptSpec, 'task' | 'n' | 'gang'>,
+): void {
+  const task = run.tasks.get(id);
+  if (task === undefined || gang === undefined) return;
+  const known = gangAt(run, task, { n, hosts: gang.peers.length });
+  if (known !== null) noteRankStart(known, gang, 'stored');
+}
+
 /** What was sent is known; what is new is where it stands in the stream. */
-export function onOwnStart(context: Context, { run: id, task, n, sequence }: OwnStart): void {
+export function onOwnStart(
+  context: Context,
+  { run: id, task, n, agent, sequence }: OwnStart,
+): void {
   const { state } = context;
+  state.commandSequence = Math.max(state.commandSequence, sequence);
   const run = state.runs.get(id);
   if (run !== undefined) noteStoredStart(run, sequence);
-  const attempt = run?.open.get(openKey(task, n));
+  const attempt = run === undefined ? undefined : openAttempt(run, { task, n, agent });
   if (run === undefined || attempt === undefined) return;
   attempt.sequence ??= sequence;
   noteStart(stopsOf(state, id), attempt);
+  onRankStored(context, run, { task, n, agent });
   closeStops(context, run);
+}
+
+/** From now on it can be ended with the others. */
+function onRankStored(
+  context: Context,
+  run: RunEntry,
+  at: { readonly task: string; readonly n: number; readonly agent: string },
+): void {
+  const task = run.tasks.get(at.task);
+  const gang = task === undefined ? null : gangOf(run, task);
+  if (task === undefined || gang === null || gang.n !== at.n) return;
+  const rank = gang.ranks[rankOfAgent(gang, at.agent)];
+  if (rank !== undefined) rank.start = 'stored';
+  if (reviewGang(context, run, task) !== null) settleTask(context, run, task);
 }
 
 function onStop(

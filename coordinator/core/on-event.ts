@@ -2,56 +2,43 @@
 import { acceptanceIn } from '#protocol/fold/attempt-fold.ts';
 import { applyToRun } from '#protocol/fold/run-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { MessageName } from '#protocol/messages/catalog.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { parseSubject, type ParsedSubject } from '#protocol/messages/subjects.ts';
-import {
-  onAgentStarted,
-  onAgentStopping,
-  onAgentUndrained,
-  onCordoned,
-  onHeard,
-  onHostSaid,
-  onObserved,
-  onStored,
-} from '../fleet/fleet-reducer.ts';
+import { onStored } from '../fleet/fleet-reducer.ts';
 import {
   beginAttempt,
   endAttempt,
   endTask,
   isPaused,
   isStopped,
+  keyOf,
+  openAttempt,
+  otherRankLives,
   retryTask,
 } from '../runs/run-reducer.ts';
-import { createRun, openKey, type RunEntry } from '../runs/run-state.ts';
-import {
-  addRun,
-  dropRun,
-  enqueue,
-  neighbours,
-  vacate,
-  withdraw,
-} from '../scheduler/scheduler-reducer.ts';
+import { createRun, type RunEntry } from '../runs/run-state.ts';
+import { addRun, enqueue, withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteAck, noteAnnounced, noteClosed, noteEvent, noteStart } from '../stop/stop-reducer.ts';
-import {
-  closeStops,
-  endWaiting,
-  finishRun,
-  hold,
-  placeElsewhere,
-  schedulePurge,
-  settleTask,
-  stopsOf,
-} from './act.ts';
+import { finishRun, schedulePurge, settleTask } from './act.ts';
+import { placeElsewhere } from './hand-out.ts';
+import { hold, survivorsGone, vacated as giveUpPlace } from './places.ts';
+import { closeStops, endWaiting, stopsOf } from './stops.ts';
+import { applyCycle, applyWithdrawn } from './cycles.ts';
 import { log, markDirty, type ApiReply, type Context } from './core-state.ts';
 import { applyChange } from './change.ts';
+import { holdRetry } from './held-retries.ts';
+import { leaveScheduler } from './leave.ts';
 import { noteCheckpoint } from './old-checkpoints.ts';
 import { applyStop } from './on-command.ts';
 import { beginOrder } from './order.ts';
+import { onFleetEvent, onHostEvent } from './on-agent-event.ts';
+import { onRevokeAnswered, supersede } from './lost.ts';
 import { holdBack, letGo } from './pause.ts';
-import { goOnWithout, noteRequeue } from './requeue.ts';
+import { onBudgetUsed, wakeForBudget } from './run-budget.ts';
+import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gang.ts';
+import { noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
-import { noteAfterEnd, noteLateAck, noteLateAttempt, sweepSoon } from './sweep.ts';
+import { noteAfterEnd, noteLateAck, noteLateAttempt } from './sweep.ts';
 
 export function onEvent(context: Context, record: EventRecord): void {
   const subject = parseSubject(record.subject);
@@ -77,12 +64,13 @@ export function onEvent(context: Context, record: EventRecord): void {
       return;
     }
     case 'ack':
-      onAck(context, subject.command, record);
+      onAck(context, subject, record);
       return;
     case 'host':
       onHostEvent(context, subject.agent, record);
       return;
     case 'fleet':
+      answerStored(context, record.message.id);
       onFleetEvent(context, subject.agent, record);
       return;
     default:
@@ -116,7 +104,7 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     return null;
   }
   state.runs.set(id, run);
-  const { priority, needs, maxParallel } = run.suite;
+  const { priority, maxParallel, name: suite, locks } = run.suite;
   addRun(state.scheduler, {
     run: id,
     order: sequence,
@@ -124,7 +112,10 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     maxParallel,
     priority,
     added: run.added,
-    needs,
+    needs: run.needs,
+    suite,
+    labels: message.data.labels,
+    ...(locks === undefined ? {} : { locks }),
   });
   beginOrder(context, run);
   for (const agent of state.fleet.agents.values())
@@ -154,6 +145,7 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
     case 'run.started':
       run.started = 'stored';
       if (state.acting) run.startedMs = context.now.monotonicMs;
+      wakeForBudget(context, run);
       return;
     case 'run.stopping':
       run.stopSequence = Math.max(run.stopSequence, message.data.stopSequence);
@@ -187,7 +179,21 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
     case 'run.changed':
       answerStored(context, message.id, applyChange(context, run, message.data));
       return;
+    case 'run.cycle_started':
+      endWaiting(context, run, applyCycle(context, run));
+      finishRun(context, run);
+      return;
+    case 'run.budget_used':
+      onBudgetUsed(context, run);
+      endWaiting(context, run, run.listed);
+      finishRun(context, run);
+      return;
+    case 'run.tasks_withdrawn':
+      applyWithdrawn(context, run, message.data.tasks);
+      finishRun(context, run);
+      return;
     case 'run.tasks_ended':
+      run.isCutShort ||= message.data.outcome === 'timed_out';
       for (const task of message.data.tasks)
         endOf(context, run, { task, outcome: message.data.outcome });
       finishRun(context, run);
@@ -201,7 +207,7 @@ function onRunEvent(context: Context, id: string, record: EventRecord): void {
     }
     case 'run.ended':
       run.ended = 'stored';
-      dropRun(state.scheduler, id);
+      if (leaveScheduler(state, run)) markDirty(state, 'all');
       finishRun(context, run);
       return;
     case 'run.archived':
@@ -224,14 +230,20 @@ function onTaskEvent(
   if (message.name === 'task.ended') {
     endOf(context, run, { task: id, outcome: message.data.outcome });
     finishRun(context, run);
+  } else if (message.name === 'task.barrier_opened') {
+    const task = run.tasks.get(id);
+    if (task?.n === message.data.n) onBarrierOpened(context, { run, task }, message.data);
   } else if (message.name === 'task.retrying') {
     const task = retryTask(run, id, message.data);
     if (task === null) return;
+    supersede(context, run, { task: id, n: message.data.n });
     if (isStopped(run, task)) {
       endWaiting(context, run, [task]);
       return;
     }
-    if (isPaused(run, task)) return;
+    const { delayMs } = message.data;
+    if (delayMs !== undefined) holdRetry(context, run, { task, timeMs: record.timeMs, delayMs });
+    if (delayMs !== undefined || isPaused(run, task)) return;
     enqueue(state.scheduler, run.id, task.index);
     placeElsewhere(context, run, { task, avoid: message.data.avoid });
     markDirty(state, 'all');
@@ -244,7 +256,9 @@ function endOf(
   end: { task: string; outcome: Parameters<typeof endTask>[2] },
 ): void {
   const task = endTask(run, end.task, end.outcome);
-  if (task !== null) withdraw(context.state.scheduler, run.id, task.index);
+  if (task === null) return;
+  withdraw(context.state.scheduler, run.id, task.index);
+  supersede(context, run, { task: task.id, n: task.n });
 }
 
 function onAttemptEvent(
@@ -258,7 +272,11 @@ function onAttemptEvent(
   const { message } = record;
   if (message.name === 'attempt.checkpointed') noteCheckpoint(context, run, { ref, record });
   else applyToRun(run.fold, record);
-  if (acceptanceIn(message) !== null) {
+  const accepted = acceptanceIn(message);
+  const task = run.tasks.get(ref.task);
+  if (accepted !== null) {
+    if (accepted.gang !== undefined && task !== undefined)
+      noteAccepted(run, task, { agent, n: ref.n, place: accepted.gang });
     const begin = { task: ref.task, n: ref.n, agent, afterStop: 0, sequence: null };
     const attempt = beginAttempt(run, begin);
     if (attempt === null) return;
@@ -266,13 +284,21 @@ function onAttemptEvent(
     noteStart(stopsOf(state, run.id), attempt);
     return;
   }
+  if (message.name === 'attempt.ready' && task !== undefined)
+    noteReady(context, { run, task }, { agent, n: ref.n, barrier: message.data.barrier });
+  if (message.name === 'attempt.survivors_gone') {
+    const open = openAttempt(run, { ...ref, agent });
+    if (open?.agent === agent) survivorsGone(context, run, open);
+  }
   if (message.name !== 'attempt.exited') return;
-  const { vacated, decides } = endAttempt(run, { task: ref.task, n: ref.n, agent }, message.data);
+  const { vacated, decides: ended } = endAttempt(run, { ...ref, agent }, message.data);
+  const decides = ended ?? (task === undefined ? null : reviewGang(context, run, task));
   if (vacated) {
-    const { elapsedMs } = message.data; // 0 for one that never got its slots
-    vacate(state.scheduler, run.id, { agent, heldMs: elapsedMs === 0 ? null : elapsedMs });
-    markDirty(state, neighbours(state.scheduler, agent));
-    if (run.maxParallel !== null) markDirty(state, 'all');
+    const { elapsedMs, survivors } = message.data; // 0 for one that never got its slots
+    const index = run.tasks.get(ref.task)?.index ?? 0;
+    const heldMs = elapsedMs === 0 ? null : elapsedMs;
+    const survives = survivors.length > 0 || otherRankLives(run, { ...ref, agent });
+    giveUpPlace(context, run, { index, agent, heldMs, survives });
   }
   if (decides !== null) {
     withdraw(state.scheduler, run.id, decides.index);
@@ -280,11 +306,15 @@ function onAttemptEvent(
   }
   const stops = state.stops.get(run.id);
   if (stops === undefined || stops.stops.size === 0) return;
-  noteEvent(stops, record, openKey(ref.task, ref.n));
+  noteEvent(stops, record, task === undefined ? null : keyOf(run, task, { n: ref.n, agent }));
   closeStops(context, run);
 }
 
-function onAck(context: Context, command: string, record: EventRecord): void {
+function onAck(
+  context: Context,
+  { agent, command }: { readonly agent: string; readonly command: string },
+  record: EventRecord,
+): void {
   const { state } = context;
   const { message } = record;
   if ('run' in message.data && state.runs.get(message.data.run)?.purging !== false)
@@ -299,59 +329,11 @@ function onAck(context: Context, command: string, record: EventRecord): void {
     }
     return;
   }
+  if (message.name === 'command.revoke_answered')
+    onRevokeAnswered(context, { agent, command }, message.data);
   if (message.name !== 'command.stop_done') return;
   const run = state.runs.get(message.data.run);
   if (run === undefined) return;
   noteAck(stopsOf(state, run.id), command, record);
   closeStops(context, run);
-}
-
-const SAID: Partial<Record<MessageName, 'start' | 'change' | 'passing'>> = {
-  'agent.started': 'start',
-  'agent.changed': 'change',
-  'agent.exec_started': 'passing',
-  'agent.exec_ended': 'passing',
-  'agent.exec_refused': 'passing',
-};
-
-function onHostEvent(context: Context, agent: string, record: EventRecord): void {
-  const { state, now } = context;
-  const { message } = record;
-  const incarnation = message.incarnation ?? 0;
-  const kind = SAID[message.name] ?? 'other';
-  onHostSaid(state.fleet, agent, { sequence: record.sequence, kind });
-  if (message.name === 'agent.stopping' || message.name === 'agent.draining')
-    onAgentStopping(state.fleet, agent, {
-      incarnation,
-      ended: message.name === 'agent.stopping',
-    });
-  if (message.name === 'agent.undrained' && onAgentUndrained(state.fleet, agent))
-    markDirty(state, [agent]);
-  if (message.name !== 'agent.started') return;
-  onAgentStarted(state.fleet, agent, message.data.registration.incarnation);
-  onStored(state.fleet, agent, record.timeMs);
-  if (record.sequence < state.claimSequence) return;
-  sweepSoon(context);
-  const beat = { agent, incarnation: message.data.registration.incarnation };
-  onHeard(state.fleet, beat, now.monotonicMs);
-  markDirty(state, [agent]);
-}
-
-function onFleetEvent(context: Context, agent: string, record: EventRecord): void {
-  const { state } = context;
-  const { message } = record;
-  answerStored(context, message.id);
-  if (message.name === 'agent.cordoned') onCordoned(state.fleet, agent, message.data);
-  if (message.name === 'agent.uncordoned' && onCordoned(state.fleet, agent, null))
-    markDirty(state, [agent]);
-  if (message.name !== 'agent.unreachable' && message.name !== 'agent.returned') return;
-  const isUnreachable = message.name === 'agent.unreachable';
-  if (onObserved(state.fleet, agent, isUnreachable)) markDirty(state, [agent]);
-  if (!isUnreachable) sweepSoon(context);
-  for (const run of state.runs.values()) {
-    applyToRun(run.fold, record);
-    if (isUnreachable) goOnWithout(context, run);
-    const stops = state.stops.get(run.id);
-    if (stops !== undefined) noteEvent(stops, record, null);
-  }
 }

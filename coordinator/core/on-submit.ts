@@ -1,8 +1,9 @@
 /** Submissions: idempotent by run id; answered when `run.submitted` has come back stored. */
-import { subjects } from '#protocol/messages/subjects.ts';
+import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { isAllPaused } from '../runs/run-reducer.ts';
 import type { RunEntry } from '../runs/run-state.ts';
-import { abandonStart } from './act.ts';
+import { abandonStart } from './abandon-start.ts';
+import { unplaceableOf } from './unplaceable.ts';
 import {
   log,
   publish,
@@ -21,7 +22,8 @@ export function onSubmit(context: Context, submit: Submit): void {
       run: request.run,
       created: false,
       tasks: known?.listed.length ?? tasks,
-      behind: known === undefined ? [] : runsBefore(state, known.order, priority),
+      behind:
+        known === undefined ? [] : runsBefore(state, known.order, firstPriority(state, known)),
       sequence: known?.order ?? null,
     };
     effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
@@ -33,9 +35,9 @@ export function onSubmit(context: Context, submit: Submit): void {
     return;
   }
   const behind = runsBefore(state, Infinity, priority);
-  const holder = holders(state)[0]?.id ?? [...state.submitting.keys()][0];
-  if (request.ifBusy === 'reject' && holder !== undefined) {
-    const message = `run ${holder} holds the hosts: wait for it, stop it, or submit with --if-busy queue`;
+  const busy = request.ifBusy === 'reject' ? busyWith(state, request.suite.name) : null;
+  if (busy !== null) {
+    const message = `${busy}: wait for it, stop it, or submit with --if-busy queue`;
     effects.push({ kind: 'reply', token, reply: { kind: 'error', code: 'busy', message } });
     return;
   }
@@ -56,6 +58,7 @@ export function onSubmit(context: Context, submit: Submit): void {
 export function answerSubmit(context: Context, run: RunEntry, behind: readonly string[]): void {
   const tokens = context.state.submitting.get(run.id) ?? [];
   context.state.submitting.delete(run.id);
+  const unplaceable = tokens.length === 0 ? [] : unplaceableOf(context.state, run);
   for (const [at, token] of tokens.entries()) {
     const reply = {
       run: run.id,
@@ -63,9 +66,20 @@ export function answerSubmit(context: Context, run: RunEntry, behind: readonly s
       tasks: run.listed.length,
       behind: [...behind],
       sequence: run.order,
+      ...(unplaceable.length === 0 ? {} : { unplaceable }),
     };
     context.effects.push({ kind: 'reply', token, reply: { kind: 'ok', reply } });
   }
+}
+
+/** What keeps a run of this suite from having the hosts to itself; null: nothing. */
+function busyWith(state: CoreState, suite: string): string | null {
+  const holder = holders(state)[0]?.id ?? [...state.submitting.keys()][0];
+  if (holder !== undefined) return `run ${holder} holds the hosts`;
+  const same = [...state.runs.values()].find(
+    (run) => run.ended !== 'stored' && run.suite.name === suite,
+  );
+  return same === undefined ? null : `run ${same.id} of the suite ${suite} is live, and paused`;
 }
 
 /** Live runs that have hosts, or take their turn at them. */
@@ -76,11 +90,18 @@ function holders(state: CoreState): RunEntry[] {
 /** Of those the ones whose next task takes its turn before the first one of a run of this order and priority. */
 function runsBefore(state: CoreState, order: number, priority: number): string[] {
   return holders(state)
-    .filter(({ id, priority: own, order: other }) => {
-      const next = state.scheduler.runs.get(id)?.of.priority ?? own;
-      return next > priority || (next === priority && other < order);
+    .filter((run) => {
+      const next = firstPriority(state, run);
+      return next > priority || (next === priority && run.order < order);
     })
     .map((run) => run.id);
+}
+
+/** Of the task of the run that is next in turn. */
+function firstPriority(state: CoreState, { id, priority }: RunEntry): number {
+  const lanes = state.scheduler.runs.get(id)?.lanes ?? [];
+  const waiting = lanes.filter(({ lane }) => lane.waiting.count > 0);
+  return waiting.length === 0 ? priority : Math.max(...waiting.map(({ of }) => of.priority));
 }
 
 /** Runs that have not ended, as submitted. */
@@ -115,6 +136,11 @@ export function onUnstorable(context: Context, effect: PublishEffect, reason: st
       });
     state.submitting.delete(run);
   } else if (effect.name === 'command.start') {
-    abandonStart(context, effect.data.spec, reason);
+    abandonStart(context, { ...effect.data.spec, agent: agentOf(effect.subject) }, reason);
   }
+}
+
+function agentOf(subject: string): string {
+  const parsed = parseSubject(subject);
+  return parsed?.kind === 'command' ? parsed.agent : '';
 }

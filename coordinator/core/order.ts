@@ -4,7 +4,7 @@
  * of the run is served; where the directory is gone, its tasks are served as listed.
  */
 import type { PlannedTask } from '#protocol/suite/expand.ts';
-import { sequenceOf } from '#protocol/suite/task-order.ts';
+import { sequenceOf, sequenceThrough } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { holdRun, orderRun } from '../scheduler/scheduler-reducer.ts';
 import { log, markDirty, type Context, type ReadHistory } from './core-state.ts';
@@ -37,8 +37,13 @@ export function onHistory(context: Context, { run: id, history, reason }: ReadHi
     const text = 'the run that its order goes by cannot be read: its tasks are served as listed';
     log(context, 'warn', { run: id, basis, reason }, text);
   }
-  orderRun(state.scheduler, id, sequenceOf(run.suite, plansOf(run), history));
+  const cycles = run.fold.cycles?.begun ?? 1;
+  const sequence = sequenceThrough(run.suite, plansOf(run), { cycles, history });
+  orderRun(state.scheduler, id, sequence);
   markDirty(state, 'all');
 }
 
-const plansOf = ({ listed }: RunEntry): readonly PlannedTask[] => listed.map(({ plan }) => plan);
+/** Of a run that cycles those of its first. */
+function plansOf({ fold, listed }: RunEntry): readonly PlannedTask[] {
+  return fold.cycles?.cells ?? listed.map(({ plan }) => plan);
+}

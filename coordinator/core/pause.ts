@@ -8,6 +8,7 @@ import { subjects } from '#protocol/messages/subjects.ts';
 import { isPaused, isStopped, newestPause } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { enqueue, withdraw } from '../scheduler/scheduler-reducer.ts';
+import { heldUntil } from './held-retries.ts';
 import { datePause } from './run-budget.ts';
 import { markDirty, publish, type Context, type Resume } from './core-state.ts';
 
@@ -37,6 +38,7 @@ export function letGo(context: Context, run: RunEntry, data: RunResumed): void {
   let waiting = 0;
   for (const task of targetsOf(run, data.task)) {
     if (task.phase !== 'pending' || isStopped(run, task) || isPaused(run, task)) continue;
+    if (heldUntil(run, task) !== null) continue;
     enqueue(state.scheduler, run.id, task.index);
     waiting += 1;
   }

@@ -7,8 +7,11 @@
 import type { FailureClass } from '#protocol/messages/attempt/outcome.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { isStopped } from '../runs/run-reducer.ts';
+import { gangOf, noteRankEnd, rankOfAgent } from '../runs/gang-state.ts';
 import type { OpenAttempt, RunEntry, TaskEntry } from '../runs/run-state.ts';
+import { settleTask } from './act.ts';
 import { publish, type Context, type CoreState } from './core-state.ts';
+import { reviewGang } from './gang.ts';
 
 /** A requeue of this place among the commands is known; `task` null: nobody's, and nothing follows. */
 export function noteRequeue(
@@ -30,8 +33,16 @@ export function goOnWithout(context: Context, run: RunEntry): void {
   for (const open of run.open.values()) {
     const task = run.tasks.get(open.task);
     if (task === undefined || !isOverdue(state, open, task) || isStopped(run, task)) continue;
-    task.phase = 'deciding';
     const reason = `requeued: agent ${open.agent} is not heard`;
+    const gang = gangOf(run, task);
+    if (gang !== null) {
+      // The ranks that are heard end by the requeue itself.
+      const end = { outcome: 'stopped', stage: null, class: 'paused', reason } as const;
+      noteRankEnd(gang, rankOfAgent(gang, open.agent), end);
+      if (reviewGang(context, run, task) !== null) settleTask(context, run, task);
+      continue;
+    }
+    task.phase = 'deciding';
     const data = { n: open.n, class: 'paused' as const, reason, avoid: open.agent };
     const subject = subjects.task(run.id, task.id);
     publish(context, { subject, name: 'task.retrying', data });

@@ -27,6 +27,8 @@ export interface AgentEntry {
   incarnation: number;
   /** As stored. */
   unreachable: boolean;
+  /** Since when, in this leader's monotonic time; null where it is not. */
+  unreachableMs: number | null;
   /** An observation is on its way. */
   asked: 'unreachable' | 'returned' | null;
   /** It has said that it drains or ends; nothing is started there until it begins again. */
@@ -35,6 +37,8 @@ export interface AgentEntry {
   ended: boolean;
   /** As stored: nothing new is started there. It outlives restarts of everybody. */
   cordon: AgentCordoned | null;
+  /** It was forgotten (stream time), and its id is not free yet; `isFreeing`: that was asked for. */
+  forgotten: { readonly atMs: number; isFreeing: boolean } | null;
   /** Messages on its fleet subject since that was said. */
   observedSince: number;
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
@@ -66,9 +70,18 @@ export function createFleet(): FleetState {
   return { agents: new Map(), listeningSinceMs: 0 };
 }
 
-/** A registration was read. True if the agent's mailbox is to be made. */
-export function onRegistered(state: FleetState, registration: Registration): boolean {
+/**
+ * A registration was read, stored at that time. True if the agent's mailbox is to be made. One from before it
+ * was forgotten says nothing any more.
+ */
+export function onRegistered(
+  state: FleetState,
+  registration: Registration,
+  timeMs = Number.POSITIVE_INFINITY,
+): boolean {
   const agent = entryOf(state, registration.agent);
+  if (agent.forgotten !== null && timeMs <= agent.forgotten.atMs) return false;
+  agent.forgotten = null;
   agent.registration = registration;
   if (agent.mailbox !== 'none') return false;
   agent.mailbox = 'asked';
@@ -77,6 +90,11 @@ export function onRegistered(state: FleetState, registration: Registration): boo
 
 export function onForgotten(state: FleetState, id: string): void {
   state.agents.delete(id);
+}
+
+/** `agent.forgotten` was stored: it is nobody until it enrols again. */
+export function onAgentForgotten(state: FleetState, id: string, timeMs: number): void {
+  state.agents.set(id, { ...newEntry(id), forgotten: { atMs: timeMs, isFreeing: false } });
 }
 
 /** True if the agent has become available by it. */
@@ -147,6 +165,7 @@ export function onAgentStarted(state: FleetState, id: string, incarnation: numbe
   agent.incarnation = Math.max(agent.incarnation, incarnation);
   agent.stopping = false;
   agent.ended = false;
+  agent.forgotten = null; // it has enrolled since
 }
 
 /** It takes nothing more: it drains, or it has ended. */
@@ -177,12 +196,35 @@ export function onCordoned(state: FleetState, id: string, cordon: AgentCordoned 
 }
 
 /** An observation was stored. True if the agent has become available by it. */
-export function onObserved(state: FleetState, id: string, unreachable: boolean): boolean {
+export function onObserved(
+  state: FleetState,
+  id: string,
+  { unreachable, atMs }: { readonly unreachable: boolean; readonly atMs: number },
+): boolean {
   const agent = entryOf(state, id);
   agent.unreachable = unreachable;
+  agent.unreachableMs = unreachable ? (agent.unreachableMs ?? atMs) : null;
   agent.observedSince += 1;
   if (agent.asked === (unreachable ? 'unreachable' : 'returned')) agent.asked = null;
   return isAvailable(agent);
+}
+
+/** After the replay: the times of stored observations, in this leader's monotonic time. */
+export function dateObservations(state: FleetState, toMonotonic: (timeMs: number) => number): void {
+  for (const agent of state.agents.values())
+    if (agent.unreachableMs !== null) agent.unreachableMs = toMonotonic(agent.unreachableMs);
+}
+
+/** Observed so long ago, and not heard for its lease by this leader either. */
+export function isUnreachableFor(
+  { listeningSinceMs }: FleetState,
+  agent: AgentEntry,
+  { nowMs, afterMs, leaseMs }: { nowMs: number; afterMs: number; leaseMs: number },
+): boolean {
+  if (!agent.unreachable || agent.unreachableMs === null || agent.asked === 'returned')
+    return false;
+  if (nowMs - agent.unreachableMs < afterMs) return false;
+  return nowMs - Math.max(agent.heardMs ?? 0, listeningSinceMs) > leaseMs;
 }
 
 /** Begins to count silence from zero. */
@@ -216,6 +258,10 @@ export function withoutMailbox(state: FleetState): string[] {
   return missing;
 }
 
+export function joinedAgents({ agents }: FleetState): AgentEntry[] {
+  return [...agents.values()].filter(({ registration }) => registration !== null);
+}
+
 export function isAvailable(agent: AgentEntry): boolean {
   return (
     agent.registration !== null &&
@@ -227,10 +273,24 @@ export function isAvailable(agent: AgentEntry): boolean {
   );
 }
 
+/** The same object as long as the agent says the same. */
+const CAPACITIES = new WeakMap<Registration, AgentCapacity>();
+
 export function capacityOf(agent: AgentEntry): AgentCapacity | null {
   if (agent.registration === null) return null;
-  const { hostId, slots, cpus, hardware } = agent.registration;
-  return { id: agent.id, hostId, slots, cpus, gpus: countGpus(hardware?.gpus ?? []) };
+  const known = CAPACITIES.get(agent.registration);
+  if (known !== undefined) return known;
+  const { hostId, hostname, slots, cpus, memoryMiB, hardware, labels = {} } = agent.registration;
+  const { id } = agent;
+  const gpus = hardware?.gpus ?? [];
+  const capacity: AgentCapacity = {
+    ...{ id, hostId, slots, cpus, memoryMiB, gpus, labels },
+    counts: countGpus(gpus),
+    names: [id, hostname],
+    accepts: agent.registration.accepts ?? null,
+  };
+  CAPACITIES.set(agent.registration, capacity);
+  return capacity;
 }
 
 /** Capacity of those of `ids` (default: all) that may be given starts. */
@@ -250,7 +310,13 @@ export function availableAgents(
 function entryOf(state: FleetState, id: string): AgentEntry {
   const known = state.agents.get(id);
   if (known !== undefined) return known;
-  const fresh: AgentEntry = {
+  const fresh = newEntry(id);
+  state.agents.set(id, fresh);
+  return fresh;
+}
+
+function newEntry(id: string): AgentEntry {
+  return {
     id,
     registration: null,
     mailbox: 'none',
@@ -258,16 +324,16 @@ function entryOf(state: FleetState, id: string): AgentEntry {
     storedMs: 0,
     incarnation: 0,
     unreachable: false,
+    unreachableMs: null,
     asked: null,
     stopping: false,
     ended: false,
     cordon: null,
+    forgotten: null,
     observedSince: 0,
     startedSequence: 0,
     saidSince: 0,
     superseded: [],
     changedSequence: 0,
   };
-  state.agents.set(id, fresh);
-  return fresh;
 }

@@ -139,10 +139,11 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
     ...env,
     run: job.run,
     folder: join(folder, 'logs'),
-    expected: [...attemptsIn(fold)].map(({ task, attempt }) => ({
+    expected: [...attemptsIn(fold)].map(({ task, attempt, rank }) => ({
       task: task.id,
       n: attempt.n,
       agent: attempt.agent,
+      ...(rank === undefined ? {} : { rank }),
       logBytes: attempt.exited?.logBytes ?? 0,
     })),
   });

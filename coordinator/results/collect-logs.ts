@@ -14,14 +14,15 @@ import { streamState } from '#protocol/nats/streams/stream-read.ts';
 import { tail } from '#protocol/nats/streams/tail.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
-import { openKey } from '../runs/run-state.ts';
-import { createLogArchive, type LogPiece } from './log-archive.ts';
+import { createLogArchive, type LogName, type StoredPiece } from './log-archive.ts';
 import { createLogSalvage } from './log-salvage.ts';
 
 export interface ExpectedLog {
   readonly task: string;
   readonly n: number;
   readonly agent: string;
+  /** Of a rank of a gang. */
+  readonly rank?: number;
   /** Bytes of the attempt's log, from `attempt.exited`. */
   readonly logBytes: number;
 }
@@ -57,22 +58,30 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
   const missing = new Map(
     options.expected
       .filter(({ logBytes }) => logBytes > 0)
-      .map((log) => [openKey(log.task, log.n), log]),
+      .map((log) => [`${log.task}#${nameOf(log)}`, log]),
   );
   if (missing.size === 0) return [];
+  const ranks = new Map(
+    options.expected.flatMap((log) =>
+      log.rank === undefined ? [] : [[placeOf(log), nameOf(log)]],
+    ),
+  );
+  const nameIn = (of: { task: string; n: number; agent: string }): LogName =>
+    ranks.get(placeOf(of)) ?? of.n;
   const archive = createLogArchive(folder);
   let lastMs = clock.now().monotonicMs;
   let hasReadAll = false;
   let salvaging: Promise<void> = Promise.resolve();
-  const write = async (piece: LogPiece): Promise<void> => {
-    const { task, n } = piece;
-    const next = await archive.write(piece);
-    const expected = missing.get(openKey(task, n));
-    if (expected !== undefined && next >= expected.logBytes) missing.delete(openKey(task, n));
+  const write = async (piece: StoredPiece): Promise<void> => {
+    const n = nameIn(piece);
+    const next = await archive.write({ ...piece, n });
+    const key = `${piece.task}#${n}`;
+    const expected = missing.get(key);
+    if (expected !== undefined && next >= expected.logBytes) missing.delete(key);
   };
   const salvage = createLogSalvage({
     ...options,
-    isWhole: (task, n) => !missing.has(openKey(task, n)),
+    isWhole: (of) => !missing.has(`${of.task}#${nameIn(of)}`),
   });
   try {
     await salvage.read(write);
@@ -95,7 +104,8 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
           lastMs = clock.now().monotonicMs;
           const { task, n } = subject.ref;
           const { data } = message;
-          await write({ task, n, data, header: (name) => message.header(name) });
+          const { agent } = subject;
+          await write({ task, n, agent, data, header: (name) => message.header(name) });
           finishIfDone();
         },
         onCaughtUp: () => {
@@ -157,6 +167,14 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
   }
 }
 
+function nameOf({ n, rank }: Pick<ExpectedLog, 'n' | 'rank'>): LogName {
+  return rank === undefined ? n : `${n}-${rank}`;
+}
+
+function placeOf({ task, n, agent }: Pick<ExpectedLog, 'task' | 'n' | 'agent'>): string {
+  return `${task}#${n}@${agent}`;
+}
+
 async function giveUp(
   { isUnreachable }: CollectLogs,
   archive: ReturnType<typeof createLogArchive>,
@@ -164,8 +182,8 @@ async function giveUp(
 ): Promise<MissingLog[]> {
   const result: MissingLog[] = [];
   for (const log of missing) {
-    const storedBytes = archive.next(log.task, log.n);
-    await archive.truncate(log.task, log.n, log.logBytes);
+    const storedBytes = archive.next(log.task, nameOf(log));
+    await archive.truncate(log.task, nameOf(log), log.logBytes);
     const reason = isUnreachable(log.agent)
       ? `agent ${log.agent} is unreachable and has not shipped the rest`
       : `nothing more came from agent ${log.agent}`;

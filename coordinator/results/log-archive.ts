@@ -12,16 +12,24 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LOG_HEADERS, parseChunks } from '#protocol/messages/attempt/log.ts';
-import { openKey } from '../runs/run-state.ts';
 
 const MAX_OPEN = 32;
 const INDEX_BUFFER_BYTES = 64 * 1024;
 
+/** Of the files of one log: the number of its attempt; of a rank of a gang, `<n>-<rank>`. */
+export type LogName = number | string;
+
 export interface LogPiece {
   readonly task: string;
-  readonly n: number;
+  readonly n: LogName;
   readonly data: Uint8Array;
   header(name: string): string | null;
+}
+
+/** As its agent has stored it. */
+export interface StoredPiece extends LogPiece {
+  readonly n: number;
+  readonly agent: string;
 }
 
 interface LogFile {
@@ -36,9 +44,9 @@ interface LogFile {
 export interface LogArchive {
   /** Writes what is new in the piece. Resolves with the attempt's next offset. */
   write(piece: LogPiece): Promise<number>;
-  next(task: string, n: number): number;
+  next(task: string, n: LogName): number;
   /** Notes that the log ends here although it is not whole. */
-  truncate(task: string, n: number, logBytes: number): Promise<void>;
+  truncate(task: string, n: LogName, logBytes: number): Promise<void>;
   /** Syncs and closes every file. */
   close(): Promise<void>;
 }
@@ -46,6 +54,8 @@ export interface LogArchive {
 export function createLogArchive(folder: string): LogArchive {
   return new Archive(folder);
 }
+
+const keyOf = (task: string, n: LogName): string => `${task}#${n}`;
 
 class Archive implements LogArchive {
   readonly #folder: string;
@@ -57,8 +67,8 @@ class Archive implements LogArchive {
     this.#folder = folder;
   }
 
-  next(task: string, n: number): number {
-    return this.#files.get(openKey(task, n))?.next ?? 0;
+  next(task: string, n: LogName): number {
+    return this.#files.get(keyOf(task, n))?.next ?? 0;
   }
 
   async write(piece: LogPiece): Promise<number> {
@@ -74,7 +84,7 @@ class Archive implements LogArchive {
     return file.next;
   }
 
-  async truncate(task: string, n: number, logBytes: number): Promise<void> {
+  async truncate(task: string, n: LogName, logBytes: number): Promise<void> {
     const file = this.#fileOf(task, n);
     if (file.next < logBytes) this.#gap(file, logBytes);
     await this.#handles(file);
@@ -84,8 +94,8 @@ class Archive implements LogArchive {
     for (const file of this.#files.values()) await this.#shut(file);
   }
 
-  #fileOf(task: string, n: number): LogFile {
-    const key = openKey(task, n);
+  #fileOf(task: string, n: LogName): LogFile {
+    const key = keyOf(task, n);
     const file = this.#files.get(key) ?? {
       path: join(this.#folder, task, String(n)),
       next: 0,

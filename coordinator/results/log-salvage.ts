@@ -19,7 +19,7 @@ import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
 import { readAll, type TailMessage } from '#protocol/nats/streams/tail.ts';
 import { eachOf, syncFolder } from './durable-files.ts';
-import type { LogPiece } from './log-archive.ts';
+import type { StoredPiece } from './log-archive.ts';
 
 export interface SalvageOptions {
   readonly connection: MeshConnection;
@@ -27,12 +27,12 @@ export interface SalvageOptions {
   readonly run: string;
   readonly signal: AbortSignal;
   /** The archive has all of this log. */
-  readonly isWhole: (task: string, n: number) => boolean;
+  readonly isWhole: (of: { task: string; n: number; agent: string }) => boolean;
 }
 
 export interface LogSalvage {
   /** Hands over what was salvaged before, in order. Rejects on a disk error. */
-  read(onPiece: (piece: LogPiece) => Promise<void>): Promise<void>;
+  read(onPiece: (piece: StoredPiece) => Promise<void>): Promise<void>;
   /**
    * Salvages and purges what the archive has read: up to this sequence. Rejects on a disk error, when
    * aborted, and with MeshError where the server does not answer: repeat then.
@@ -152,7 +152,7 @@ async function purge(options: SalvageOptions, messages: readonly TailMessage[]):
   await eachOf(last, PURGES_AT_A_TIME, async ([subject, sequence]) => {
     const parsed = parseSubject(subject);
     if (parsed?.kind !== 'log') return;
-    const isWhole = options.isWhole(parsed.ref.task, parsed.ref.n);
+    const isWhole = options.isWhole({ ...parsed.ref, agent: parsed.agent });
     const seq = isWhole ? sequence + 1 : sequence;
     await purgeSubject(options.connection, STREAMS.logs, subject, { seq });
   });
@@ -170,7 +170,7 @@ async function partsIn(folder: string): Promise<string[]> {
   }
 }
 
-function* piecesIn(content: Buffer): Generator<LogPiece> {
+function* piecesIn(content: Buffer): Generator<StoredPiece> {
   for (let at = 0; at < content.length;) {
     const end = content.indexOf(NEWLINE, at);
     const head = JSON.parse(content.toString('utf8', at, end)) as Head; // written whole or not at all
@@ -178,7 +178,8 @@ function* piecesIn(content: Buffer): Generator<LogPiece> {
     const subject = parseSubject(head.subject);
     if (subject?.kind !== 'log') continue;
     const { task, n } = subject.ref;
+    const { agent } = subject;
     const data = content.subarray(end + 1, at);
-    yield { task, n, data, header: (name) => head.headers[name] ?? null };
+    yield { task, n, agent, data, header: (name) => head.headers[name] ?? null };
   }
 }

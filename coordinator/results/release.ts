@@ -59,7 +59,11 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
       ),
     ),
   );
-  await purgeSubject(connection, STREAMS.commands, filters.startsOf(run));
+  for (const filter of [
+    filters.startsOf(run),
+    ...(job.hasGangs ? filters.gangCommandsOf(run) : []),
+  ])
+    await purgeSubject(connection, STREAMS.commands, filter);
   await purgeSubject(connection, STREAMS.logs, filters.logsOf(run));
   // Covers no filter of a reader that has several (stream-purge.ts): `metrics` follows with one.
   await purgeSubject(connection, STREAMS.metrics, filters.metricsOf(run));

@@ -5,7 +5,8 @@
  * 1. A run is purged only with proof that it was archived: its directory is there, or a release of it
  *    is stored. What is not proven stays, and is said.
  * 2. A release is over when the agent's mailbox has passed it: from then on the agent drops the run.
- *    Its last log messages may still come; they are purged a wait later, with the release itself.
+ *    Its last log messages may still come; they are purged a wait later, with the release itself. A revoke
+ *    of such a run goes as soon as it was passed.
  * 3. The last message of a subject stays, so that its owner's expectation of it holds (I1); of a host's
  *    the last start stays too, and the newest change: views of the fleet are made of them (I2).
  */
@@ -36,7 +37,7 @@ export interface SweepEnvironment {
   readonly isLive: (run: string) => boolean;
 }
 
-interface Release {
+interface CommandAt {
   readonly agent: string;
   readonly run: string;
   /** In BM_COMMANDS. */
@@ -48,7 +49,7 @@ export function createSweeper(env: SweepEnvironment): (job: SweepEffect) => Prom
   /** When each release was first seen received. */
   const receivedMs = new Map<number, number>();
   return async (job) => {
-    const releases = await readReleases(env);
+    const releases = await readCommands(env.connection, filters.releases());
     const released = new Set(releases.map(({ run }) => run));
     for (const { run, files } of job.runs) {
       if (env.isLive(run)) continue;
@@ -59,21 +60,22 @@ export function createSweeper(env: SweepEnvironment): (job: SweepEffect) => Prom
     for (const command of job.commands)
       await purgeSubject(env.connection, STREAMS.events, filters.acksOf(command));
     await sweepReleases(env, releases, receivedMs);
+    await sweepRevokes(env);
     for (const sequence of job.superseded)
       await deleteMessage(env.connection, STREAMS.events, sequence);
     await trim(env, job.agents);
   };
 }
 
-async function readReleases({ connection }: SweepEnvironment): Promise<Release[]> {
-  const releases: Release[] = [];
-  const query = { stream: STREAMS.commands, filters: [filters.releases()], timeoutMs: READ_MS };
+async function readCommands(connection: MeshConnection, filter: string): Promise<CommandAt[]> {
+  const found: CommandAt[] = [];
+  const query = { stream: STREAMS.commands, filters: [filter], timeoutMs: READ_MS };
   await readAll(connection, query, ({ subject, sequence }) => {
     const parsed = parseSubject(subject);
     if (parsed?.kind !== 'command') return;
-    releases.push({ agent: parsed.agent, run: parsed.run, sequence });
+    found.push({ agent: parsed.agent, run: parsed.run, sequence });
   });
-  return releases;
+  return found;
 }
 
 async function sweepRun(
@@ -93,7 +95,7 @@ async function sweepRun(
 /** Logs that came without an event, from agents that have received their release by now (2). */
 async function sweepReleases(
   env: SweepEnvironment,
-  releases: readonly Release[],
+  releases: readonly CommandAt[],
   receivedMs: Map<number, number>,
 ): Promise<void> {
   const { connection, clock, waitMs } = env;
@@ -109,6 +111,17 @@ async function sweepReleases(
     await purgeSubject(connection, STREAMS.events, filters.attemptEventsOf(run));
     await deleteMessage(connection, STREAMS.commands, sequence);
     receivedMs.delete(sequence);
+  }
+}
+
+/** Those that nobody has removed with their answer, since their run was over before it came. */
+async function sweepRevokes({ connection, isLive }: SweepEnvironment): Promise<void> {
+  const floors = new Map<string, number>();
+  for (const { agent, run, sequence } of await readCommands(connection, filters.revokes())) {
+    if (isLive(run)) continue;
+    if (!floors.has(agent)) floors.set(agent, await mailboxFloor(connection, agent));
+    if (sequence <= (floors.get(agent) ?? 0))
+      await deleteMessage(connection, STREAMS.commands, sequence);
   }
 }
 

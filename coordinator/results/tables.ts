@@ -39,14 +39,16 @@ export function* metricRows(fold: RunFold): Generator<string> {
   }
 }
 
-/** Each attempt: what it was to do, what is known of it, and the host it ran on as registered. */
+/** Each attempt, of a gang that of each rank: what it was to do, what is known of it, and the host it ran on as registered. */
 export function* attemptRows(
   fold: RunFold,
   suite: SuiteSpec,
   hosts: Readonly<Record<string, Registration>>,
 ): Generator<string> {
-  const planned = new Map(expandTasks(suite).map((task) => [task.id, task]));
-  for (const { task, attempt } of attemptsIn(fold)) {
+  // The tasks of a run of n cycles are those of the suite with n repeats.
+  const repeats = fold.cycles?.begun ?? suite.repeats;
+  const planned = new Map(expandTasks({ ...suite, repeats }).map((task) => [task.id, task]));
+  for (const { task, attempt, rank } of attemptsIn(fold)) {
     const { exited, agent, n } = attempt;
     const cell = planned.get(task.id);
     yield canonicalJson({
@@ -56,6 +58,7 @@ export function* attemptRows(
       axes: task.axes,
       repeat: task.repeat,
       ...attemptView(attempt),
+      ...(rank === undefined ? {} : { rank }),
       metrics: exited?.metrics ?? [],
       registration: hosts[agent] ?? null,
       spec: cell === undefined ? null : specOf(suite, { run: fold.run, task: cell, n }),
@@ -74,9 +77,13 @@ function specOf(suite: SuiteSpec, at: Parameters<typeof attemptSpec>[1]): Attemp
 
 export function* attemptsIn(
   fold: RunFold,
-): Generator<{ readonly task: TaskFold; readonly attempt: AttemptFold }> {
+): Generator<{ readonly task: TaskFold; readonly attempt: AttemptFold; readonly rank?: number }> {
   for (const task of fold.tasks.values()) {
-    for (const attempt of attemptsOf(task)) yield { task, attempt };
+    for (const attempt of attemptsOf(task)) {
+      if (attempt.gang === undefined) yield { task, attempt };
+      for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
+        if (one !== undefined) yield { task, attempt: one, rank };
+    }
   }
 }
 

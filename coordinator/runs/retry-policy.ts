@@ -8,6 +8,7 @@ import type { FailureClass } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { TaskEnded } from '#protocol/messages/run/run.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import { backoffMs } from './backoff-policy.ts';
 
 /** Of `attempt.exited`, what the decision needs. */
 export type AttemptEnd = Pick<AttemptExited, 'outcome' | 'stage' | 'class' | 'reason'>;
@@ -20,6 +21,10 @@ export interface DecisionInput {
   readonly n: number;
   readonly end: AttemptEnd;
   readonly retries: SuiteSpec['retries'];
+  /** Classes not named are tried again at once. */
+  readonly retryRules?: SuiteSpec['retryRules'];
+  /** Id of the task: what its waits differ by from those of others. */
+  readonly task?: string;
   /** Further attempts the task has had, by the class of the failure before them. */
   readonly used: Partial<Record<FailureClass, number>>;
   /** A stop of the task or its run has been read. */
@@ -32,14 +37,18 @@ export interface DecisionInput {
  * An agent may know of a pause before the coordinator has read it, and gives back what comes meanwhile:
  * a moment. A pause that the server has lost is never read: this often, then the task ends.
  */
-const UNKNOWN_PAUSE_MOST = 1_000;
+const UNKNOWN_PAUSE_MOST = 300;
 
 export function decide(input: DecisionInput): Decision {
   const { n, end, retries, used, stopped } = input;
   const failure = classOf(end, input.wasPaused && !stopped);
   if (failure === 'drained' || failure === 'paused') return decideGivenBack(input, failure);
   if (failure !== null && !stopped && (used[failure] ?? 0) < (retries[failure] ?? 0)) {
-    return { kind: 'retry', data: { n, class: failure, reason: end.reason } };
+    const data = { n, class: failure, reason: end.reason };
+    const rule = input.retryRules?.[failure];
+    if (rule === undefined) return { kind: 'retry', data };
+    const delayMs = backoffMs(rule, used[failure] ?? 0, `${input.task ?? ''}#${n}`);
+    return { kind: 'retry', data: { ...data, delayMs } };
   }
   return {
     kind: 'end',

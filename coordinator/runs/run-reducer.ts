@@ -8,10 +8,17 @@
  * 3. The first end of a task is its end (I4).
  * 4. An attempt stays open until its end is proven: a stop asks for exactly these (I5).
  */
+import { uncovered } from '#protocol/fold/cell-tally.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { RunOutcome, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
+import { gangOf, hasRankEnded, hostsOfTask, noteRankEnd, rankOfAgent } from './gang-state.ts';
 import { openKey, type OpenAttempt, type RunEntry, type TaskEntry } from './run-state.ts';
+
+/** Of the stop that the budget of a run gives. */
+export function budgetStopId(run: string): string {
+  return `budget-${run}`;
+}
 
 export interface Begin {
   readonly task: string;
@@ -31,7 +38,8 @@ export function beginAttempt(run: RunEntry, begin: Begin): OpenAttempt | null {
   const task = run.tasks.get(begin.task);
   if (task === undefined) return null;
   run.agents.add(begin.agent);
-  const known = run.open.get(openKey(begin.task, begin.n));
+  const key = keyOf(run, task, begin);
+  const known = run.open.get(key);
   if (known !== undefined) {
     if (known.sequence === null && begin.sequence !== null) {
       known.sequence = begin.sequence;
@@ -39,12 +47,57 @@ export function beginAttempt(run: RunEntry, begin: Begin): OpenAttempt | null {
     }
     return null;
   }
+  if (begin.n < task.n && isLeftBehind(run, begin)) {
+    run.open.set(key, { ...begin, key, exited: false, superseded: true });
+    return null;
+  }
   if (begin.n < task.n || (begin.n === task.n && hasPassed(task))) return null;
+  if (begin.n === task.n && hasRankEnded(gangOf(run, task), begin.agent)) return null;
   task.n = begin.n;
   task.phase = 'assigned';
-  const attempt = { ...begin, exited: false };
-  run.open.set(openKey(begin.task, begin.n), attempt);
+  const attempt = { ...begin, key, exited: false };
+  run.open.set(key, attempt);
   return attempt;
+}
+
+/** A stop must ask for it: its task went on without its end, which no event has told since. */
+function isLeftBehind(run: RunEntry, { task, n, agent }: Begin): boolean {
+  const fold = run.fold.tasks.get(task);
+  if (fold?.superseded?.get(n) !== agent) return false;
+  return (fold.attempts[n - 1]?.exited ?? null) === null;
+}
+
+/** Of a rank with its agent: several attempts of that number are open at once. */
+export function keyOf(
+  run: RunEntry,
+  task: TaskEntry,
+  { n, agent }: { readonly n: number; readonly agent: string },
+): string {
+  const key = openKey(task.id, n);
+  return hostsOfTask(run, task) === 1 ? key : `${key}@${agent}`;
+}
+
+/** One that has not ended with a proof. */
+export function openAttempt(
+  run: RunEntry,
+  at: { readonly task: string; readonly n: number; readonly agent: string },
+): OpenAttempt | undefined {
+  const task = run.tasks.get(at.task);
+  return task === undefined ? undefined : run.open.get(keyOf(run, task, at));
+}
+
+/** Of a task on several hosts, whose locks are those of all its ranks: another rank of the attempt lives on. */
+export function otherRankLives(
+  run: RunEntry,
+  { task: id, n, agent }: { readonly task: string; readonly n: number; readonly agent: string },
+): boolean {
+  const task = run.tasks.get(id);
+  if (task === undefined || hostsOfTask(run, task) === 1) return false;
+  for (const open of run.open.values()) {
+    if (open.task !== id || open.n !== n || open.agent === agent) continue;
+    if (!open.exited || open.survives === true) return true;
+  }
+  return false;
 }
 
 function hasPassed(task: TaskEntry): boolean {
@@ -54,7 +107,7 @@ function hasPassed(task: TaskEntry): boolean {
 export interface EndedAttempt {
   /** The attempt held a place on its agent until now. */
   readonly vacated: boolean;
-  /** It was the task's current one: something has to follow. */
+  /** It was the task's current one, and its only one: something has to follow. */
   readonly decides: TaskEntry | null;
 }
 
@@ -67,21 +120,29 @@ export function endAttempt(
 ): EndedAttempt {
   const task = run.tasks.get(at.task);
   if (task === undefined) return NOTHING;
-  const key = openKey(at.task, at.n);
+  const key = keyOf(run, task, at);
   const open = run.open.get(key);
   if (open !== undefined && open.agent !== at.agent) return NOTHING;
   if (open === undefined && (at.n < task.n || hasPassed(task))) return NOTHING;
   run.agents.add(at.agent);
-  const vacated = open !== undefined && !open.exited;
+  const vacated = open !== undefined && !open.exited && open.superseded !== true;
   const isProven = exited.proven && exited.survivors.length === 0;
   if (isProven) run.open.delete(key);
-  else if (open !== undefined) open.exited = true;
-  else run.open.set(key, { ...at, afterStop: 0, sequence: null, exited: true });
+  else if (open !== undefined) {
+    open.exited = true;
+    if (vacated && exited.survivors.length > 0) open.survives = true;
+  } else run.open.set(key, { ...at, key, afterStop: 0, sequence: null, exited: true });
   if (at.n < task.n || hasPassed(task)) return { vacated, decides: null };
   task.n = at.n;
-  task.phase = 'deciding';
   const { outcome, stage, class: failure, reason } = exited;
-  run.undecided.set(task.id, { outcome, stage, class: failure, reason });
+  const end = { outcome, stage, class: failure, reason };
+  const gang = gangOf(run, task);
+  if (gang !== null) {
+    noteRankEnd(gang, rankOfAgent(gang, at.agent), end);
+    return { vacated, decides: null };
+  }
+  task.phase = 'deciding';
+  run.undecided.set(task.id, end);
   return { vacated, decides: task };
 }
 
@@ -94,8 +155,11 @@ export function retryTask(
   const task = run.tasks.get(id);
   if (task === undefined || task.phase === 'ended' || data.n < task.n) return null;
   task.used = { ...task.used, [data.class]: (task.used?.[data.class] ?? 0) + 1 };
+  if (data.superseded === true && data.avoid !== undefined)
+    task.lostWith = [...new Set([...(task.lostWith ?? []), data.avoid])];
   task.n = data.n + 1;
   task.phase = 'pending';
+  run.gangs.delete(id);
   run.undecided.delete(id);
   return task;
 }
@@ -105,6 +169,7 @@ export function endTask(run: RunEntry, id: string, outcome: TaskOutcome): TaskEn
   const task = run.tasks.get(id);
   if (task === undefined || task.phase === 'ended') return null;
   task.phase = 'ended';
+  run.gangs.delete(id);
   run.undecided.delete(id);
   run.endedTasks += 1;
   run.counts[outcome] = (run.counts[outcome] ?? 0) + 1;
@@ -119,7 +184,7 @@ export function newestStop(run: RunEntry, task: TaskEntry): number {
 
 /** Nothing of the task may start any more. */
 export function isStopped(run: RunEntry, task: TaskEntry): boolean {
-  return run.stopSequence > 0 || task.stopSequence > 0;
+  return run.stopSequence > 0 || task.stopSequence > 0 || run.fold.isBudgetUsed;
 }
 
 /** 0 where it was never paused. */
@@ -143,9 +208,30 @@ export function isAllPaused(run: RunEntry): boolean {
   return paused > 0;
 }
 
-/** The outcome of a run whose tasks have all ended. */
+/** Its cells may be measured once more. */
+export function mayCycle(run: RunEntry): boolean {
+  const { cycles, isBudgetUsed } = run.fold;
+  if (cycles === null || cycles.begun >= cycles.most) return false;
+  return run.ended === 'no' && run.stopSequence === 0 && !isBudgetUsed && !run.isBudgetEndAsked;
+}
+
+/** Further tasks may come: the run does not end with those that it has. */
+export function awaitsCycle(run: RunEntry): boolean {
+  return mayCycle(run) || run.cycleAsked > (run.fold.cycles?.begun ?? 0);
+}
+
+/**
+ * The outcome of a run whose tasks have all ended. One that measures its cells until its budget ends has
+ * done so when that ends it: what was cut off then counts for nothing, unless a cell was never measured.
+ */
 export function runOutcome(run: RunEntry): RunOutcome {
-  if (run.stopSequence > 0) return 'stopped';
+  const { cycles, tally, stops } = run.fold;
+  const isPlanned =
+    cycles !== null &&
+    stops.every(({ task, command }) => task !== null || command === budgetStopId(run.id));
+  if (run.stopSequence > 0 && !isPlanned) return 'stopped';
+  if (run.fold.isBudgetUsed && run.isCutShort) return 'stopped';
   const { failed = 0, timed_out = 0, lost = 0, quarantined = 0 } = run.counts;
-  return failed + timed_out + lost + quarantined > 0 ? 'failed' : 'passed';
+  if (failed + timed_out + lost + quarantined > 0) return 'failed';
+  return cycles !== null && tally !== null && uncovered(tally) > 0 ? 'stopped' : 'passed';
 }

@@ -3,11 +3,13 @@
  * shares (I2), the current attempt of each task and what is on its way.
  */
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
+import { needClasses, type NeedClasses } from '#protocol/suite/task-needs.ts';
 import { addedPriorities } from '#protocol/suite/task-priority.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { RunSubmitted } from '#protocol/messages/run/run.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import type { Gang } from './gang-state.ts';
 import type { AttemptEnd } from './retry-policy.ts';
 
 /**
@@ -36,10 +38,14 @@ export interface TaskEntry {
   requeueSequence: number;
   /** Further attempts by class of failure; null for none. */
   used: Partial<Record<FailureClass, number>> | null;
+  /** Agents that were lost with an attempt of it, each once; null for none. */
+  lostWith: readonly string[] | null;
 }
 
 /** A start without a proven end. */
 export interface OpenAttempt {
+  /** In `open`: `task#n`, of a rank of a gang with its agent. */
+  readonly key: string;
   readonly task: string;
   readonly n: number;
   readonly agent: string;
@@ -48,6 +54,21 @@ export interface OpenAttempt {
   sequence: number | null;
   /** It has ended, but not proven: it holds no slot, a stop still asks for proof (I5). */
   exited: boolean;
+  /** The task has gone on without it, its agent being lost: it holds no slot, a stop still asks for proof. */
+  superseded?: true;
+  /** Its agent was forgotten: nobody waits for it. */
+  gone?: true;
+  /** It has left survivors: what it held of locks they hold, until they are gone. */
+  survives?: true;
+}
+
+/** The revoke of an attempt whose agent is lost. */
+export interface Revoked {
+  /** Command id. */
+  readonly id: string;
+  readonly agent: string;
+  /** In BM_COMMANDS; null while it is on its way. */
+  readonly sequence: number | null;
 }
 
 export interface StoredObject {
@@ -74,19 +95,34 @@ export interface RunEntry {
   readonly order: number;
   readonly suite: SuiteSpec;
   readonly fold: RunFold;
-  readonly tasks: ReadonlyMap<string, TaskEntry>;
-  readonly listed: readonly TaskEntry[];
+  readonly tasks: Map<string, TaskEntry>;
+  /** By index; grows with each cycle. */
+  readonly listed: TaskEntry[];
+  /** The newest cycle that this leader has asked for; 0 for none. */
+  cycleAsked: number;
+  /** Tasks that waited were ended by its budget. */
+  isCutShort: boolean;
   /** The run whose results its order goes by; null for none. */
   readonly basis: Basis | null;
   /** As submitted, or as changed since. */
   priority: number;
   maxParallel: number | null;
-  /** By index: what each task's priority has over the run's; null where all have that. */
+  /** By index, over and over in later cycles: what a task's priority has over the run's; null for nothing. */
   readonly added: Float64Array | null;
+  /** What its tasks need, by class. */
+  readonly needs: NeedClasses;
   /** Ends of current attempts whose consequence is not stored yet, by task. */
   readonly undecided: Map<string, AttemptEnd>;
-  /** By `task#n`. */
+  /** Tasks held back before attempt `n`, by id: until when (held-retries.ts). */
+  readonly held: Map<string, { readonly n: number; dueMs: number }>;
+  /** By their keys. */
   readonly open: Map<string, OpenAttempt>;
+  /** By `task#n`. */
+  readonly revokes: Map<string, Revoked>;
+  /** Command ids of those that their agent has answered. */
+  readonly answered: Set<string>;
+  /** Newest attempts of tasks on several hosts, by task. */
+  readonly gangs: Map<string, Gang>;
   /** Agents that had an attempt: they get `release`. */
   readonly agents: Set<string>;
   readonly counts: Partial<Record<TaskOutcome, number>>;
@@ -111,8 +147,8 @@ export interface RunEntry {
   startedMs: number | null;
   /** As `startedMs`: when it was paused as a whole, while it is. */
   pausedMs: number | null;
-  /** Its time is over, and this leader has asked for its stop. */
-  isBudgetStopAsked: boolean;
+  /** Its time is over, and this leader has asked for its end. */
+  isBudgetEndAsked: boolean;
   ended: Progress;
   archived: Progress;
   /** Monotonic time after which it is released and purged; null before it is archived. */
@@ -121,18 +157,7 @@ export interface RunEntry {
 }
 
 export function createRun(id: string, submitted: RunSubmitted, sequence: number): RunEntry {
-  const listed = expandTasks(submitted.suite).map((plan): TaskEntry => ({
-    id: plan.id,
-    index: plan.index,
-    plan,
-    phase: 'pending',
-    n: 1,
-    stopSequence: 0,
-    pauseSequence: 0,
-    resumedSequence: 0,
-    requeueSequence: 0,
-    used: null,
-  }));
+  const listed = expandTasks(submitted.suite).map(taskEntry);
   return {
     id,
     order: sequence,
@@ -140,6 +165,8 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     fold: createRunFold(id),
     tasks: new Map(listed.map((task) => [task.id, task])),
     listed,
+    cycleAsked: 0,
+    isCutShort: false,
     priority: submitted.suite.priority,
     maxParallel: submitted.suite.maxParallel,
     basis: basisOf(submitted),
@@ -147,8 +174,16 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
       submitted.suite,
       listed.map(({ plan }) => plan),
     ),
+    needs: needClasses(
+      submitted.suite,
+      listed.map(({ plan }) => plan),
+    ),
     undecided: new Map(),
+    held: new Map(),
     open: new Map(),
+    revokes: new Map(),
+    answered: new Set(),
+    gangs: new Map(),
     agents: new Set(),
     counts: {},
     replaced: new Map(),
@@ -160,11 +195,27 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     started: 'no',
     startedMs: null,
     pausedMs: null,
-    isBudgetStopAsked: false,
+    isBudgetEndAsked: false,
     ended: 'no',
     archived: 'no',
     purgeAtMs: null,
     purging: false,
+  };
+}
+
+export function taskEntry(plan: PlannedTask): TaskEntry {
+  return {
+    id: plan.id,
+    index: plan.index,
+    plan,
+    phase: 'pending',
+    n: 1,
+    stopSequence: 0,
+    pauseSequence: 0,
+    resumedSequence: 0,
+    requeueSequence: 0,
+    used: null,
+    lostWith: null,
   };
 }
 

@@ -31,6 +31,22 @@ export function fullRankSet(size: number): RankSet {
   return set;
 }
 
+/** With room for every rank below `size`; the same set where it has that already. */
+export function grownRankSet(set: RankSet, size: number): RankSet {
+  const [ranks] = set.levels;
+  if (ranks !== undefined && ranks.length * 32 >= size) return set;
+  const grown = createRankSet(size);
+  grown.count = set.count;
+  if (set.count === 0) return grown;
+  for (const [at, level] of grown.levels.entries()) {
+    const known = set.levels[at];
+    // Levels above the top of before say that its only word is not empty.
+    if (known === undefined) level[0] = 1;
+    else level.set(known);
+  }
+  return grown;
+}
+
 export function hasRank({ levels }: RankSet, rank: number): boolean {
   return (((levels[0]?.[rank >>> 5] ?? 0) >>> (rank & 31)) & 1) === 1;
 }

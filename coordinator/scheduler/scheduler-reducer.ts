@@ -2,42 +2,54 @@
  * The scheduler: which waiting task goes to which agent. Pure: its state changes only by the calls
  * below, and the same calls give the same placements.
  *
- *   waiting tasks --(by run)--> queues --(by priority and needs)--> classes
+ *   waiting tasks --(by run and needs)--> lanes --(by priority and needs)--> classes
  *   attempts in flight --(by agent)--> usage --(by host id)--> who shares a machine
  *
- * 1. Higher priority first (of a run, that of its next task), then runs as submitted, then the run's
- *    own order. An agent takes from the first class that could ever fit it; if there is no room for that
- *    now, nothing overtakes it.
+ * 1. Higher priority first (of a run, that of its next task), then the run that has least in hand (fair
+ *    share: slots, or GPUs where those are more), then runs as submitted, then the run's own order: the
+ *    turn of a class is that of its first task. pick.ts says what an agent takes.
  * 2. One look at the head of each class decides, so a placement costs O(classes).
  * 3. Capacity, in attempts handed out and not ended: an exclusive one has the host (all agents of
- *    its host id) to itself, with more queued behind it on the same agent; others take its slots
- *    and CPUs. Agents start what fits and queue the rest, so that a slot never waits for a round
+ *    its host id) to itself, with more queued behind it on the same agent; others take its slots,
+ *    CPUs and memory. Agents start what fits and queue the rest, so that a slot never waits for a round
  *    trip (ahead-policy.ts says how much); slots that are free now are filled on all agents first.
  * 4. GPUs that may be used now are counted as slots are. An agent whose GPUs are fenced is handed one
  *    attempt that needs them, after all others: it waits there, and its agent says what for.
+ * 5. A lock, and a host that others must keep away from, is held from the moment an attempt is handed
+ *    out: what needs one is not handed out before it can begin.
  */
-import { gpuCountOf, type Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Labels } from '#protocol/messages/agent/labels.ts';
+import { hostsOf } from '#protocol/messages/attempt/gang.ts';
+import { gpuCountOf, type Needs } from '#protocol/messages/attempt/needs.ts';
+import { isChoosy } from '#protocol/messages/agent/gpu-match.ts';
 import type { Sequence } from '#protocol/suite/task-order.ts';
 import { paceAfter } from './ahead-policy.ts';
-import { lackOf, misfit } from './fit-policy.ts';
+import { addLane, beSelective, leave, review, reviewRun } from './class-index.ts';
+import { resize, takeInHand } from './fair-share.ts';
+import { addCapacities, dropCapacities, hold } from './lock-table.ts';
+import { pick, type Offer } from './pick.ts';
 import {
+  appendTasks,
   createRunQueue,
-  headPriority,
-  isEligible,
-  isFirst,
+  headIndex,
+  isOpen,
+  laneNumber,
   putBack,
   setSequence,
   takeFirst,
   takeOut,
+  waitingIn,
+  type QueueInput,
 } from './run-queue.ts';
 import {
   usageOf,
   type AgentCapacity,
-  type NeedClass,
+  type ScheduledLane,
   type ScheduledRun,
   type SchedulerState,
   type Usage,
 } from './scheduler-state.ts';
+import { countTags } from './tags.ts';
 
 export interface Placement {
   readonly run: string;
@@ -46,40 +58,26 @@ export interface Placement {
   readonly agent: string;
 }
 
-export function addRun(
-  state: SchedulerState,
-  input: {
-    run: string;
-    order: number;
-    tasks: number;
-    maxParallel: number | null;
-    priority: number;
-    /** By index: what the priority of a task has over the run's. */
-    added?: Float64Array | null;
-    needs: Needs;
-  },
-): void {
+export interface RunInput extends Omit<QueueInput, 'added'> {
+  /** By index: what the priority of a task has over the run's. */
+  readonly added?: Float64Array | null;
+  /** How many there are of locks, as its suite says. */
+  readonly locks?: NonNullable<Needs['locks']>;
+  readonly suite?: string;
+  readonly labels?: Labels;
+}
+
+export function addRun(state: SchedulerState, input: RunInput): void {
   const queue = createRunQueue({ ...input, added: input.added ?? null });
-  const scheduled = { queue, of: join(state, headPriority(queue), input.needs) };
-  state.runs.set(input.run, scheduled);
-  review(state, scheduled);
-}
-
-/** One more run is of the class. */
-function join({ classes }: SchedulerState, priority: number, needs: Needs): NeedClass {
-  const { slots, cpus, exclusive } = needs;
-  const key = `${priority}/${slots}/${cpus}/${exclusive}/${gpuCountOf(needs)}`;
-  const of = classes.get(key) ?? { key, priority, needs, eligible: [], runs: 0 };
-  of.runs += 1;
-  classes.set(key, of);
-  return of;
-}
-
-function leave({ classes }: SchedulerState, { of, queue }: ScheduledRun): void {
-  const at = of.eligible.indexOf(queue);
-  if (at >= 0) of.eligible.splice(at, 1);
-  of.runs -= 1;
-  if (of.runs === 0) classes.delete(of.key);
+  const { suite = '', labels = {}, locks } = input;
+  const run: ScheduledRun = {
+    ...{ queue, suite, labels, lanes: [], isOpen: isOpen(queue), ranks: new Map() },
+    ...{ inHand: 0, alone: new Map(), heldLocks: new Map() },
+  };
+  state.runs.set(input.run, run);
+  if (locks !== undefined) addCapacities(state.locks, input.run, locks);
+  for (const lane of queue.lanes) addLane(state, run, lane);
+  reviewRun(state, run);
 }
 
 /** Nothing of the run is served before `orderRun`. */
@@ -87,7 +85,7 @@ export function holdRun(state: SchedulerState, run: string): void {
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
   scheduled.queue.held = true;
-  review(state, scheduled);
+  reviewRun(state, scheduled);
 }
 
 /** Its tasks are served in this order; null: as listed. */
@@ -96,7 +94,15 @@ export function orderRun(state: SchedulerState, run: string, sequence: Sequence 
   if (scheduled === undefined) return;
   if (sequence !== null) setSequence(scheduled.queue, sequence);
   scheduled.queue.held = false;
-  review(state, scheduled);
+  reviewRun(state, scheduled);
+}
+
+/** Further tasks of the run wait, behind all that there are: a cycle. */
+export function addTasks(state: SchedulerState, run: string, sequence: Sequence): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  appendTasks(scheduled.queue, sequence);
+  reviewRun(state, scheduled);
 }
 
 /** From now on it is served with this priority, and so many of its attempts at once at most. */
@@ -109,21 +115,24 @@ export function changeRun(
   if (scheduled === undefined) return;
   scheduled.queue.priority = to.priority;
   scheduled.queue.maxParallel = to.maxParallel ?? Number.MAX_SAFE_INTEGER;
-  review(state, scheduled);
+  reviewRun(state, scheduled);
 }
 
-/** Forgets a run that has ended. */
-export function dropRun(state: SchedulerState, run: string): void {
+/** Forgets a run that has ended. True if others may have use for what it held of locks. */
+export function dropRun(state: SchedulerState, run: string): boolean {
   const scheduled = state.runs.get(run);
-  if (scheduled === undefined) return;
+  if (scheduled === undefined) return false;
   state.runs.delete(run);
-  leave(state, scheduled);
+  for (const lane of scheduled.lanes) leave(state, lane);
+  hold(state.locks, Object.fromEntries(scheduled.heldLocks), -1);
+  return dropCapacities(state.locks, run);
 }
 
 /** The task waits no longer: it was handed out, or has ended. */
 export function withdraw(state: SchedulerState, run: string, index: number): void {
   const scheduled = state.runs.get(run);
-  if (scheduled !== undefined && takeOut(scheduled.queue, index)) review(state, scheduled);
+  if (scheduled !== undefined && takeOut(scheduled.queue, index))
+    review(state, laneAt(scheduled, index));
 }
 
 /** The task waits (again). */
@@ -131,47 +140,108 @@ export function enqueue(state: SchedulerState, run: string, index: number): void
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
   putBack(scheduled.queue, index);
-  review(state, scheduled);
+  review(state, laneAt(scheduled, index));
 }
 
-/** An attempt of the run is with the agent. */
-export function occupy(state: SchedulerState, run: string, agent: string): void {
+/** An attempt of a task of the run. */
+export interface AttemptAt {
+  readonly index: number;
+  readonly agent: string;
+}
+
+/** It is with the agent. */
+export function occupy(state: SchedulerState, run: string, at: AttemptAt): void {
   const scheduled = state.runs.get(run);
   if (scheduled === undefined) return;
-  add(usageOf(state, agent), scheduled.of.needs, 1);
+  const lane = laneAt(scheduled, at.index);
+  count(state, lane, { agent: at.agent, sign: 1 });
+  takeInHand(state, lane, { agent: at.agent, sign: 1 });
+  if (countRank(scheduled, lane, { index: at.index, sign: 1 }) > 1) return;
+  const { locks } = lane.lane.needs;
+  if (locks !== undefined) holdLocks(state, scheduled, { locks, sign: 1 });
   scheduled.queue.inFlight += 1;
-  review(state, scheduled);
+  lane.lane.inFlight += 1;
+  review(state, lane);
 }
 
-/** That attempt has ended; `heldMs` says how long it had its slots, null where it never had any. */
+/**
+ * It has ended; `heldMs` says how long it had its slots, null where it never had any. With `survives`
+ * something of it lives, and its locks are held until `giveLocksBack`, or the end of its run. True if others may have use for them.
+ */
 export function vacate(
   state: SchedulerState,
   run: string,
-  at: { readonly agent: string; readonly heldMs: number | null },
-): void {
+  at: AttemptAt & { readonly heldMs: number | null; readonly survives?: boolean },
+): boolean {
   const scheduled = state.runs.get(run);
-  if (scheduled === undefined) return;
-  const usage = usageOf(state, at.agent);
-  add(usage, scheduled.of.needs, -1);
+  if (scheduled === undefined) return false;
+  const lane = laneAt(scheduled, at.index);
+  const usage = count(state, lane, { agent: at.agent, sign: -1 });
+  takeInHand(state, lane, { agent: at.agent, sign: -1 });
   if (at.heldMs !== null) usage.paceMs = paceAfter(usage.paceMs, at.heldMs);
+  if (countRank(scheduled, lane, { index: at.index, sign: -1 }) > 0) return false;
   scheduled.queue.inFlight -= 1;
-  review(state, scheduled);
+  lane.lane.inFlight -= 1;
+  review(state, lane);
+  return at.survives !== true && giveLocksBack(state, run, at.index);
 }
 
-/** Hands out what the offered agents have room for. What it returns is occupied and withdrawn. */
-export function place(state: SchedulerState, agents: readonly AgentCapacity[]): Placement[] {
+/** Nothing of an attempt of the task, which has ended, uses its locks any more. True if it had any. */
+export function giveLocksBack(state: SchedulerState, run: string, index: number): boolean {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return false;
+  const { locks } = laneAt(scheduled, index).lane.needs;
+  if (locks === undefined) return false;
+  holdLocks(state, scheduled, { locks, sign: -1 });
+  return true;
+}
+
+/** How many attempts of the task are in hand, with this one or without; as many as it has hosts. */
+function countRank(
+  { ranks }: ScheduledRun,
+  { lane: { needs } }: ScheduledLane,
+  { index, sign }: { readonly index: number; readonly sign: 1 | -1 },
+): number {
+  if (hostsOf(needs) === 1) return sign === 1 ? 1 : 0;
+  const left = (ranks.get(index) ?? 0) + sign;
+  if (left <= 0) ranks.delete(index);
+  else ranks.set(index, left);
+  return left;
+}
+
+function holdLocks(
+  state: SchedulerState,
+  { heldLocks }: ScheduledRun,
+  { locks, sign }: { readonly locks: NonNullable<Needs['locks']>; readonly sign: 1 | -1 },
+): void {
+  hold(state.locks, locks, sign);
+  for (const [name, many] of Object.entries(locks))
+    heldLocks.set(name, (heldLocks.get(name) ?? 0) + sign * many);
+}
+
+/**
+ * Hands out what the offered agents have room for. What it returns is occupied and withdrawn. `everyone`:
+ * all agents that take work, not only those that may have room; asked only where locks are waited for.
+ */
+export function place(
+  state: SchedulerState,
+  agents: readonly AgentCapacity[],
+  everyone: () => readonly AgentCapacity[] = () => agents,
+): Placement[] {
   const placements: Placement[] = [];
   if (!hasWork(state)) return placements;
   for (const queued of [false, true]) {
+    const offer: Offer = { queued, agents, everyone };
     let open = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
     while (open.length > 0) {
-      open = open.filter((agent) => {
-        const scheduled = pick(state, agent, queued);
-        if (scheduled === null) return false;
-        const index = takeFirst(scheduled.queue);
-        if (index === null) return false;
-        occupy(state, scheduled.queue.run, agent.id);
-        placements.push({ run: scheduled.queue.run, index, agent: agent.id });
+      open = open.filter((one) => {
+        const picked = pick(state, one, offer);
+        const index = picked === null ? null : takeFirst(picked.lane.lane);
+        if (picked === null || index === null) return false;
+        const { run } = picked.lane.run.queue;
+        const agent = picked.agent.id;
+        occupy(state, run, { index, agent });
+        placements.push({ run, index, agent });
         return true;
       });
     }
@@ -179,7 +249,7 @@ export function place(state: SchedulerState, agents: readonly AgentCapacity[]): 
   return placements;
 }
 
-/** Hands out one task, if it is the next of its run and that has its turn on one of the agents; null: nothing is changed. */
+/** Hands out one task, if it is the next of its run with such needs and has its turn on one of the agents; null: nothing is changed. */
 export function placeTask(
   state: SchedulerState,
   { run, index }: { readonly run: string; readonly index: number },
@@ -187,12 +257,15 @@ export function placeTask(
 ): Placement | null {
   const sorted = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
   for (const queued of [false, true]) {
-    for (const agent of sorted) {
-      const queue = pick(state, agent, queued)?.queue;
-      if (queue?.run !== run || !isFirst(queue, index)) continue;
-      takeOut(queue, index);
-      occupy(state, run, agent.id);
-      return { run, index, agent: agent.id };
+    const offer: Offer = { queued, agents: sorted, everyone: () => agents };
+    for (const one of sorted) {
+      const picked = pick(state, one, offer);
+      const lane = picked?.lane.lane;
+      if (picked === null || lane?.queue.run !== run || headIndex(lane) !== index) continue;
+      takeFirst(lane);
+      const agent = picked.agent.id;
+      occupy(state, run, { index, agent });
+      return { run, index, agent };
     }
   }
   return null;
@@ -205,15 +278,15 @@ export function neighbours(state: SchedulerState, agent: string): Iterable<strin
 }
 
 export function waitingTasks(state: SchedulerState): number {
-  let count = 0;
-  for (const { queue } of state.runs.values()) count += queue.waiting.count;
-  return count;
+  let tasks = 0;
+  for (const { queue } of state.runs.values()) tasks += waitingIn(queue);
+  return tasks;
 }
 
 export function inFlight(state: SchedulerState): number {
-  let count = 0;
-  for (const usage of state.usage.values()) count += usage.attempts;
-  return count;
+  let attempts = 0;
+  for (const usage of state.usage.values()) attempts += usage.attempts;
+  return attempts;
 }
 
 function hasWork(state: SchedulerState): boolean {
@@ -221,34 +294,13 @@ function hasWork(state: SchedulerState): boolean {
   return false;
 }
 
-/** Who goes first on an agent, of those that it could ever run (1); null where nobody waits for it. */
-export function firstFor(state: SchedulerState, agent: AgentCapacity): NeedClass | null {
-  let best: NeedClass | null = null;
-  for (const of of state.classes.values()) {
-    if (
-      misfit(agent, of.needs) === null &&
-      of.eligible.length > 0 &&
-      (best === null || isBefore(of, best))
-    )
-      best = of;
-  }
-  return best;
-}
-
-function pick(state: SchedulerState, agent: AgentCapacity, queued: boolean): ScheduledRun | null {
-  const best = firstFor(state, agent);
-  if (best === null || lackOf(state, { agent, needs: best.needs, queued }) !== null) return null;
-  const head = best.eligible[0];
-  return head === undefined ? null : { queue: head, of: best };
-}
-
-function isBefore(a: NeedClass, b: NeedClass): boolean {
-  if (a.priority !== b.priority) return a.priority > b.priority;
-  return (a.eligible[0]?.order ?? Infinity) < (b.eligible[0]?.order ?? Infinity);
-}
-
 /** The agent lives on this host: call it at each registration, before the agent is offered. */
-export function seat(state: SchedulerState, agent: Pick<AgentCapacity, 'id' | 'hostId'>): void {
+export function seat(
+  state: SchedulerState,
+  agent: Pick<AgentCapacity, 'id' | 'hostId' | 'slots'> & Partial<Pick<AgentCapacity, 'accepts'>>,
+): void {
+  resize(state, agent);
+  if (agent.accepts !== undefined && agent.accepts !== null) beSelective(state);
   const before = state.hostOf.get(agent.id);
   if (before === agent.hostId) return;
   if (before !== undefined) state.agentsOn.get(before)?.delete(agent.id);
@@ -257,33 +309,38 @@ export function seat(state: SchedulerState, agent: Pick<AgentCapacity, 'id' | 'h
   state.agentsOn.set(agent.hostId, there.add(agent.id));
 }
 
-/** After each change of a queue: its class, and whether it stands among those that wait there. */
-function review(state: SchedulerState, scheduled: ScheduledRun): void {
-  const { queue, of } = scheduled;
-  const priority = headPriority(queue);
-  if (priority !== of.priority && queue.waiting.count > 0) {
-    leave(state, scheduled);
-    scheduled.of = join(state, priority, of.needs);
-  }
-  const { eligible } = scheduled.of;
-  const at = eligible.indexOf(scheduled.queue);
-  if (isEligible(scheduled.queue) === at >= 0) return;
-  if (at >= 0) {
-    eligible.splice(at, 1);
-    return;
-  }
-  const before = eligible.findIndex((other) => other.order > scheduled.queue.order);
-  eligible.splice(before === -1 ? eligible.length : before, 0, scheduled.queue);
+export function laneAt({ queue, lanes }: ScheduledRun, index: number): ScheduledLane {
+  const lane = lanes[laneNumber(queue, index)];
+  if (lane === undefined) throw new Error(`run ${queue.run} has no lane for its task ${index}`);
+  return lane;
 }
 
 function loadOf(state: SchedulerState, agent: AgentCapacity): number {
   return (state.usage.get(agent.id)?.slots ?? 0) / agent.slots;
 }
 
-function add(usage: Usage, needs: Needs, sign: 1 | -1): void {
+function count(
+  state: SchedulerState,
+  { lane: { needs }, tags }: ScheduledLane,
+  { agent, sign }: { readonly agent: string; readonly sign: 1 | -1 },
+): Usage {
+  const usage = usageOf(state, agent);
   usage.slots += sign * needs.slots;
   usage.cpus += sign * needs.cpus;
+  usage.memoryMiB += sign * (needs.memoryMiB ?? 0);
   usage.gpus += sign * gpuCountOf(needs);
   usage.attempts += sign;
   if (needs.exclusive) usage.exclusive += sign;
+  if (needs.gpus !== undefined && isChoosy(needs.gpus)) countWish(usage, needs.gpus, sign);
+  if (tags !== null) countTags(usage, tags, sign);
+  return usage;
+}
+
+function countWish({ wishes }: Usage, needs: NonNullable<Needs['gpus']>, sign: 1 | -1): void {
+  const { count: many, ...wish } = needs;
+  const key = JSON.stringify(wish);
+  const known = wishes.get(key) ?? { needs, count: 0 };
+  known.count += sign * many;
+  if (known.count === 0) wishes.delete(key);
+  else wishes.set(key, known);
 }

@@ -1,41 +1,82 @@
 /** What the scheduler knows: queues by need, what is handed out, who shares a machine. */
-import type { Needs } from '#protocol/messages/attempt/attempt-spec.ts';
-import type { GpuCounts } from '#protocol/messages/agent/gpu-counts.ts';
-import type { RunQueue } from './run-queue.ts';
+import type { HostCapacity } from '#protocol/messages/agent/fit.ts';
+import type { Labels } from '#protocol/messages/agent/labels.ts';
+import type { GpuNeeds, Needs } from '#protocol/messages/attempt/needs.ts';
+import type { Lane, RunQueue } from './run-queue.ts';
+import type { LockTable } from './lock-table.ts';
+import type { Tags } from './tags.ts';
 
-export interface AgentCapacity {
+export interface AgentCapacity extends HostCapacity {
   readonly id: string;
   readonly hostId: string;
-  readonly slots: number;
-  readonly cpus: number;
-  readonly gpus: GpuCounts;
 }
 
 export interface Usage {
   slots: number;
   cpus: number;
+  memoryMiB: number;
   gpus: number;
+  /** Of `gpus`, those that must be of some kind: by what is said of them. */
+  readonly wishes: Map<string, { readonly needs: GpuNeeds; count: number }>;
   attempts: number;
   exclusive: number;
+  /** Tags of its attempts, and those that they avoid, with their numbers. */
+  readonly has: Map<string, number>;
+  readonly avoids: Map<string, number>;
   /** How long its attempts hold their slots of late; null before the first has ended. */
   paceMs: number | null;
 }
 
-/** Runs whose next tasks have the same priority and needs. */
+/** Lanes whose next tasks have the same priority and needs. */
 export interface NeedClass {
   readonly key: string;
   readonly priority: number;
   readonly needs: Needs;
-  /** Runs that could use a place now, earliest first. */
-  readonly eligible: RunQueue[];
-  /** Its runs, eligible or not: with the last it goes. */
-  runs: number;
+  /** Of all its lanes. */
+  readonly tags: Tags | null;
+  readonly suite: string;
+  readonly labels: Labels;
+  /** Lanes that could use a place now, in the turn of their runs. */
+  readonly eligible: ScheduledLane[];
+  /** Its lanes, eligible or not: with the last it goes. */
+  lanes: number;
+}
+
+export interface ScheduledLane {
+  readonly lane: Lane;
+  readonly run: ScheduledRun;
+  /** The same text for lanes of the same class, but for the priority. */
+  key: string;
+  readonly tags: Tags | null;
+  /** Another when its next task has another priority. */
+  of: NeedClass;
 }
 
 export interface ScheduledRun {
   readonly queue: RunQueue;
-  /** Another when its next task has another priority. */
-  of: NeedClass;
+  readonly suite: string;
+  readonly labels: Labels;
+  /** In the order of the queue's lanes. */
+  readonly lanes: ScheduledLane[];
+  /** As of the queue when its lanes were looked at last. */
+  isOpen: boolean;
+  /** Slots that its attempts hold, or GPUs where those are more; of an exclusive one all slots of its agent. */
+  inHand: number;
+  /** Its exclusive attempts, by agent. */
+  readonly alone: Map<string, number>;
+  /** By index: attempts in hand of a task on several hosts, which counts, and holds its locks, once. */
+  readonly ranks: Map<number, number>;
+  /** What its attempts hold of locks; of those that have left survivors, until these are gone. */
+  readonly heldLocks: Map<string, number>;
+}
+
+/** Hosts that are kept for a gang which waits for more (gang-policy.ts). */
+export interface Reservation {
+  readonly of: NeedClass;
+  readonly run: string;
+  readonly index: number;
+  readonly agents: ReadonlySet<string>;
+  readonly hosts: ReadonlySet<string>;
 }
 
 export interface SchedulerState {
@@ -45,6 +86,12 @@ export interface SchedulerState {
   /** Host id of each agent that was ever offered, and the agents of each host id. */
   readonly hostOf: Map<string, string>;
   readonly agentsOn: Map<string, Set<string>>;
+  /** Of each agent that was ever offered, its slots. */
+  readonly slotsOf: Map<string, number>;
+  readonly locks: LockTable;
+  reserved: Reservation | null;
+  /** An agent says what it accepts: classes are then by suite, too. */
+  isSelective: boolean;
 }
 
 export function createScheduler(): SchedulerState {
@@ -54,13 +101,28 @@ export function createScheduler(): SchedulerState {
     usage: new Map(),
     hostOf: new Map(),
     agentsOn: new Map(),
+    slotsOf: new Map(),
+    locks: new Map(),
+    reserved: null,
+    isSelective: false,
   };
 }
 
 export function usageOf(state: SchedulerState, agent: string): Usage {
   const known = state.usage.get(agent);
   if (known !== undefined) return known;
-  const fresh: Usage = { slots: 0, cpus: 0, gpus: 0, attempts: 0, exclusive: 0, paceMs: null };
+  const fresh: Usage = {
+    slots: 0,
+    cpus: 0,
+    memoryMiB: 0,
+    gpus: 0,
+    wishes: new Map(),
+    attempts: 0,
+    exclusive: 0,
+    has: new Map(),
+    avoids: new Map(),
+    paceMs: null,
+  };
   state.usage.set(agent, fresh);
   return fresh;
 }

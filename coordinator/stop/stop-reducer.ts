@@ -20,7 +20,7 @@ import {
 } from '#protocol/fold/stop-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
-import { openKey, type OpenAttempt, type Progress } from '../runs/run-state.ts';
+import type { OpenAttempt, Progress } from '../runs/run-state.ts';
 
 export type StopResult = 'dead' | 'unproven' | 'unkillable';
 
@@ -83,14 +83,15 @@ export function noteStart(stops: RunStops, attempt: OpenAttempt): void {
 function addStart(stop: StopEntry, attempt: OpenAttempt): void {
   const { data, sequence } = stop;
   if (data.task !== null && data.task !== attempt.task) return;
-  const key = openKey(attempt.task, attempt.n);
+  const { key } = attempt;
   // One that has exited unproven was started before, wherever its start is now.
   const started = attempt.sequence ?? (attempt.exited ? 0 : Infinity);
   if (started < sequence) {
     stop.overtaken.delete(key);
-    const { task, n, agent, exited } = attempt;
-    applyStart(stop.fold, { run: data.run, task, n, agent, sequence: started, exited });
-  } else if (attempt.afterStop < sequence) stop.overtaken.add(key);
+    const { task, n, agent, exited, gone = false } = attempt;
+    const start = { run: data.run, task, n, agent, sequence: started, exited, gone };
+    applyStart(stop.fold, start);
+  } else if (attempt.afterStop < sequence && attempt.gone !== true) stop.overtaken.add(key);
   else stop.overtaken.delete(key);
 }
 

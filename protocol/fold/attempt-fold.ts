@@ -14,6 +14,7 @@ import type { AttemptResumed, Checkpoint } from '../messages/attempt/checkpoint.
 import type { AttemptResources } from '../messages/agent/resources.ts';
 import type { AttemptHealth } from '../messages/attempt/health.ts';
 import type { Message } from '../messages/envelope.ts';
+import type { GangFold } from './gang-fold.ts';
 
 export type AttemptState = 'accepted' | StepName | 'exited';
 
@@ -68,14 +69,23 @@ export interface AttemptFold {
   resumed: Omit<AttemptResumed, 'elapsedMs'> | null;
   /** What it waits for on its host; null once it began, or where it only waits its turn. */
   waiting: string | null;
+  /** The step that it waits to begin with the other ranks of its gang. */
+  barrier: string | null;
   resources: AttemptResources | null;
   exited: AttemptExited | null;
+  /** When the last of its survivors had gone; absent where none was left, or some still are. */
+  survivorsGoneMs?: number;
+  /** Its task went on without it: nothing that it came to is the task's. */
+  superseded: boolean;
+  /** Of an attempt on several hosts: then all of this is the fold of its ranks (gang-fold.ts). */
+  readonly gang?: GangFold;
 }
 
 /** Of a longer talk the last lines are kept (I12). */
 const MESSAGES_KEPT = 3;
 
-const rank = (state: AttemptState): number =>
+/** How far it is. */
+export const attemptRank = (state: AttemptState): number =>
   state === 'accepted' ? 0 : state === 'exited' ? STEPS.length + 1 : STEPS.indexOf(state) + 1;
 
 /** What the event says of who took the attempt; null for those that come after its first. */
@@ -115,23 +125,34 @@ export function createAttemptFold(
     checkpointRefused: null,
     resumed: null,
     waiting: null,
+    barrier: null,
     resources: null,
     exited: null,
+    superseded: false,
   };
 }
 
 /** Applies an attempt event; false when it changed nothing because it came late or twice. */
 export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: number): boolean {
+  if (message.name === 'attempt.survivors_gone') {
+    if (fold.exited === null || fold.survivorsGoneMs !== undefined) return false;
+    fold.survivorsGoneMs = timeMs;
+    return true;
+  }
   if (message.name === 'attempt.collected') applyCollected(fold, message.data);
   else if (fold.state === 'exited') return false;
   switch (message.name) {
     case 'attempt.step_started':
-      if (rank(message.data.step) < rank(fold.state)) return false;
+      if (attemptRank(message.data.step) < attemptRank(fold.state)) return false;
       fold.state = message.data.step;
       fold.pid = message.data.pid;
       fold.startedMs ??= timeMs;
       fold.waiting = null;
+      fold.barrier = null;
       fold.resources ??= message.data.resources ?? null;
+      break;
+    case 'attempt.ready':
+      fold.barrier = message.data.barrier;
       break;
     case 'attempt.waiting':
       if (fold.state !== 'accepted' || fold.waiting === message.data.reason) return false;
@@ -195,6 +216,7 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
       fold.exited = message.data;
       fold.filesLost = message.data.filesLost ?? [];
       fold.waiting = null;
+      fold.barrier = null;
       fold.resources ??= message.data.resources ?? null;
       break;
     default:

@@ -49,8 +49,10 @@ export interface AttemptView {
   /** Why the last checkpoint that was not stored was not. */
   readonly checkpointRefused: string | null;
   readonly resumed: AttemptFold['resumed'];
-  /** It ended and did not pass: what it left is not the task's result. */
+  /** It ended and did not pass, or was superseded: what it left is not the task's result. */
   readonly partial: boolean;
+  /** Its agent was lost, and its task went on without it. Not exited: whether it is dead is not known. */
+  readonly superseded: boolean;
   /** Matched by the suite's `files`, and could not be kept. */
   readonly missingFiles: readonly LostFile[];
   readonly logBytes: number | null;
@@ -60,7 +62,10 @@ export interface AttemptView {
   readonly malformedReport: string | null;
   readonly teardownFailure: string | null;
   readonly proven: boolean | null;
+  /** Processes that no signal had ended when it ended. */
   readonly survivors: readonly number[];
+  /** When the last of them had gone. */
+  readonly survivorsGone: string | null;
   /** The end of stderr of the step that failed. */
   readonly stderrTail: NonNullable<AttemptExited['stderrTail']> | null;
   /** Measured by the agent without being asked. */
@@ -69,6 +74,8 @@ export interface AttemptView {
   readonly telemetry: AttemptTelemetry | null;
   /** What keeps it from beginning on its host, beside its turn: a fence. */
   readonly waiting: string | null;
+  /** Of a rank: the step that it waits to begin with the others; absent where it waits for none. */
+  readonly barrier?: string;
   /** What it was given, and of what host. Null before it began. */
   readonly resources: AttemptResources | null;
   /** The last lines of the benchmark's for people. */
@@ -77,6 +84,12 @@ export interface AttemptView {
   readonly health: readonly AttemptHealth[];
   /** What came by the report; null while it runs, and where nothing did. */
   readonly report: ReportSummary | null;
+  /** Of an attempt on several hosts: then what is not here alone is of all its ranks together. */
+  readonly ranks?: readonly RankView[];
+}
+
+export interface RankView extends AttemptView {
+  readonly rank: number;
 }
 
 export function attemptView(attempt: AttemptFold): AttemptView {
@@ -105,7 +118,8 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     checkpoint: attempt.checkpoints.at(-1) ?? null,
     checkpointRefused: attempt.checkpointRefused,
     resumed: attempt.resumed,
-    partial: exited !== null && exited.outcome !== 'passed',
+    partial: exited !== null && (exited.outcome !== 'passed' || attempt.superseded),
+    superseded: attempt.superseded,
     missingFiles: attempt.filesLost,
     logBytes: exited?.logBytes ?? null,
     logGaps: exited?.logGaps ?? [],
@@ -113,14 +127,26 @@ export function attemptView(attempt: AttemptFold): AttemptView {
     teardownFailure: exited?.teardownFailure ?? null,
     proven: exited?.proven ?? null,
     survivors: exited?.survivors ?? [],
+    survivorsGone: isoOrNull(attempt.survivorsGoneMs ?? null),
     stderrTail: exited?.stderrTail ?? null,
     automatic: exited?.automatic ?? [],
     telemetry: exited?.telemetry ?? null,
     waiting: attempt.waiting,
+    ...(attempt.barrier === null ? {} : { barrier: attempt.barrier }),
     resources: attempt.resources,
     messages: attempt.messages,
     health: attempt.health,
     report: exited?.report ?? null,
+    ...ranksOf(attempt),
+  };
+}
+
+function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks'> {
+  if (gang === undefined) return {};
+  return {
+    ranks: gang.ranks.flatMap((one, rank) =>
+      one === undefined ? [] : [{ rank, ...attemptView(one) }],
+    ),
   };
 }
 

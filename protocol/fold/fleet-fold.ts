@@ -36,6 +36,10 @@ export function applyToFleet(fold: FleetFold, record: EventRecord): void {
   if (record.sequence <= fold.sequence) return;
   fold.sequence = record.sequence;
   const { message, timeMs } = record;
+  if (message.name === 'agent.forgotten') {
+    fold.agents.delete(subject.agent);
+    return;
+  }
   const known = fold.agents.get(subject.agent);
   // A cordon outlives restarts, and older starts are not kept: it may come before the first that is.
   const isFirst = message.name === 'agent.started' || message.name === 'agent.cordoned';

@@ -1,6 +1,7 @@
 /** Measurements of a run, summarised per cell: pure, from task views. */
 import type { AxisValue } from '../messages/ids.ts';
 import type { Metric } from '../messages/attempt/outcome.ts';
+import type { CellCounts } from './cell-tally.ts';
 import { cellKey } from './cell-key.ts';
 import type { TaskView } from './task-view.ts';
 
@@ -16,6 +17,8 @@ export interface ResultRow {
   readonly max: number;
   /** Spread: (max - min) / |median|; 0 when the median is 0. */
   readonly spread: number;
+  /** How its repeats have ended; absent where they agree. */
+  readonly flaky?: CellCounts;
 }
 
 export interface ResultOptions {
@@ -58,6 +61,7 @@ function summarise(task: TaskView, metric: Metric, values: readonly number[]): R
     min,
     max,
     spread: middle === 0 ? 0 : (max - min) / Math.abs(middle),
+    ...(task.flaky === undefined ? {} : { flaky: task.flaky }),
   };
 }
 

@@ -11,12 +11,28 @@
  */
 import { parseSubject } from '../messages/subjects.ts';
 import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
+import type { SuiteSpec } from '../messages/run/suite-spec.ts';
+import { expandTasks, type PlannedTask } from '../suite/expand.ts';
+import { countEnd, tallyOf, type CellTally } from './cell-tally.ts';
+import { beginCycles, createCycles, type Cycles } from './cycles.ts';
 import type { RunNoted, RunSubmitted } from '../messages/run/run.ts';
-import { expandTasks } from '../suite/expand.ts';
-import { acceptanceIn, applyToAttempt, createAttemptFold } from './attempt-fold.ts';
+import {
+  acceptanceIn,
+  applyToAttempt,
+  createAttemptFold,
+  type AttemptFold,
+} from './attempt-fold.ts';
+import { rankOf, refold, withRank } from './gang-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
 import type { EventRecord } from './record.ts';
-import { advanceTask, createTaskFold, endTask, type TaskEnd, type TaskFold } from './task-fold.ts';
+import {
+  advanceTask,
+  createTaskFold,
+  endTask,
+  leaveBehind,
+  type TaskEnd,
+  type TaskFold,
+} from './task-fold.ts';
 
 export interface RunStop {
   readonly command: string;
@@ -59,6 +75,12 @@ export interface RunFold {
   /** As submitted, or as changed since. */
   priority: number;
   maxParallel: number | null;
+  /** Of a run that measures its cells until its budget ends; null for others. */
+  cycles: Cycles | null;
+  /** Its budget is used up, and what ran then goes on to its end. */
+  isBudgetUsed: boolean;
+  /** Of a run that measures a cell more than once; null for others. */
+  tally: CellTally | null;
   /** Agents silent past their lease, as the coordinator observed. */
   readonly unreachable: Set<string>;
   /** Where the run's directory is, once complete. Not part of the view: the view ends with the run. */
@@ -93,6 +115,9 @@ export function createRunFold(run: string): RunFold {
     outcomes: {},
     priority: 0,
     maxParallel: null,
+    cycles: null,
+    isBudgetUsed: false,
+    tally: null,
     unreachable: new Set(),
     archived: null,
   };
@@ -150,7 +175,8 @@ export function applyToRun(fold: RunFold, record: EventRecord): void {
 function applyFleet(fold: RunFold, agent: string, record: EventRecord): void {
   if (fold.state === 'ended') return;
   if (record.message.name === 'agent.unreachable') fold.unreachable.add(agent);
-  else if (record.message.name === 'agent.returned') fold.unreachable.delete(agent);
+  else if (/^agent\.(returned|forgotten)$/.test(record.message.name))
+    fold.unreachable.delete(agent);
   else return;
   // Observations from before the run are its starting point, not events of it.
   if (fold.submitted !== null) fold.sequence = record.sequence;
@@ -165,9 +191,17 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
       fold.submittedMs = timeMs;
       fold.priority = message.data.suite.priority;
       fold.maxParallel = message.data.suite.maxParallel;
-      for (const task of expandTasks(message.data.suite))
-        fold.tasks.set(task.id, createTaskFold(task));
-      fold.states.pending = fold.tasks.size;
+      addTasks(fold, message.data.suite);
+      return;
+    case 'run.cycle_started':
+      if (fold.cycles === null) return;
+      for (const task of beginCycles(fold.cycles, message.data.cycle)) addTask(fold, task);
+      return;
+    case 'run.budget_used':
+      fold.isBudgetUsed = true;
+      return;
+    case 'run.tasks_withdrawn':
+      for (const id of message.data.tasks) withdraw(fold, id);
       return;
     case 'run.started':
       forward(fold, 'running');
@@ -222,14 +256,43 @@ function applyRunEvent(fold: RunFold, record: EventRecord): void {
   }
 }
 
+function addTasks(fold: RunFold, suite: SuiteSpec): void {
+  const tasks = expandTasks(suite);
+  fold.cycles = createCycles(suite, tasks);
+  fold.tally = tallyOf(suite, tasks);
+  for (const task of tasks) addTask(fold, task);
+}
+
+function addTask(fold: RunFold, task: PlannedTask): void {
+  if (fold.tasks.has(task.id)) return; // two ids in 2^60 that are the same
+  fold.tasks.set(task.id, createTaskFold(task));
+  fold.states.pending += 1;
+}
+
+/** Only what was never handed out: nothing is ever said of it again. */
+function withdraw(fold: RunFold, id: string): void {
+  const task = fold.tasks.get(id);
+  if (fold.cycles === null || task === undefined || task.state === 'ended') return;
+  fold.tasks.delete(id);
+  fold.states[task.state] -= 1;
+  fold.cycles.withdrawn += 1;
+}
+
 function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
   const task = fold.tasks.get(id);
   const { message, timeMs } = record;
   if (task === undefined) return;
   if (message.name === 'task.retrying') {
-    const { n, class: why } = message.data;
-    if (move(fold, task, n + 1, 'pending')) (task.retries ??= []).push({ n, class: why });
-  } else if (message.name === 'task.ended') finish(fold, task, { ...message.data, timeMs });
+    const { n, delayMs, class: why, superseded, avoid } = message.data;
+    if (n >= task.n) leaveBehind(task, n, superseded === true ? avoid : undefined);
+    if (!move(fold, task, n + 1, 'pending')) return;
+    (task.retries ??= []).push({ n, class: why });
+    task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
+  } else if (message.name === 'task.ended') {
+    const { n } = message.data;
+    if (task.state !== 'ended' && n !== null) leaveBehind(task, n);
+    finish(fold, task, { ...message.data, timeMs });
+  }
 }
 
 function applyAttemptEvent(
@@ -240,19 +303,41 @@ function applyAttemptEvent(
   const task = fold.tasks.get(at.task);
   const { message, timeMs } = record;
   if (task === undefined) return;
-  const accepted = acceptanceIn(message);
-  if (accepted !== null && task.attempts[at.n - 1] === undefined) {
-    task.attempts[at.n - 1] = createAttemptFold(at.n, at.agent, { ...accepted, timeMs });
-    move(fold, task, at.n, 'assigned');
-  }
-  const known = task.attempts[at.n - 1];
-  // An attempt has one writer: what another agent says of it is not of this attempt.
-  if (known?.agent !== at.agent) return;
-  if (!applyToAttempt(known, message, timeMs)) return;
+  const known = attemptAt(fold, task, { at, record });
+  if (known === null || !applyToAttempt(known, message, timeMs)) return;
+  const gang = task.attempts[at.n - 1];
+  if (gang !== undefined) refold(gang);
   if (message.name === 'attempt.step_started' && at.n === task.n) {
     move(fold, task, at.n, 'running');
     task.startedMs ??= timeMs;
   }
+}
+
+/** Whose event it is. An attempt has one writer: what another agent says of it is not of this attempt. */
+function attemptAt(
+  fold: RunFold,
+  task: TaskFold,
+  { at, record }: { readonly at: { agent: string; n: number }; readonly record: EventRecord },
+): AttemptFold | null {
+  const accepted = acceptanceIn(record.message);
+  const known = task.attempts[at.n - 1];
+  const gang = accepted?.gang;
+  const isNew =
+    gang === undefined ? known === undefined : known?.gang?.ranks[gang.rank] === undefined;
+  if (accepted !== null && isNew && (gang === undefined || rankOrNone(known, at.agent) === null)) {
+    const { timeMs } = record;
+    const fresh = createAttemptFold(at.n, at.agent, { ...accepted, timeMs });
+    fresh.superseded = task.superseded?.get(at.n) === at.agent;
+    task.attempts[at.n - 1] = gang === undefined ? fresh : withRank(known, fresh, gang);
+    move(fold, task, at.n, 'assigned');
+    return fresh;
+  }
+  if (known?.gang !== undefined) return rankOrNone(known, at.agent);
+  return known?.agent === at.agent ? known : null;
+}
+
+function rankOrNone(attempt: AttemptFold | undefined, agent: string): AttemptFold | null {
+  return (attempt === undefined ? undefined : rankOf(attempt, agent)) ?? null;
 }
 
 function addStop(
@@ -270,9 +355,11 @@ function forward(fold: RunFold, state: RunFold['state']): void {
   if (RANK[state] > RANK[fold.state]) fold.state = state;
 }
 
+/** False where that is not forward. */
 function move(fold: RunFold, task: TaskFold, n: number, state: TaskState): boolean {
   const before = task.state;
   if (!advanceTask(task, n, state)) return false;
+  task.retryAtMs = null;
   fold.states[before] -= 1;
   fold.states[state] += 1;
   return true;
@@ -284,5 +371,7 @@ function finish(fold: RunFold, task: TaskFold | undefined, end: TaskEnd): void {
   if (!endTask(task, end)) return;
   fold.states[before] -= 1;
   fold.states.ended += 1;
+  task.retryAtMs = null;
+  if (fold.tally !== null) countEnd(fold.tally, task.index, end.outcome);
   fold.outcomes[end.outcome] = (fold.outcomes[end.outcome] ?? 0) + 1;
 }

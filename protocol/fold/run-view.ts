@@ -8,6 +8,7 @@ import type { RunSubmitted } from '../messages/run/run.ts';
 import type { TaskOrder } from '../messages/run/suite-spec.ts';
 import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
 import type { AttemptState } from './attempt-fold.ts';
+import { cyclesOf, type CyclesView, type FlakyView } from './cycle-view.ts';
 import {
   noteView,
   pausedOf,
@@ -19,6 +20,7 @@ import {
 } from './orders-view.ts';
 import { runStateOf, type RunFold } from './run-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
+import { agentsOf, isOutOfReach } from './gang-fold.ts';
 import { currentAttempt } from './task-fold.ts';
 
 export interface RunView {
@@ -35,6 +37,10 @@ export interface RunView {
   readonly maxParallel: number | null;
   /** Which of its tasks goes first. */
   readonly order: OrderView;
+  /** Of a run that measures its cells until its budget ends. */
+  readonly cycles?: CyclesView;
+  /** Cells that have both passed and failed; absent where there are none. */
+  readonly flaky?: FlakyView;
   readonly state: RunState;
   readonly outcome: RunOutcome | null;
   readonly reason: string | null;
@@ -74,7 +80,11 @@ interface CurrentTask {
   readonly repeat: number;
   readonly n: number;
   readonly agent: string;
+  /** Of one on several hosts: those of its ranks, by rank. */
+  readonly agents?: readonly string[];
   readonly state: AttemptState;
+  /** What it waits for on its host, or at a barrier for other ranks. */
+  readonly waiting: string | null;
   readonly phase: string | null;
   readonly progress: number | null;
   /** What the benchmark last told people. */
@@ -97,6 +107,7 @@ export function runView(fold: RunFold): RunView | null {
     priority: fold.priority,
     maxParallel: fold.maxParallel,
     order: orderView(submitted),
+    ...cyclesOf(fold),
     state: runStateOf(fold),
     outcome: fold.outcome,
     reason: fold.reason,
@@ -136,12 +147,14 @@ function currentTasks(fold: RunFold): CurrentTask[] {
       repeat: task.repeat,
       n: task.n,
       agent: attempt.agent,
+      ...agentsOf(attempt),
       state: attempt.state,
+      waiting: attempt.waiting,
       phase: attempt.phase,
       progress: attempt.progress,
       message: attempt.messages.at(-1)?.text ?? null,
       elapsedMs: attempt.elapsedMs,
-      unreachable: fold.unreachable.has(attempt.agent),
+      unreachable: isOutOfReach(fold, attempt),
     });
   }
   return current;

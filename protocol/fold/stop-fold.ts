@@ -20,9 +20,13 @@ interface AgentUnderStop {
   readonly starts: Map<string, boolean>;
   /** Attempts that have exited without a proven end. */
   readonly unproven: Set<string>;
+  /** Of these, those whose agent was forgotten. */
+  readonly gone: Set<string>;
   received: number | null;
   done: readonly StoppedAttempt[] | null;
   unreachable: boolean;
+  /** It was forgotten: up to this start nobody waits for it; 0: it never was. */
+  goneThrough: number;
 }
 
 export interface StopFold {
@@ -46,6 +50,8 @@ export interface AgentStopView {
   readonly received: boolean;
   readonly done: boolean;
   readonly unreachable: boolean;
+  /** An operator has said that it is gone for good. */
+  readonly forgotten: boolean;
   /** Attempts it had a start of without a proven end. */
   readonly owed: number;
   readonly attempts: readonly StoppedAttempt[];
@@ -73,8 +79,11 @@ export function createStopFold(stop: {
 /** A start read from BM_COMMANDS; one after the stop is none of its business. */
 export function applyStart(
   fold: StopFold,
-  /** `exited`: it has ended, unproven, and its exit is not among the records applied. */
-  start: AttemptRef & { agent: string; sequence: number; exited?: boolean },
+  /**
+   * `exited`: it has ended, unproven, and its exit is not among the records applied; `gone`: nor is the word
+   * that its agent was forgotten.
+   */
+  start: AttemptRef & { agent: string; sequence: number; exited?: boolean; gone?: boolean },
 ): void {
   if (start.run !== fold.run || start.sequence >= fold.sequence) return;
   if (fold.task !== null && start.task !== fold.task) return;
@@ -82,6 +91,7 @@ export function applyStart(
   const key = attemptKey(start);
   if (!agent.starts.has(key)) agent.starts.set(key, false);
   if (start.exited === true) agent.unproven.add(key);
+  if (start.gone === true || start.sequence <= agent.goneThrough) giveUp(agent, key);
   review(fold, start.agent, agent);
 }
 
@@ -102,8 +112,12 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
     const { proven, survivors } = message.data;
     if (fold.task !== null && subject.ref.task !== fold.task) return;
     const agent = agentOf(fold, subject.agent);
-    if (proven && survivors.length === 0) agent.starts.set(attemptKey(subject.ref), true);
-    else agent.unproven.add(attemptKey(subject.ref));
+    const key = attemptKey(subject.ref);
+    if (!proven || survivors.length > 0) agent.unproven.add(key);
+    else {
+      agent.starts.set(key, true);
+      if (agent.gone.delete(key)) agent.unproven.delete(key);
+    }
     review(fold, subject.agent, agent);
   } else if (subject.kind === 'ack' && subject.command === fold.command) {
     const agent = agentOf(fold, subject.agent);
@@ -113,7 +127,24 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
   } else if (subject.kind === 'fleet') {
     if (message.name === 'agent.unreachable') agentOf(fold, subject.agent).unreachable = true;
     if (message.name === 'agent.returned') agentOf(fold, subject.agent).unreachable = false;
+    if (message.name === 'agent.forgotten')
+      onForgotten(fold, subject.agent, message.data.throughSequence);
   }
+}
+
+/** Nobody will ever answer for what it had: it is unproven, and not waited for. */
+function onForgotten(fold: StopFold, id: string, throughSequence: number): void {
+  const agent = agentOf(fold, id);
+  agent.goneThrough = Math.max(agent.goneThrough, throughSequence);
+  agent.received = null;
+  for (const key of agent.starts.keys()) giveUp(agent, key);
+  review(fold, id, agent);
+}
+
+function giveUp({ starts, unproven, gone }: AgentUnderStop, key: string): void {
+  if (starts.get(key) === true) return;
+  unproven.add(key);
+  gone.add(key);
 }
 
 /** A start may have expired since: an attempt that was accepted has begun all the same. */
@@ -135,10 +166,10 @@ function review(fold: StopFold, id: string, agent: AgentUnderStop): void {
   else fold.open.delete(id);
 }
 
-function isWaitedFor({ starts, received, done }: AgentUnderStop): boolean {
+function isWaitedFor({ starts, gone, received, done }: AgentUnderStop): boolean {
   if (done !== null) return false;
   if (received !== null && received > 0) return true;
-  for (const ended of starts.values()) if (!ended) return true;
+  for (const [key, ended] of starts) if (!ended && !gone.has(key)) return true;
   return false;
 }
 
@@ -165,7 +196,7 @@ function verdictOf(agents: readonly AgentStopView[]): StopVerdict {
 }
 
 function agentView(id: string, agent: AgentUnderStop): AgentStopView {
-  const owed = [...agent.starts.values()].filter((ended) => !ended).length;
+  const owed = [...agent.starts].filter(([key, ended]) => !ended && !agent.gone.has(key)).length;
   const answered = new Set(agent.done?.map(attemptKey));
   return {
     agent: id,
@@ -173,6 +204,7 @@ function agentView(id: string, agent: AgentUnderStop): AgentStopView {
     received: agent.received !== null,
     done: agent.done !== null,
     unreachable: agent.unreachable,
+    forgotten: agent.gone.size > 0,
     owed,
     attempts: agent.done ?? [],
     unproven: [...agent.unproven].filter((key) => agent.starts.has(key) && !answered.has(key)),
@@ -185,9 +217,11 @@ function agentOf(fold: StopFold, id: string): AgentUnderStop {
   const fresh: AgentUnderStop = {
     starts: new Map(),
     unproven: new Set(),
+    gone: new Set(),
     received: null,
     done: null,
     unreachable: false,
+    goneThrough: 0,
   };
   fold.agents.set(id, fresh);
   return fresh;

@@ -23,10 +23,14 @@ export interface TaskFold {
   reason: string | null;
   startedMs: number | null;
   endedMs: number | null;
+  /** While its next attempt is held back after a failure: until when, by the stream's clock. */
+  retryAtMs: number | null;
   /** Which attempts were followed by another, and why, in order; null while none was. */
   retries: { readonly n: number; readonly class: FailureClass }[] | null;
   /** By n - 1; holes are attempts nobody reported. */
   readonly attempts: (AttemptFold | undefined)[];
+  /** Attempts that it went on without, by n, with their agents; absent for none. */
+  superseded?: Map<number, string>;
 }
 
 const RANK: Readonly<Record<TaskState, number>> = { pending: 0, assigned: 1, running: 2, ended: 3 };
@@ -45,6 +49,7 @@ export function createTaskFold(task: Pick<TaskFold, 'id' | 'index' | 'axes' | 'r
     reason: null,
     startedMs: null,
     endedMs: null,
+    retryAtMs: null,
     retries: null,
     attempts: [],
   };
@@ -77,6 +82,19 @@ export function endTask(task: TaskFold, end: TaskEnd): boolean {
   task.reason = end.reason;
   task.endedMs = end.timeMs;
   return true;
+}
+
+/**
+ * The task goes on, or ends, without the end of attempt `n`, whose agent is lost: it is superseded. Where
+ * `agent` is not given, only if no end of it was told.
+ */
+export function leaveBehind(task: TaskFold, n: number, agent?: string): void {
+  const attempt = task.attempts[n - 1];
+  const left = agent ?? (attempt?.exited === null ? attempt.agent : undefined);
+  if (left === undefined) return;
+  task.superseded ??= new Map();
+  task.superseded.set(n, left);
+  if (attempt?.agent === left) attempt.superseded = true;
 }
 
 /** The attempt that is current, if an agent has accepted it. */

@@ -12,6 +12,9 @@ import type { AttemptResources } from '../messages/agent/resources.ts';
 import type { PerturbationReason } from '../messages/agent/telemetry.ts';
 import { addedPriority } from '../suite/task-priority.ts';
 import type { AttemptFold } from './attempt-fold.ts';
+import type { CellCounts } from './cell-tally.ts';
+import { agentsOf, isOutOfReach } from './gang-fold.ts';
+import { repeatsOf } from './cycle-view.ts';
 import { noteView, pausedOf, type NoteView, type Paused } from './orders-view.ts';
 import type { RunFold } from './run-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
@@ -30,10 +33,16 @@ export interface TaskView {
   readonly attempts: number;
   readonly agent: string | null;
   readonly address: string | null;
+  /** Of a task on several hosts: the agents of its ranks that have accepted it, by rank. */
+  readonly agents?: readonly string[];
   readonly unreachable: boolean;
   /** What holds it: when its attempt has ended it waits, pending, until it is resumed. */
   readonly paused: Paused | null;
   readonly priority: number;
+  /** How the repeats of its cell have ended; absent where they agree. */
+  readonly flaky?: CellCounts;
+  /** It waits until then before it is tried again; the stream's clock. */
+  readonly retryAt?: string;
   readonly created: string;
   readonly started: string | null;
   readonly ended: string | null;
@@ -68,9 +77,11 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     attempts: task.attempts.filter((one) => one !== undefined).length,
     agent: attempt?.agent ?? null,
     address: attempt?.address ?? null,
+    ...agentsOf(attempt),
     unreachable: isUnreachable(fold, task),
     paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
     priority: priorityOf(fold, task),
+    ...repeatsOf(fold, task),
     created: iso(fold.submittedMs),
     started: isoOrNull(task.startedMs),
     ended: isoOrNull(task.endedMs),
@@ -108,12 +119,7 @@ export function taskViews(fold: RunFold): TaskView[] {
 
 function isUnreachable(fold: RunFold, task: TaskFold): boolean {
   const attempt = currentAttempt(task);
-  return (
-    task.state !== 'ended' &&
-    attempt !== null &&
-    attempt.state !== 'exited' &&
-    fold.unreachable.has(attempt.agent)
-  );
+  return task.state !== 'ended' && attempt !== null && isOutOfReach(fold, attempt);
 }
 
 function lastAttempt(task: TaskFold): AttemptFold | null {

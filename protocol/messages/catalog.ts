@@ -10,6 +10,7 @@ import * as attempt from './attempt/attempt.ts';
 import * as checkpoint from './attempt/checkpoint.ts';
 import * as command from './run/command.ts';
 import * as exec from './agent/exec.ts';
+import * as gang from './attempt/gang.ts';
 import * as health from './attempt/health.ts';
 import * as host from './agent/host.ts';
 import * as report from './attempt/report.ts';
@@ -21,6 +22,7 @@ export const CATALOG = {
   'attempt.waiting': { version: 1, schema: attempt.AttemptWaiting },
   'attempt.step_started': { version: 1, schema: attempt.AttemptStepStarted },
   'attempt.phase': { version: 1, schema: attempt.AttemptPhase },
+  'attempt.ready': { version: 1, schema: gang.AttemptReady },
   'attempt.progress': { version: 1, schema: attempt.AttemptProgress },
   'attempt.adopted': { version: 1, schema: attempt.AttemptAdopted },
   'attempt.stopping': { version: 1, schema: attempt.AttemptStopping },
@@ -35,6 +37,7 @@ export const CATALOG = {
   'attempt.reported': { version: 1, schema: report.AttemptReported },
   'attempt.sampled': { version: 1, schema: telemetry.AttemptSampled },
   'attempt.exited': { version: 1, schema: attempt.AttemptExited },
+  'attempt.survivors_gone': { version: 1, schema: attempt.AttemptSurvivorsGone },
   'run.submitted': { version: 1, schema: run.RunSubmitted },
   'run.started': { version: 1, schema: run.RunStarted },
   'run.stopping': { version: 1, schema: run.RunStopping },
@@ -43,12 +46,16 @@ export const CATALOG = {
   'run.task_requeued': { version: 1, schema: run.TaskRequeued },
   'run.resumed': { version: 1, schema: run.RunResumed },
   'run.changed': { version: 1, schema: run.RunChanged },
+  'run.cycle_started': { version: 1, schema: run.RunCycleStarted },
+  'run.budget_used': { version: 1, schema: run.RunBudgetUsed },
+  'run.tasks_withdrawn': { version: 1, schema: run.RunTasksWithdrawn },
   'run.noted': { version: 1, schema: run.RunNoted },
   'run.tasks_ended': { version: 1, schema: run.RunTasksEnded },
   'run.stop_closed': { version: 1, schema: run.RunStopClosed },
   'run.ended': { version: 1, schema: run.RunEnded },
   'run.archived': { version: 1, schema: run.RunArchived },
   'task.retrying': { version: 1, schema: run.TaskRetrying },
+  'task.barrier_opened': { version: 1, schema: gang.TaskBarrierOpened },
   'task.ended': { version: 1, schema: run.TaskEnded },
   'agent.started': { version: 1, schema: host.AgentStarted },
   'agent.changed': { version: 1, schema: host.AgentChanged },
@@ -62,6 +69,7 @@ export const CATALOG = {
   'agent.returned': { version: 1, schema: host.AgentReturned },
   'agent.cordoned': { version: 1, schema: host.AgentCordoned },
   'agent.uncordoned': { version: 1, schema: host.AgentUncordoned },
+  'agent.forgotten': { version: 1, schema: host.AgentForgotten },
   'host.sampled': { version: 1, schema: telemetry.HostSampled },
   'message.rejected': { version: 1, schema: host.MessageRejected },
   'command.received': { version: 1, schema: host.CommandReceived },
@@ -70,6 +78,7 @@ export const CATALOG = {
   'leader.elected': { version: 1, schema: host.LeaderElected },
   'command.start': { version: 1, schema: command.StartCommand },
   'command.revoke': { version: 1, schema: command.RevokeCommand },
+  'command.go': { version: 1, schema: gang.GoCommand },
   'command.stop': { version: 1, schema: command.StopCommand },
   'command.release': { version: 1, schema: command.ReleaseCommand },
   'command.drain': { version: 1, schema: command.DrainCommand },

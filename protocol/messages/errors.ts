@@ -62,7 +62,8 @@ export const ERROR_CODES = {
   busy: {
     exit: EXIT.busy,
     retryable: true,
-    meaning: 'another run holds the hosts and the caller asked not to queue',
+    meaning:
+      'another run holds the hosts, or one of the same suite is live, and the caller asked not to queue',
   },
   mesh_unreachable: {
     exit: EXIT.unreachable,
@@ -123,6 +124,11 @@ export const ERROR_CODES = {
     exit: EXIT.failed,
     retryable: false,
     meaning: 'another state folder is registered under this agent id',
+  },
+  agent_present: {
+    exit: EXIT.busy,
+    retryable: false,
+    meaning: 'the agent is there: it is not forgotten without --force',
   },
   agent_locked: {
     exit: EXIT.failed,

@@ -87,13 +87,19 @@ export function taskId(axes: Readonly<Record<string, AxisValue>>, repeat: number
   return id;
 }
 
-/** An attempt as people write it: `run/task#n`. */
+/** An attempt as people write it: `run/task#n`; a rank of a gang, where that is said: `run/task#n-rank`. */
 export interface AttemptRef {
   readonly run: string;
   readonly task: string;
   readonly n: number;
+  readonly rank?: number;
+}
+
+/** Of the files of its log in the directory of the run. */
+export function logName({ n, rank }: Pick<AttemptRef, 'n' | 'rank'>): string {
+  return rank === undefined ? String(n) : `${n}-${rank}`;
 }
 
 export function attemptKey(ref: AttemptRef): string {
-  return `${ref.run}/${ref.task}#${ref.n}`;
+  return `${ref.run}/${ref.task}#${logName(ref)}`;
 }

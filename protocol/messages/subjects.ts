@@ -6,7 +6,7 @@ import type { AttemptRef } from './ids.ts';
 
 const ERA = 'bm.v1';
 
-export type CommandKind = 'start' | 'revoke' | 'stop' | 'drain' | 'undrain' | 'release';
+export type CommandKind = 'start' | 'revoke' | 'go' | 'stop' | 'drain' | 'undrain' | 'release';
 
 export const subjects = {
   /** A command to one agent; `run` is `-` where a command concerns no run. */
@@ -32,6 +32,9 @@ export const subjects = {
   /** Content-addressed within its run, with which it goes: no two runs count on one object. */
   file: (agent: string, file: { run: string; sha256: string }, chunk: number) =>
     `${ERA}.file.${agent}.${file.run}_${file.sha256}.${chunk}`,
+  /** What says which snapshot of the leader's state is the newest whole one. */
+  snapshotHead: () => `${ERA}.snapshot.head`,
+  snapshotPiece: (id: string, piece: number) => `${ERA}.snapshot.${id}.${piece}`,
   heartbeat: (agent: string) => `${ERA}.hb.${agent}`,
   /** `<verb>` of the coordinator, `<agent>.<verb>` of an agent. */
   api: (verb: string) => `${ERA}.api.${verb}`,
@@ -42,6 +45,8 @@ export const filters = {
   mailbox: (agent: string) => [`${ERA}.cmd.${agent}.>`, `${ERA}.cmd.all.stop`],
   /** Every start of a run, to whichever agent. */
   startsOf: (run: string) => `${ERA}.cmd.*.start.${run}`,
+  /** What was said to the ranks of its gangs. */
+  gangCommandsOf: (run: string) => [`${ERA}.cmd.*.go.${run}`, `${ERA}.cmd.*.revoke.${run}`],
   /**
    * What the fold of a run reads: every event that concerns it, whoever writes it, and the
    * coordinator's observations of agents (its tasks show `unreachable`).
@@ -55,8 +60,13 @@ export const filters = {
   ],
   /** What agents say of the attempts of a run. */
   attemptEventsOf: (run: string) => `${ERA}.evt.agent.*.${run}.>`,
+  /** What one agent is told but for revokes and releases. */
+  ordersTo: (agent: string) =>
+    ['start', 'drain', 'undrain'].map((kind) => `${ERA}.cmd.${agent}.${kind}.>`),
   /** Every release, to whichever agent. */
   releases: () => `${ERA}.cmd.*.release.*`,
+  /** Every revoke, likewise. */
+  revokes: () => `${ERA}.cmd.*.revoke.*`,
   allRuns: () => `${ERA}.evt.run.*`,
   acksOf: (command: string) => `${ERA}.evt.ack.*.${command}`,
   allAcks: () => `${ERA}.evt.ack.>`,
@@ -67,6 +77,7 @@ export const filters = {
   /** All chunks of a stored file. */
   chunksOf: (agent: string, file: { run: string; sha256: string }) =>
     `${ERA}.file.${agent}.${file.run}_${file.sha256}.*`,
+  snapshots: () => `${ERA}.snapshot.>`,
   heartbeats: () => `${ERA}.hb.*`,
 } as const;
 
@@ -90,6 +101,7 @@ export type ParsedSubject =
 const COMMAND_KINDS: ReadonlySet<string> = new Set([
   'start',
   'revoke',
+  'go',
   'stop',
   'drain',
   'undrain',

@@ -16,6 +16,7 @@ import type { StepTemplate, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { hostSetupId } from '../messages/ids.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
 import type { PlannedTask } from './expand.ts';
+import { taskNeeds } from './task-needs.ts';
 import { compileTemplate, render, type Template } from './template.ts';
 import { parseDuration } from './units.ts';
 
@@ -58,7 +59,7 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     suiteDir: suite.dir,
     steps: compiled.steps.map((step) => step(valueOf)),
     phases: suite.phases,
-    needs: suite.needs,
+    needs: taskNeeds(suite, task),
     budgetMs: suite.budgetMs,
     graceMs: suite.graceMs,
     stopSignal: suite.stopSignal,

@@ -4,6 +4,7 @@
  */
 import { STEPS } from '../messages/attempt/attempt-spec.ts';
 import { checkPhases } from './check-phases.ts';
+import { checkGang } from './gang-form.ts';
 import { didYouMean, type Finding, type Path } from './problem.ts';
 import { BUILT_IN, parseTemplate } from './template.ts';
 import { child, items, keys, type Tree } from './tree.ts';
@@ -37,6 +38,7 @@ export function checkTree(tree: Tree, dir: string | null): Finding[] {
     ...checkNames(tree, axes, vars),
     ...checkEntries(tree, axes, vars),
     ...checkPhases(tree),
+    ...checkGang(tree),
   ];
   const known = [...axes, ...vars, ...BUILT_IN];
   const onText = (text: string, node: Tree, path: Path) => {

@@ -102,17 +102,10 @@ function expandAnew(suite: Matrix): readonly PlannedTask[] {
   if (cells.length === 0) throw new MeshError('suite_invalid', EMPTY);
   const total = cells.length * suite.repeats;
   if (total > MAX_TASKS) throw tooLarge(total, 'tasks');
-  const tasks = new Array<PlannedTask>(total);
-  const seen = new Set<string>();
-  let index = 0;
+  const tasks: PlannedTask[] = [];
   for (let repeat = 1; repeat <= suite.repeats; repeat += 1)
-    for (const { axes, vars } of cells) {
-      const id = taskId(axes, repeat);
-      seen.add(id);
-      tasks[index] = { id, index, axes, vars, repeat };
-      index += 1;
-    }
-  if (seen.size !== total)
+    for (const task of cycleTasks(cells, repeat)) tasks.push(task);
+  if (new Set(tasks.map(({ id }) => id)).size !== total)
     throw new MeshError(
       'suite_invalid',
       'two tasks have the same id: a value is listed twice in an axis, or include repeats a cell; remove one',
@@ -126,6 +119,19 @@ function chosen(tasks: readonly PlannedTask[], ids: readonly string[]): readonly
   if (left.length === 0 || left.length !== wanted.size)
     throw new MeshError('suite_invalid', 'the suite names tasks that its matrix does not have');
   return left.map((task, index) => ({ ...task, index }));
+}
+
+/** Every cell once more: the tasks of one repeat, which stand behind those of the repeats before it. */
+export function cycleTasks(cells: readonly Cell[], repeat: number): PlannedTask[] {
+  const before = cells.length * (repeat - 1);
+  return cells.map(({ axes, vars }, at) => {
+    return { id: taskId(axes, repeat), index: before + at, axes, vars, repeat };
+  });
+}
+
+/** How often the cells of a run that cycles are measured at most. */
+export function mostCycles({ untilBudget }: Pick<SuiteSpec, 'untilBudget'>, cells: number): number {
+  return Math.min(untilBudget?.maxCycles ?? Infinity, Math.floor(MAX_TASKS / Math.max(1, cells)));
 }
 
 export const EMPTY =

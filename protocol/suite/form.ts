@@ -4,7 +4,6 @@
  */
 import { z } from 'zod';
 import { AxisValueSchema } from '../messages/attempt/attempt-spec.ts';
-import { FailureClass } from '../messages/attempt/outcome.ts';
 import { SeriesFigure } from '../messages/attempt/report.ts';
 import {
   checks,
@@ -26,8 +25,12 @@ import {
   stdio,
   text,
 } from './form-parts.ts';
+import { GangForm } from './gang-form.ts';
 import { HealthForm } from './health-form.ts';
 import { LimitsForm } from './limits-form.ts';
+import { CrashLimitForm, OnLostForm } from './lost-form.ts';
+import { NeedsForm } from './needs-form.ts';
+import { RetriesForm } from './retries-form.ts';
 import { parseSize } from './units.ts';
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
@@ -37,15 +40,9 @@ const name = z
   .regex(NAME, 'must start with a letter and hold up to 64 of A-Z a-z 0-9 _ -');
 const SIZE = 'must be a size with a unit, such as 500kB, 64MiB or 1GiB';
 const size = z.string({ error: SIZE }).refine((value) => (parseSize(value) ?? 0) > 0, SIZE);
+const REPEAT = 'must be until-budget (repeats is for a number of times)';
 const positive = z.number().int().positive();
-const count = z.number().int().nonnegative();
 const values = z.record(name, AxisValueSchema);
-const gpus = z.union([count, z.strictObject({ count })], {
-  error: 'must be a number of GPUs, such as 2, or { count: 2 }',
-});
-/** What an agent gives back and what was paused is always tried again: nothing to be set. */
-const RetriedClass = FailureClass.exclude(['drained', 'paused']);
-
 const phaseNames = z.array(name).min(1, 'must name a phase; leave the key out for all');
 
 const Metric = z
@@ -157,8 +154,6 @@ const ResultFile = z
   })
   .meta({ id: 'file' });
 
-const retryLimit = z.number().int().nonnegative().max(100);
-
 /** The map first: of what is neither, the problem is then that of the nearest. */
 const order = z.union([
   z.strictObject({ random: z.number().int().meta({ description: 'Seed of the order' }) }),
@@ -187,6 +182,14 @@ const suiteKeys = {
   include: z.array(values).optional().meta({ description: 'Cells to add, or vars for some cells' }),
   exclude: z.array(values).optional().meta({ description: 'Cells to leave out' }),
   repeats: positive.optional().meta({ description: 'How often each cell is measured; default 1' }),
+  repeat: z
+    .string({ error: REPEAT })
+    .refine((value) => value === 'until-budget', REPEAT)
+    .optional()
+    .meta({ description: 'Every cell is measured again and again until runBudget is used up' }),
+  maxCycles: positive
+    .optional()
+    .meta({ description: 'With repeat: how often each cell is measured at most' }),
   seed: z.number().int().optional().meta({ description: 'Seed of the first repeat; default 1' }),
   priority: priority.optional().meta({ description: 'Higher first; default 0' }),
   order: order.optional().meta({
@@ -209,34 +212,26 @@ const suiteKeys = {
   run: step.meta({ description: 'The benchmark' }),
   collect: step.optional().meta({ description: 'Commands that gather results' }),
   teardown: step.optional().meta({ description: 'Commands that clean up, always run' }),
-  needs: z
-    .strictObject({
-      slots: positive.optional().meta({ description: 'Slots of the host it takes; default 1' }),
-      cpus: count
-        .optional()
-        .meta({ description: 'CPUs the host must have free for it; default 0: not asked' }),
-      exclusive: z.boolean().optional().meta({ description: 'Takes the whole host; default true' }),
-      gpus: gpus
-        .optional()
-        .meta({ description: 'GPUs it takes, MIG instances counted as GPUs; 0 hides them all' }),
-      pin: z
-        .boolean()
-        .optional()
-        .meta({ description: 'Bind its processes to the CPUs it takes; default true' }),
-    })
+  needs: NeedsForm.optional().meta({ description: 'What a task takes and wants of its host' }),
+  locks: z
+    .record(name, positive)
     .optional()
-    .meta({ description: 'What a task takes of a host' }),
+    .meta({ description: 'By name, how many of a lock there are in the mesh: needs.locks' }),
+  gang: GangForm.optional().meta({ description: 'How the ranks of one task go together' }),
   budget: positiveDuration.optional().meta({ description: 'Time limit of a whole attempt' }),
   runBudget: positiveDuration.optional().meta({ description: 'Time limit of the whole run' }),
+  atBudget: z
+    .enum(['stop', 'finish'])
+    .optional()
+    .meta({ description: 'What becomes of what runs when runBudget is used up; default stop' }),
   grace: duration.optional().meta({ description: 'From the stop signal to the kill; default 10s' }),
   stopSignal: signal
     .optional()
     .meta({ description: 'Signal that asks the benchmark to end; default TERM' }),
   limits: LimitsForm.optional().meta({ description: 'What each command may take' }),
-  retries: z
-    .union([retryLimit, z.partialRecord(RetriedClass, retryLimit)])
-    .optional()
-    .meta({ description: 'Further attempts after a failure: a number, or one per class' }),
+  retries: RetriesForm.optional().meta({
+    description: 'Further attempts after a failure: a number, or a number or a rule per class',
+  }),
   maxParallel: positive.optional().meta({ description: 'At most so many tasks at once' }),
   phases: z.array(name).optional().meta({ description: 'Phases the benchmark reports, in order' }),
   report: z
@@ -253,6 +248,12 @@ const suiteKeys = {
     })
     .optional()
     .meta({ description: 'What happens where a host is cut off; default: attempts go on' }),
+  onLost: OnLostForm.optional().meta({
+    description: 'What happens where a host is lost; default: tried again elsewhere after 60s',
+  }),
+  crashLimit: CrashLimitForm.optional().meta({
+    description: 'A task that so many different agents were lost with is quarantined',
+  }),
   automatic: z
     .boolean()
     .optional()

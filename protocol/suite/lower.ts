@@ -1,19 +1,19 @@
 /** From the file's form to the wire form: defaults filled in, shorthands spelled out, units in ms and bytes. */
 import { DEFAULT_CHECKPOINT_RULES } from '../messages/attempt/checkpoint.ts';
-import {
-  HOST_SETUP_STEP,
-  type Needs,
-  type StepName,
-  STEPS,
-} from '../messages/attempt/attempt-spec.ts';
+import { HOST_SETUP_STEP, type StepName, STEPS } from '../messages/attempt/attempt-spec.ts';
 import type { AxisValue } from '../messages/ids.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { hasTemplate } from './form-parts.ts';
 import { checkTemplateOf, readyTemplateOf } from './check-values.ts';
 import type { CommandForm, MetricForm, SuiteForm } from './form.ts';
+import { gangOf } from './gang-form.ts';
 import { healthOf } from './health-form.ts';
 import type { JsonSchema } from './schema/json-schema.ts';
 import { limitsOf } from './limits-form.ts';
+import { lostOf } from './lost-form.ts';
+import { needsOf } from './needs-form.ts';
+import { retriesOf } from './retries-form.ts';
+import { needsTemplateOf } from './task-needs.ts';
 import { parseDuration, parseSignal, parseSize } from './units.ts';
 
 export interface Given {
@@ -48,12 +48,13 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     env: textValues(form.env),
     steps: [...hostSetupOf(form), ...STEPS.flatMap((step) => stepsOf(step, form))],
     phases: form.phases ?? [],
-    needs: needsOf(form.needs ?? {}),
+    ...needsIn(form),
+    ...(form.locks === undefined ? {} : { locks: form.locks }),
     budgetMs: durationOf(form.budget),
-    ...(form.runBudget === undefined ? {} : { runBudgetMs: durationOf(form.runBudget) ?? 0 }),
+    ...budgetOf(form),
     graceMs: durationOf(form.grace) ?? DEFAULT_GRACE_MS,
     stopSignal: parseSignal(form.stopSignal ?? 'TERM') ?? 'SIGTERM',
-    retries: retriesOf(form.retries),
+    ...retriesOf(form.retries),
     metrics: (form.metrics ?? []).map(metricOf),
     ...filesOf(form.files ?? [], given.schemas),
     ...checkpointsOf(form),
@@ -63,6 +64,17 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     ...(form.report === undefined ? {} : { report: { phases: form.report.phases } }),
     ...(form.health === undefined ? {} : { health: healthOf(form.health) }),
     ...onPartitionOf(form),
+    ...lostOf(form),
+    ...(form.gang === undefined ? {} : { gang: gangOf(form.gang) }),
+  };
+}
+
+function budgetOf(form: SuiteForm): Pick<SuiteSpec, 'runBudgetMs' | 'atBudget' | 'untilBudget'> {
+  const { runBudget, atBudget, repeat, maxCycles = null } = form;
+  return {
+    ...(runBudget === undefined ? {} : { runBudgetMs: durationOf(runBudget) ?? 0 }),
+    ...(atBudget === undefined ? {} : { atBudget }),
+    ...(repeat === undefined ? {} : { untilBudget: { maxCycles } }),
   };
 }
 
@@ -89,14 +101,11 @@ export function axesOf(
   return Object.fromEntries(axes.map((name) => [name, []]));
 }
 
-function needsOf(form: NonNullable<SuiteForm['needs']>): Needs {
-  const { slots = 1, cpus = 0, exclusive = true, gpus, pin } = form;
-  const needs = { slots, cpus, exclusive };
-  return {
-    ...needs,
-    ...(gpus === undefined ? {} : { gpus: typeof gpus === 'number' ? { count: gpus } : gpus }),
-    ...(pin === undefined ? {} : { pin }),
-  };
+/** With templates, what the wire form says without them: each task has its own. */
+function needsIn({ needs = {} }: SuiteForm): Pick<SuiteSpec, 'needs' | 'needsTemplate'> {
+  const template = needsTemplateOf(needs);
+  if (template === null) return { needs: needsOf(needs) };
+  return { needs: needsOf(template.fixed), needsTemplate: { ...needs } };
 }
 
 function onPartitionOf({ onPartition }: SuiteForm): Pick<SuiteSpec, 'onPartition'> {
@@ -112,19 +121,6 @@ function textValues(values: Readonly<Record<string, unknown>> | undefined): Reco
   return Object.fromEntries(
     Object.entries(values ?? {}).map(([key, value]) => [key, String(value)]),
   );
-}
-
-/** A bare number counts for what may be different the next time; a wrong preflight or result is not. */
-function retriesOf(retries: SuiteForm['retries']): SuiteSpec['retries'] {
-  if (typeof retries !== 'number') return retries ?? {};
-  return {
-    exit: retries,
-    signal: retries,
-    timeout: retries,
-    lost: retries,
-    oom: retries,
-    partition: retries,
-  };
 }
 
 function stepsOf(step: StepName, form: SuiteForm): StepTemplate[] {

@@ -8,6 +8,8 @@
 import { MeshError } from '../messages/errors.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { axisNamesOf, checkTree } from './check.ts';
+import { checkBudget } from './check-budget.ts';
+import { checkNeeds, checkNeedValues } from './check-needs.ts';
 import { checkPriority } from './check-priority.ts';
 import { explainIssues } from './explain.ts';
 import { countCells, EMPTY, includeEffects, MAX_TASKS, tooLarge } from './expand.ts';
@@ -71,7 +73,8 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     ...set.findings,
     ...form.findings,
     ...checkTree(tree, source.dir),
-    ...[tree, ...variants].flatMap((one) => checkPriority(one, variants)),
+    ...checkBudget(tree),
+    ...[tree, ...variants].flatMap((one) => [...checkPriority(one, variants), ...checkNeeds(one)]),
     ...schemas.findings,
     ...only.findings,
   ];
@@ -83,7 +86,11 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     only: only.only,
     schemas: schemas.schemas,
   });
-  const matrix = [...checkMatrix(suite, tree), ...checkValues(suite, tree)];
+  const matrix = [
+    ...checkMatrix(suite, tree),
+    ...checkValues(suite, tree),
+    ...checkNeedValues(suite, tree),
+  ];
   if (matrix.length > 0) return invalid(matrix);
   const said = placeFindings([...warnings, ...warn(suite, tree)], source.file, position);
   return { kind: 'ok', suite, warnings: said };

@@ -55,8 +55,53 @@ export function sequenceOf(
   const ordered = orderOf(suite, tasks, history);
   const added = addedPriorities(suite, tasks);
   if (added === null) return ordered;
-  // The sort is stable.
-  return (ordered ?? listed(tasks.length)).sort((a, b) => (added[b] ?? 0) - (added[a] ?? 0));
+  return byPriority(ordered ?? listed(tasks.length), added);
+}
+
+/**
+ * The order of a later cycle, as positions in it: that of the first where it goes by what was before, else
+ * shuffled by seed and cycle, so that no task always runs beside the same others.
+ */
+export function cycleSequence(
+  suite: Pick<SuiteSpec, 'order' | 'priorityBy' | 'seed'>,
+  tasks: readonly OrderedTask[],
+  of: { readonly cycle: number; readonly first: Sequence | null },
+): Sequence {
+  const { order } = suite;
+  if (needsHistory(order) && of.first !== null) return of.first.slice(0, tasks.length);
+  const seed = order?.by === 'random' ? order.seed : suite.seed;
+  const sequence = shuffled(tasks.length, seed + of.cycle * CYCLE_STEP);
+  const added = addedPriorities(suite, tasks);
+  return added === null ? sequence : byPriority(sequence, added);
+}
+
+/** As `sequenceOf`, of the cycles one after the other; `tasks` are those of the first. */
+export function sequenceThrough(
+  suite: Pick<SuiteSpec, 'order' | 'priorityBy' | 'seed'>,
+  tasks: readonly OrderedTask[],
+  of: { readonly cycles: number; readonly history: RunHistory | null },
+): Sequence | null {
+  const first = sequenceOf(suite, tasks, of.history);
+  if (of.cycles === 1) return first;
+  const all = new Uint32Array(tasks.length * of.cycles);
+  all.set(first ?? listed(tasks.length));
+  for (let cycle = 2; cycle <= of.cycles; cycle += 1) {
+    const before = (cycle - 1) * tasks.length;
+    const sequence = cycleSequence(suite, tasks, { cycle, first });
+    all.set(
+      sequence.map((at) => before + at),
+      before,
+    );
+  }
+  return all;
+}
+
+/** Between the seeds of two cycles: a small number would give the order of a neighbouring seed. */
+const CYCLE_STEP = 0x1_0000_0001;
+
+/** The sort is stable. */
+function byPriority(sequence: Sequence, added: Float64Array): Sequence {
+  return sequence.sort((a, b) => (added[b] ?? 0) - (added[a] ?? 0));
 }
 
 interface OrderedTask {

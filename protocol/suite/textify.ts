@@ -14,8 +14,20 @@ export function textify(tree: Tree, texts = TEXTS): Tree {
   for (const [key, entry] of entries) {
     if (texts.has(key)) entries.set(key, { ...entry, value: asText(entry.value) });
     else if (key === 'health') entries.set(key, { ...entry, value: checksAsText(entry.value) });
+    else if (key === 'needs' || key === 'accepts')
+      entries.set(key, { ...entry, value: labelsAsText(entry.value) });
   }
   return { ...tree, entries };
+}
+
+/** Values of labels are texts, `1.10` as written. */
+function labelsAsText(tree: Tree): Tree {
+  const labels = child(tree, 'labels');
+  const apart = child(child(tree, 'apart'), 'labels');
+  let next = tree;
+  if (labels !== null) next = withValue(next, ['labels'], asText(labels)) ?? next;
+  if (apart !== null) next = withValue(next, ['apart', 'labels'], asText(apart)) ?? next;
+  return next;
 }
 
 /** The checks of `health` are as those of steps, but for what is counted. */

@@ -105,7 +105,8 @@ interface Trial {
   readonly whyNot: (value: string) => string | null;
 }
 
-function tryAll(suite: SuiteSpec, text: string, { path, whyNot }: Trial): Said[] {
+/** What is wrong with a template under the first values with which something is; else nothing. */
+export function tryAll(suite: SuiteSpec, text: string, { path, whyNot }: Trial): Said[] {
   const parsed = parseTemplate(text);
   const names = parsed.kind === 'ok' ? [...new Set(parsed.names)] : [];
   const template = compileTemplate(text);

@@ -25,7 +25,7 @@ describe('a bad suite file', () => {
   });
 
   it.each([
-    ['unknown key', 'name: x\nrun: [true]\nrepeat: 3\n', /x\.yaml:3:1: .*repeat.*repeats/],
+    ['unknown key', 'name: x\nrun: [true]\nrepeets: 3\n', /x\.yaml:3:1: .*repeets.*repeats/],
     ['wrong type', 'name: x\nrun: [true]\nrepeats: many\n', /x\.yaml:3:10: /],
     ['bad template', 'name: x\nrun: [echo, "{{nope}}"]\n', /x\.yaml:2:13: .*nope/],
     ['empty matrix', 'name: x\naxes:\n  a: []\nrun: [true]\n', /x\.yaml:3:\d+: /],

@@ -90,7 +90,7 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
       'name: wide\nneeds: {slots: 4000}\nrun: [echo, hello]\n',
     );
     const plan = await mesh.cli(['plan', suite]);
-    expect(plan.stdout + plan.stderr).toContain('no task can ever be placed');
+    expect(plan.stdout + plan.stderr).toContain('they wait until one joins that can run them');
     const run = await mesh.submit(suite);
     const task = await taskOf(run);
     expect(task.state).toBe('pending');
@@ -104,7 +104,11 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
     await mesh.archived(run);
     expect(await mesh.ok('explain', `${run}/${task.id}`)).toContain('it has ended: stopped');
     const none = await mesh.cli(['explain', 'nobody']);
-    expect([none.status, none.stderr]).toEqual([5, expect.stringContaining('no agent nobody')]);
+    expect([none.status, none.stderr]).toEqual([
+      5,
+      expect.stringContaining('no agent and no run "nobody"'),
+    ]);
+    expect(await mesh.json('explain', run)).toMatchObject({ run, tasks: 1, ended: 1, groups: [] });
   },
   '`unreachable` beside a task': () =>
     withMesh([], async (own) => {

@@ -16,13 +16,12 @@ export interface Leaf {
   readonly command: Command;
 }
 
-/** What can be run: the command itself, or its subcommands. */
+/** What can be run: the command itself where it has no subcommands or arguments of its own, and its subcommands. */
 export function leavesOf(command: Command): Leaf[] {
-  if (command.commands.length === 0) return [{ name: command.name(), command }];
-  return command.commands.map((below) => ({
-    name: `${command.name()} ${below.name()}`,
-    command: below,
-  }));
+  const { commands, registeredArguments } = command;
+  const isOne = commands.length === 0 || registeredArguments.length > 0;
+  const below = commands.map((one) => ({ name: `${command.name()} ${one.name()}`, command: one }));
+  return isOne ? [{ name: command.name(), command }, ...below] : below;
 }
 
 function sectionOf({ name, command }: Leaf): string {

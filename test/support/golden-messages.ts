@@ -6,10 +6,9 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenExec } from './golden-exec.ts';
+import { goldenFleet } from './golden-fleet.ts';
+import { goldenGang, GOLDEN_RUN, GOLDEN_TASK } from './golden-gang.ts';
 import { goldenHostSampled } from './golden-host-sampled.ts';
-
-export const GOLDEN_RUN = '2026-02-13_14-30-45-k3f9';
-export const GOLDEN_TASK = 'k7mh2xq9abcd';
 
 export const goldenAttemptSpec: AttemptSpec = {
   run: GOLDEN_RUN,
@@ -201,6 +200,7 @@ const hardware: NonNullable<typeof registration.hardware> = {
 const stop = { command: 'stop-1', stopSequence: 17, by: 'ann@box', reason: 'wrong model' };
 
 export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
+  ...goldenGang,
   'attempt.accepted': { elapsedMs: 0, command: 'start-1', host: 'box', address: '127.0.0.1' },
   'attempt.waiting': {
     elapsedMs: 0,
@@ -242,6 +242,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
     files: [{ kind: 'result', path: 'out.json', sha256: 'b'.repeat(64), bytes: 14, chunks: 1 }],
     lost: [{ path: 'report.html', reason: 'no file matches' }],
   },
+  'attempt.survivors_gone': { elapsedMs: 70_000, survivors: [4711] },
   'attempt.report_malformed': { elapsedMs: 60, line: 'progress x', reason: 'not a number' },
   'attempt.health': {
     elapsedMs: 95_000,
@@ -331,6 +332,9 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'run.task_requeued': { ...stop, task: GOLDEN_TASK },
   'run.resumed': { task: GOLDEN_TASK, throughSequence: 41, by: 'ann@box' },
   'run.changed': { priority: 7, maxParallel: null, by: 'ann@box' },
+  'run.cycle_started': { cycle: 2 },
+  'run.budget_used': { budgetMs: 3_600_000 },
+  'run.tasks_withdrawn': { tasks: [GOLDEN_TASK] },
   'run.noted': {
     note: 'abcdefghijkmnpqrstuv',
     task: GOLDEN_TASK,
@@ -351,11 +355,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   'agent.draining': { reason: 'SIGTERM' },
   'agent.stopping': { reason: 'SIGTERM' },
   ...goldenExec,
-  'agent.undrained': { reason: 'put back by ann@desk' },
-  'agent.unreachable': { silentMs: 10_000 },
-  'agent.returned': { incarnation: 3 },
-  'agent.cordoned': { by: 'ann@box', reason: 'its fan is loud' },
-  'agent.uncordoned': { by: 'ann@box', reason: null },
+  ...goldenFleet,
   'host.sampled': goldenHostSampled,
   'message.rejected': {
     subject: 'bm.v1.cmd.local-1.start.x',

@@ -50,6 +50,13 @@ export function processesWithEnvironment(name: string, value: string): number[] 
   );
 }
 
+/** Of those, the ones with this in their command line: what a shell waits with comes and goes. */
+export function commandsWithEnvironment(name: string, value: string, text: string): number[] {
+  return processesWithEnvironment(name, value).filter((pid) =>
+    (read(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').includes(text),
+  );
+}
+
 export function parentOf(pid: number): number {
   const stat = read(`/proc/${pid}/stat`) ?? '';
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);

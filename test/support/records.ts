@@ -3,7 +3,8 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import { GOLDEN_RUN, goldenMessages, goldenSuite } from './golden-messages.ts';
+import { GOLDEN_RUN } from './golden-gang.ts';
+import { goldenMessages, goldenSuite } from './golden-messages.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 
 export const RUN = GOLDEN_RUN;

@@ -46,10 +46,19 @@ export function decideStopped(turn: Turn): void {
     givesBack,
     isPause,
     isRequeue,
+    isSuperseded,
     cause,
   } = turn.state.stop ?? {};
+  if (isSuperseded === true) {
+    decide(turn, { outcome: 'lost', stage: null, class: 'lost', reason });
+    return;
+  }
   if (cause === 'budget') {
     decide(turn, { outcome: 'timed_out', stage: null, class: 'timeout', reason });
+    return;
+  }
+  if (cause === 'gang') {
+    decide(turn, { outcome: 'stopped', stage: null, class: 'gang', reason });
     return;
   }
   const verb = isRequeue === true ? 'requeued' : isPause === true ? 'paused' : 'stopped';

@@ -3,7 +3,7 @@ import type { AttemptMessage, ReachedStop, Verdict } from '../attempt-state.ts';
 import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from '../attempt-state.ts';
 import { automaticMetrics } from '../automatic-metrics.ts';
 import { decide } from './end-rules.ts';
-import { freeIfGone } from './fence-rules.ts';
+import { freeIfGone, saySurvivorsGone } from './fence-rules.ts';
 import { finalVerdict } from './step-rules.ts';
 import type { Turn } from './turn.ts';
 
@@ -51,6 +51,7 @@ export function exit(turn: Turn, finished: Omit<Of<'finished'>, 'kind'>): void {
     ...(state.reported === null ? {} : { report: state.reported.summary }),
   });
   turn.set({ life: { kind: 'exited' }, verdict, originMs: null });
+  saySurvivorsGone(turn);
   const end = { commands: stop?.commands ?? [], stopped: stoppedAttempt(turn.state) };
   turn.effect({ kind: 'end', end });
 }

@@ -1,6 +1,7 @@
 /** An agent came back and found the attempt in its journal (I8). Pure, as attempt-reducer.ts. */
 import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { givenOf, type AttemptMessage } from '../attempt-state.ts';
+import { wait } from './barrier-rules.ts';
 import { freeIfGone } from './fence-rules.ts';
 import { graceOf, runningIn } from './service-rules.ts';
 import { budgetOf } from './step-rules.ts';
@@ -25,6 +26,9 @@ export function onResume(turn: Turn, message: Of<'resume'>): void {
     case 'exited':
     case 'stepping':
     case 'closing':
+      return;
+    case 'barrier':
+      wait(turn);
       return;
     case 'collecting':
       turn.effect({ kind: 'extract' });

@@ -35,6 +35,7 @@ export function joined(
     ...(stop.cause === undefined ? {} : { cause: stop.cause }),
     ...(stop.isPause === true ? { isPause: true } : {}),
     ...(stop.isRequeue === true ? { isRequeue: true } : {}),
+    ...(stop.isSuperseded === true ? { isSuperseded: true } : {}),
     ...fresh,
     processes: 0,
     signal: null,

@@ -5,6 +5,7 @@
  * Events and state leave as one `record` effect before every other effect: the journal knows of a
  * step before it can run, and of an event before the outbox does (I8).
  */
+import { placeIn } from '#protocol/messages/attempt/gang.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import type { AttemptEffect, AttemptEvent, AttemptState } from '../attempt-state.ts';
@@ -40,12 +41,17 @@ export class Turn {
 
   /** The attempt's first event says who took it, in its own words or in a message before it. */
   emit<N extends MessageName>(name: N, data: MessageData<N>): void {
-    const { at, command, seq } = this.state;
+    const { at, command, seq, spec } = this.state;
     if (seq > 0 || at === null || name === 'attempt.accepted') this.#add(name, data);
     else if (name === 'attempt.step_started') {
-      this.#add(name, { ...data, accepted: { command, ...at } });
+      this.#add(name, { ...data, accepted: { command, ...at, ...placeIn(spec) } });
     } else {
-      this.#add('attempt.accepted', { elapsedMs: this.elapsedMs(), command, ...at });
+      this.#add('attempt.accepted', {
+        elapsedMs: this.elapsedMs(),
+        command,
+        ...at,
+        ...placeIn(spec),
+      });
       this.#add(name, data);
     }
   }

@@ -50,6 +50,7 @@ export function timeLeftOf(fold: RunFold, presence: PresenceFold | null): TimeLe
   if (state === 'stopping') return unknown('it is being stopped');
   if (state === 'paused') return unknown('it is paused');
   if (fold.startedMs === null) return unknown('none of its tasks has begun');
+  if (cyclesOn(fold)) return untilBudget(fold);
   const past = pastOf(fold);
   const { basis } = past;
   if (basis < 2) return unknown(`${basis === 0 ? 'no task has' : 'one task has'} ended; two tell`);
@@ -70,6 +71,18 @@ export function timeLeftOf(fold: RunFold, presence: PresenceFold | null): TimeLe
   };
   const counted = { basis, tasks, known, places, paused };
   return { kind: 'about', ...withinBudget(fold, estimate), ...counted };
+}
+
+/** Further cycles come as long as its budget lasts: what is left now does not tell. */
+function cyclesOn({ cycles, isBudgetUsed }: RunFold): boolean {
+  return cycles !== null && cycles.begun < cycles.most && !isBudgetUsed;
+}
+
+function untilBudget(fold: RunFold): TimeLeft {
+  const { ended, running } = fold.states;
+  const counted = { basis: ended, tasks: fold.tasks.size - ended, known: 0, places: running };
+  const whole = { ms: Infinity, lowMs: Infinity, highMs: Infinity };
+  return { kind: 'about', ...withinBudget(fold, whole), ...counted, paused: 0 };
 }
 
 const unknown = (reason: string): TimeLeft => ({ kind: 'unknown', reason });

@@ -6,7 +6,7 @@
  * not counted, nor is the time in which an agent could be given no work, unless the run held a place
  * there meanwhile. So it is never over 1, whatever a clock said.
  */
-import type { Needs } from '../../messages/attempt/attempt-spec.ts';
+import type { Needs } from '../../messages/attempt/needs.ts';
 import { placesOn } from '../../suite/plan.ts';
 import type { RunFold } from '../run-fold.ts';
 import { presences, type AgentPresence, type PresenceFold } from './presence-fold.ts';

@@ -1,5 +1,6 @@
 /** What an agent says about itself: registration, host events, heartbeats, acks. */
 import { z } from 'zod';
+import { Accepts } from './accepts.ts';
 import { Hardware } from './hardware.ts';
 import { RunId, Token } from '../ids.ts';
 import { Labels } from './labels.ts';
@@ -36,6 +37,8 @@ export const Registration = z.object({
   /** What the host has, as last looked at. */
   hardware: Hardware.optional(),
   labels: Labels.optional(),
+  /** Absent: it takes whatever fits. */
+  accepts: Accepts.optional(),
 });
 export type Registration = z.infer<typeof Registration>;
 
@@ -79,6 +82,17 @@ export const AgentReturned = z.object({ incarnation: z.number().int() });
 export const AgentCordoned = z.object({ by: z.string(), reason: z.string().nullable() });
 export type AgentCordoned = z.infer<typeof AgentCordoned>;
 export const AgentUncordoned = z.object({ by: z.string(), reason: z.string().nullable() });
+
+/**
+ * An operator takes it to be gone for good: nobody waits for it, or for what it was given, any more; whether
+ * that is dead is not verified. On the fleet subject. Whoever starts under its id afterwards is new.
+ */
+export const AgentForgotten = z.object({
+  by: z.string(),
+  reason: z.string().nullable(),
+  /** Starts for it up to here in BM_COMMANDS are meant. */
+  throughSequence: z.number().int().nonnegative(),
+});
 
 /** Core message each 2 s; not stored. */
 export const Heartbeat = z.object({
@@ -127,6 +141,8 @@ export const RevokeAnswered = z.object({
   task: Token,
   n: z.number().int().positive(),
   answer: z.enum(['revoked', 'started', 'unknown']),
+  /** Of one that was superseded and had not ended: what ended of it. */
+  stopped: StoppedAttempt.optional(),
 });
 
 /** The leader's claim, on the epoch subjects of BM_EVENTS and BM_COMMANDS (I1). */

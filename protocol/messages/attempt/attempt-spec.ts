@@ -6,9 +6,11 @@ import { z } from 'zod';
 import { CheckSpec, ReadySpec } from './check-spec.ts';
 import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { FileRule } from './stored-file.ts';
+import { GangSpec } from './gang.ts';
 import { HealthSpec } from './health.ts';
 import { RunId, Token } from '../ids.ts';
 import { StepLimits } from './limits.ts';
+import { Needs } from './needs.ts';
 import { SeriesFigure } from './report.ts';
 
 export const AxisValueSchema = z.union([z.string(), z.number(), z.boolean()]);
@@ -102,8 +104,6 @@ export const MetricSpec = z.object({
 });
 export type MetricSpec = z.infer<typeof MetricSpec>;
 
-/** GPUs a task takes; an object, since more than a number will be asked of them. */
-export const GpuNeeds = z.object({ count: z.number().int().nonnegative() });
 /** What becomes of an attempt whose host is cut off from the server. */
 export const PartitionPolicy = z.object({
   /** It is ended when that has lasted so long. */
@@ -117,22 +117,6 @@ export const ReportRules = z.object({
   phases: z.array(z.string()),
 });
 export type ReportRules = z.infer<typeof ReportRules>;
-
-export const Needs = z.object({
-  slots: z.number().int().positive(),
-  cpus: z.number().int().nonnegative(),
-  exclusive: z.boolean(),
-  /** Absent: it does not say, and what it finds of GPUs is its own affair. */
-  gpus: GpuNeeds.optional(),
-  /** False: its CPUs are counted, and its processes are not bound to them. */
-  pin: z.boolean().optional(),
-});
-export type Needs = z.infer<typeof Needs>;
-
-/** How many GPUs it takes. */
-export function gpuCountOf({ gpus }: Needs): number {
-  return gpus?.count ?? 0;
-}
 
 export const AttemptSpec = z.object({
   run: RunId,
@@ -173,5 +157,7 @@ export const AttemptSpec = z.object({
   health: HealthSpec.optional(),
   /** Absent: it goes on. */
   onPartition: PartitionPolicy.optional(),
+  /** Of a rank of a gang. */
+  gang: GangSpec.optional(),
 });
 export type AttemptSpec = z.infer<typeof AttemptSpec>;

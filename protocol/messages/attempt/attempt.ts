@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';
 import { AttemptOutcome, FailureClass, Metric, Proof, Stage } from './outcome.ts';
 import { StoredFile } from './stored-file.ts';
+import { GangPlace } from './gang.ts';
 import { AttemptResources } from '../agent/resources.ts';
 import { ReportSummary } from './report.ts';
 import { AttemptTelemetry } from '../agent/telemetry.ts';
@@ -45,7 +46,13 @@ export const StepResult = z.object({
 export type StepResult = z.infer<typeof StepResult>;
 
 /** Who took the attempt: the start command's id, the host's name and its address. */
-const Acceptance = z.object({ command: z.string(), host: z.string(), address: z.string() });
+const Acceptance = z.object({
+  command: z.string(),
+  host: z.string(),
+  address: z.string(),
+  /** Of a rank of a gang. */
+  gang: GangPlace.optional(),
+});
 export type Acceptance = z.infer<typeof Acceptance>;
 
 /** Queued on the host; waits for its slots. */
@@ -119,6 +126,14 @@ export const AttemptCollected = z.object({
   lost: z.array(LostFile).optional(),
 });
 export type AttemptCollected = z.infer<typeof AttemptCollected>;
+
+/** After `exited`: of the survivors that it named none lives any more. What they held on the host is free. */
+export const AttemptSurvivorsGone = z.object({
+  elapsedMs,
+  /** As they were named. */
+  survivors: z.array(z.number().int()),
+});
+export type AttemptSurvivorsGone = z.infer<typeof AttemptSurvivorsGone>;
 
 export const AttemptExited = z.object({
   elapsedMs,

@@ -41,7 +41,8 @@ export type Stage = z.infer<typeof Stage>;
 
 /**
  * Why something failed, as retries are counted. `drained` and `paused` are no failures: the agent gave
- * the attempt back, or somebody paused it, so another one always follows and none is counted.
+ * the attempt back, or somebody paused it, so another one always follows and none is counted. Nor is `gang`:
+ * that rank was ended because another had ended, which decides.
  */
 export const FailureClass = z.enum([
   'exit',
@@ -57,6 +58,7 @@ export const FailureClass = z.enum([
   'partition',
   'drained',
   'paused',
+  'gang',
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;
 

@@ -1,6 +1,7 @@
 /** Request/reply between CLI and leading coordinator on `bm.v1.api.<verb>` (core, not stored). */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
+import { Unplaceable } from './explain.ts';
 import { RunChanged, RunNoted } from './run.ts';
 import { SuiteSpec } from './suite-spec.ts';
 
@@ -26,6 +27,8 @@ export const SubmitReply = z.object({
   behind: z.array(z.string()),
   /** Stream sequence of its `run.submitted`; null when it is already archived. */
   sequence: z.number().int().nullable(),
+  /** Tasks that no agent which has joined could ever run; absent where there is none. */
+  unplaceable: z.array(Unplaceable).optional(),
 });
 export type SubmitReply = z.infer<typeof SubmitReply>;
 

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { AttemptSpec } from '../attempt/attempt-spec.ts';
+import { GangOver } from '../attempt/gang.ts';
 import { RunId, Token } from '../ids.ts';
 
 export const StartCommand = z.object({
@@ -15,16 +16,23 @@ export const StartCommand = z.object({
 });
 export type StartCommand = z.infer<typeof StartCommand>;
 
-/** Take back what has not started; answered by an ack `revoked` or `started`. */
+/** Take back what has not started; answered by an ack `revoked` or `started`, of `superseded` once it has ended. */
 export const RevokeCommand = z.object({
   run: RunId,
   task: Token,
   n: z.number().int().positive(),
+  /**
+   * Its agent was given up: what runs of it is ended, too, and proven dead. Absent: only what waits is taken
+   * back.
+   */
+  superseded: z.literal(true).optional(),
+  /** Of a rank whose gang is over: it ends also where it has started, and its exit says so. */
+  gang: GangOver.optional(),
 });
 export type RevokeCommand = z.infer<typeof RevokeCommand>;
 
-/** Why a stop came, where nobody asked for it: the run's time is over. */
-export const StopCause = z.enum(['budget']);
+/** Why a stop came, where nobody asked for it: the run's time is over, or that of its gang. */
+export const StopCause = z.enum(['budget', 'gang']);
 export type StopCause = z.infer<typeof StopCause>;
 
 export const StopCommand = z.object({

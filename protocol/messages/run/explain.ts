@@ -8,10 +8,11 @@ import { TaskOutcome } from '../attempt/outcome.ts';
 
 const count = z.number().int().nonnegative();
 
-/** Request to the leading coordinator: `explain`. One of the two. */
+/** Request to the leading coordinator: `explain`. One of the three. */
 export const ExplainRequest = z.union([
   z.object({ run: RunId, task: Token }),
   z.object({ agent: Token }),
+  z.object({ run: RunId }),
 ]);
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
@@ -21,6 +22,9 @@ const RunOrder = z.object({
   basis: RunId.nullable(),
   gone: z.boolean(),
 });
+
+const Resource = z.enum(['slots', 'cpus', 'memory', 'gpus']);
+export type Resource = z.infer<typeof Resource>;
 
 /** Why an agent does not take a task that waits. */
 export const AgentReason = z.discriminatedUnion('kind', [
@@ -32,15 +36,33 @@ export const AgentReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('cordoned'), by: z.string(), reason: z.string().nullable() }),
   /** It registered, and has not been heard since this coordinator leads. */
   z.object({ kind: z.literal('not_heard') }),
-  /** More than it has at all. */
+  /** More than it has at all; `wish`: what each of the GPUs must be. Memory in MiB. */
   z.object({
     kind: z.literal('never'),
-    of: z.enum(['slots', 'cpus', 'gpus']),
+    of: Resource,
     needs: count,
     has: count,
+    wish: z.string().optional(),
   }),
+  /** A label of it is not as the task needs it; `wanted` in words, `has` null where it has none. */
+  z.object({
+    kind: z.literal('label'),
+    label: z.string(),
+    wanted: z.string(),
+    has: z.string().nullable(),
+  }),
+  /** The task is for hosts of other names. */
+  z.object({ kind: z.literal('other_host'), wanted: z.array(z.string()) }),
+  /** Its config does not let it take the task; `accepts` in words. */
+  z.object({ kind: z.literal('not_accepted'), accepts: z.string() }),
   /** Who has a higher priority or was submitted earlier is served first there. */
-  z.object({ kind: z.literal('behind'), run: RunId, priority: z.number() }),
+  z.object({
+    kind: z.literal('behind'),
+    run: RunId,
+    priority: z.number(),
+    /** Of the same priority: slots (or GPUs, where more) that run has in hand, and the task's own run. */
+    inHand: z.object({ it: count, own: count }).optional(),
+  }),
   /** The task needs the host to itself, and something runs there. */
   z.object({ kind: z.literal('alone') }),
   /** An attempt there has the host to itself. */
@@ -48,29 +70,83 @@ export const AgentReason = z.discriminatedUnion('kind', [
   /** Others hold them. */
   z.object({
     kind: z.literal('full'),
-    of: z.enum(['slots', 'cpus', 'gpus']),
+    of: Resource,
     needs: count,
     held: count,
     has: count,
   }),
+  /** Others hold so many of a lock; `by`: the run whose suite gives it no more. */
+  z.object({
+    kind: z.literal('lock'),
+    lock: z.string(),
+    needs: count,
+    held: count,
+    has: count,
+    by: RunId,
+    /** Attempts that have ended and left processes which hold some of it; absent: none. */
+    survivors: z.array(z.object({ attempt: z.string(), agent: Token })).optional(),
+  }),
+  /** What is free of a lock is kept for a task that is served first, of this run. */
+  z.object({ kind: z.literal('lock_kept'), lock: z.string(), run: RunId }),
+  /** Something is on its host that the task must not share one with, or that must not with it. */
+  z.object({ kind: z.literal('apart'), from: z.string() }),
   /** GPUs that no attempt may be given now; why, of each. */
   z.object({ kind: z.literal('fenced'), needs: count, usable: count, fences: z.array(z.string()) }),
   /** Other tasks of its run are served before it; `order` of one that is not served as listed. */
   z.object({ kind: z.literal('listed_before'), count, order: RunOrder.optional() }),
+  /** Kept for that task, which takes several hosts at once and waits for more of them. */
+  z.object({ kind: z.literal('reserved'), run: RunId, task: Token }),
+  /** It has room for one rank of a task that waits for more hosts. */
+  z.object({ kind: z.literal('has_room') }),
   /** Nothing: it is handed out next. */
   z.object({ kind: z.literal('next') }),
 ]);
 export type AgentReason = z.infer<typeof AgentReason>;
+/** For which it never will, as things are. */
+export type Misfit = Extract<
+  AgentReason,
+  { kind: 'never' | 'label' | 'other_host' | 'not_accepted' }
+>;
+
+/** No agent that has joined could ever run it. */
+export const Unplaceable = z.object({
+  tasks: count,
+  /** For which the nearest of them does not take it; null: none has joined. */
+  reason: AgentReason.nullable(),
+  agent: z.string().nullable(),
+  /** Hosts that each takes at once, where some could run it, and how many could. */
+  hosts: z.object({ needs: count, could: count }).optional(),
+});
+export type Unplaceable = z.infer<typeof Unplaceable>;
+
+/** A task that takes several hosts at once waits until as many have room at the same moment. */
+const GangWait = z.object({
+  hosts: count,
+  /** How many of those that are there could ever run a rank of it, and have room for one now. */
+  could: count,
+  ready: count,
+  /** Whose turn it is to have hosts kept for it: this task, or another one; null for none. */
+  kept: z.object({ run: RunId, task: Token, own: z.boolean() }).nullable(),
+});
+export type GangWait = z.infer<typeof GangWait>;
 
 /** Where a task stands. */
 export const TaskReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ended'), outcome: TaskOutcome, reason: z.string().nullable() }),
   /** `waiting`: what its agent said it waits for there, beside its turn. */
-  z.object({ kind: z.literal('running'), agent: z.string(), n: count }),
+  z.object({
+    kind: z.literal('running'),
+    agent: z.string(),
+    n: count,
+    /** Of a task on several hosts: those that have not ended, and what it waits for at a barrier. */
+    agents: z.array(z.string()).optional(),
+    waiting: z.string().optional(),
+  }),
   z.object({
     kind: z.literal('handed_out'),
     agent: z.string(),
     n: count,
+    agents: z.array(z.string()).optional(),
     waiting: z.string().nullable(),
   }),
   /** As one of those before, and its agent is not heard: nothing is known of it. */
@@ -79,12 +155,18 @@ export const TaskReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('deciding'), n: count }),
   z.object({ kind: z.literal('stopping') }),
   z.object({ kind: z.literal('paused'), by: z.string() }),
+  /** An attempt has failed; attempt `n` is held back for so long. */
+  z.object({ kind: z.literal('backing_off'), n: count, leftMs: count }),
   z.object({ kind: z.literal('max_parallel'), limit: count }),
   /** The run that its order goes by is being read. */
   z.object({ kind: z.literal('ordering'), basis: RunId }),
   z.object({ kind: z.literal('no_agent') }),
+  /** No agent that has joined could ever run it; the nearest one, and why it does not. */
+  z.object({ kind: z.literal('unplaceable'), agent: z.string(), nearest: AgentReason }),
+  /** It takes so many hosts at once, and so many of those that have joined could ever run it. */
+  z.object({ kind: z.literal('few_hosts'), needs: count, could: count }),
   /** For a host: `agents` says for which reason each does not take it. */
-  z.object({ kind: z.literal('waiting') }),
+  z.object({ kind: z.literal('waiting'), gang: GangWait.optional() }),
 ]);
 export type TaskReason = z.infer<typeof TaskReason>;
 
@@ -113,5 +195,28 @@ export const AgentExplanation = z.object({
 });
 export type AgentExplanation = z.infer<typeof AgentExplanation>;
 
-export const ExplainReply = z.union([TaskExplanation, AgentExplanation]);
+export const RunExplanation = z.object({
+  run: RunId,
+  tasks: count,
+  ended: count,
+  /** With agents, and not ended. */
+  handedOut: count,
+  /** Of those that wait for a host, by why. */
+  groups: z.array(
+    z.object({
+      tasks: count,
+      /** The first of them that is served. */
+      example: Token,
+      reason: TaskReason,
+      agents: TaskExplanation.shape.agents,
+    }),
+  ),
+  /** Tasks that wait for a host and are in none of these groups. */
+  more: count,
+  /** Neither ended, nor with an agent, nor waiting for a host: paused, being stopped or decided on. */
+  other: count,
+});
+export type RunExplanation = z.infer<typeof RunExplanation>;
+
+export const ExplainReply = z.union([TaskExplanation, AgentExplanation, RunExplanation]);
 export type ExplainReply = z.infer<typeof ExplainReply>;

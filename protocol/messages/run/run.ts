@@ -2,6 +2,7 @@
  * Events of runs and tasks. Only writer: the leading coordinator (I1).
  *
  *   run:  submitted -> started -> [paused <-> resumed] -> [stopping] -> ended -> archived
+ *                      [cycle_started ...] -> [budget_used]
  *   task: [retrying ...] -> ended            (everything else of a task is its attempts' events)
  */
 import { z } from 'zod';
@@ -75,6 +76,17 @@ export const RunChanged = z.object({
 });
 export type RunChanged = z.infer<typeof RunChanged>;
 
+/**
+ * Its cells are measured once more, each once more for every cycle up to this one: its tasks are those of
+ * the suite with so many repeats.
+ */
+export const RunCycleStarted = z.object({ cycle: z.number().int().min(2) });
+
+/** The budget of the run is used up: nothing new of it starts, what runs goes on to its end. */
+export const RunBudgetUsed = z.object({ budgetMs: z.number().positive() });
+
+/** Tasks of a later cycle that never began when the run's end came: they are none of the run's any more. */
+export const RunTasksWithdrawn = z.object({ tasks: z.array(Token) });
 /** Longest note, in characters; and how many a run may have (I12). */
 export const NOTE_LENGTH_MOST = 2_000;
 export const NOTES_MOST = 200;
@@ -117,8 +129,12 @@ export const TaskRetrying = z.object({
   n: z.number().int().positive(),
   class: FailureClass,
   reason: z.string().nullable(),
+  /** It waits so long before that, from this event's time in the stream; absent: it does not. */
+  delayMs: z.number().int().positive().optional(),
   /** The agent it was requeued from: another one is preferred. */
   avoid: Token.optional(),
+  /** That agent is lost: attempt `n` may live on there, and is ended when it is back. */
+  superseded: z.literal(true).optional(),
 });
 
 export const TaskEnded = z.object({

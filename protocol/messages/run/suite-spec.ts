@@ -8,12 +8,13 @@ import {
   Axes,
   AxisValueSchema,
   MetricSpec,
-  Needs,
   PartitionPolicy,
   ReportRules,
   StepName,
 } from '../attempt/attempt-spec.ts';
+import { GangRules } from '../attempt/gang.ts';
 import { HealthTemplate } from '../attempt/health.ts';
+import { Needs } from '../attempt/needs.ts';
 import { CheckTemplate } from '../attempt/check-spec.ts';
 import { StepLimits } from '../attempt/limits.ts';
 import { Token } from '../ids.ts';
@@ -50,6 +51,25 @@ export const TaskOrder = z.discriminatedUnion('by', [
 ]);
 export type TaskOrder = z.infer<typeof TaskOrder>;
 
+/** How soon an attempt follows after failures of one class. */
+export const RetryRule = z.object({
+  /** Before the first further attempt. */
+  backoffMs: z.number().positive(),
+  /** Each further wait is so many times the one before, up to `maxMs`. */
+  factor: z.number().min(1),
+  maxMs: z.number().positive(),
+  /** A wait is longer by up to this share of it, by task and attempt; 0 to 1. */
+  jitter: z.number().min(0).max(1),
+});
+export type RetryRule = z.infer<typeof RetryRule>;
+
+/** What becomes of attempts on a host that is lost. Absent: they are tried again after a minute. */
+export const LostPolicy = z.object({
+  /** Once it has been unreachable for so long; null: they wait for it. */
+  requeueAfterMs: z.number().nonnegative().nullable(),
+});
+export type LostPolicy = z.infer<typeof LostPolicy>;
+
 export const SuiteSpec = z.object({
   name: z.string(),
   description: z.string().nullable(),
@@ -74,14 +94,25 @@ export const SuiteSpec = z.object({
   env: z.record(z.string(), z.string()),
   steps: z.array(StepTemplate).min(1),
   phases: z.array(z.string()),
+  /** Of every task; with `needsTemplate`, what is the same for all. */
   needs: Needs,
+  /** As the suite file has them, where something of them differs from task to task. */
+  needsTemplate: z.record(z.string(), z.unknown()).optional(),
+  /** By name: how many of a lock there are. Mesh-wide: of live runs the smallest number counts. */
+  locks: z.record(z.string(), z.number().int().positive()).optional(),
   budgetMs: z.number().positive().nullable(),
   /** Of the whole run, from its first start; absent: none. */
   runBudgetMs: z.number().positive().optional(),
+  /** What becomes of what runs when that is used up; absent: `stop`. */
+  atBudget: z.enum(['stop', 'finish']).optional(),
+  /** Every cell is measured again and again until then; cycle k is repeat k. `maxCycles` null: no limit. */
+  untilBudget: z.object({ maxCycles: z.number().int().positive().nullable() }).optional(),
   graceMs: z.number().nonnegative(),
   stopSignal: z.string(),
   /** How many further attempts, by the class of the failure; a class not named is not retried. */
   retries: z.partialRecord(FailureClass, z.number().int().nonnegative()),
+  /** Of the classes whose retries wait; of the others they follow at once. */
+  retryRules: z.partialRecord(FailureClass, RetryRule).optional(),
   metrics: z.array(MetricSpec),
   files: z.array(z.string()),
   /** Of those of `files` that have limits or are required; absent where none has. */
@@ -95,5 +126,10 @@ export const SuiteSpec = z.object({
   report: ReportRules.optional(),
   health: HealthTemplate.optional(),
   onPartition: PartitionPolicy.optional(),
+  onLost: LostPolicy.optional(),
+  /** A task that as many different agents were lost with is not tried again. Absent: it is. */
+  crashLimit: z.number().int().positive().optional(),
+  /** For tasks on several hosts. */
+  gang: GangRules.optional(),
 });
 export type SuiteSpec = z.infer<typeof SuiteSpec>;

@@ -97,6 +97,22 @@ export async function ensureMailbox(connection: MeshConnection, agent: string): 
 }
 
 /**
+ * Removes it, unless its agent listens; it is made anew when its agent enrols again. Idempotent; rejects with
+ * MeshError `mesh_unreachable`.
+ */
+export async function dropMailbox(connection: MeshConnection, agent: string): Promise<void> {
+  try {
+    const manager = await jetstreamManager(connection.nats, { checkAPI: false });
+    const { num_waiting } = await manager.consumers.info(STREAMS.commands, mailboxName(agent));
+    if (num_waiting === 0) await manager.consumers.delete(STREAMS.commands, mailboxName(agent));
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === NO_CONSUMER) return;
+    const message = `the mailbox of ${agent} could not be removed: ${toError(error).message}`;
+    throw new MeshError('mesh_unreachable', message, error);
+  }
+}
+
+/**
  * The agent has taken over every command up to this sequence of BM_COMMANDS; 0 where there is no
  * mailbox. Rejects with MeshError `mesh_unreachable`.
  */

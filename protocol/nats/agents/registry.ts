@@ -113,14 +113,17 @@ export function watchAgents(connection: MeshConnection, watch: AgentWatch): Tail
 }
 
 /**
- * Frees an agent's id. Resolves with what was freed, or null where nobody had it. Rejects with
+ * Frees an agent's id, unless its owner has registered after `beforeMs` (ms since 1970, the stream's clock).
+ * Resolves with what was freed, or null where nobody had it. Rejects with
  * MeshError `busy` if the agent wrote at the same moment, or `mesh_unreachable`.
  */
 export async function forgetAgent(
   connection: MeshConnection,
   agent: string,
+  beforeMs = Number.POSITIVE_INFINITY,
 ): Promise<AgentRecord | null> {
   const last = await lastMessage(connection, STREAMS.agents, keys.agent(agent));
+  if (last.kind === 'found' && last.message.timeMs > beforeMs) return null;
   if (last.kind === 'none' || (last.kind === 'found' && !isLive(last.message))) return null;
   if (last.kind === 'unknown') {
     throw new MeshError(

@@ -170,8 +170,9 @@ export class JournaledOutbox implements Outbox {
 
   async #pump(): Promise<void> {
     while (this.#hasWork()) {
-      if (this.#drops.length > 0) this.#writeDrops();
       if (this.#appends.length > 0) await this.#writeBatch();
+      // After what was appended before them: that would begin its subject anew.
+      if (this.#drops.length > 0) this.#writeDrops();
       if (this.#marksDue) {
         this.#marksDue = false;
         this.#writeMarks();

@@ -11,6 +11,7 @@ export const STREAMS = {
   logs: 'BM_LOGS',
   metrics: 'BM_METRICS',
   files: 'BM_FILES',
+  snapshots: 'BM_SNAPSHOTS',
   agents: 'KV_BM_AGENTS',
   leases: 'KV_BM_LEASES',
 } as const;
@@ -106,6 +107,20 @@ export function streamConfigs(limits: StreamLimits): AskedConfig[] {
       duplicate_window: nanos(120_000),
     },
   ];
+}
+
+/**
+ * Made with the first snapshot: a mesh without large runs never has it. What it may hold is what the shares of
+ * the others leave.
+ */
+export function snapshotConfig({ totalBytes }: StreamLimits): AskedConfig {
+  return {
+    ...COMMON,
+    name: STREAMS.snapshots,
+    subjects: ['bm.v1.snapshot.>'],
+    max_bytes: Math.floor(totalBytes * 0.024),
+    duplicate_window: nanos(120_000),
+  };
 }
 
 const COMMON = {

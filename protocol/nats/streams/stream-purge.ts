@@ -48,6 +48,8 @@ export async function purgeSubject(
   filter: string,
   rest: Rest | null = null,
 ): Promise<number> {
+  // The server takes the first sequence for none, and would remove everything.
+  if (rest !== null && 'seq' in rest && rest.seq <= 1) return 0;
   const answer = await ask(connection, `$JS.API.STREAM.PURGE.${stream}`, { filter, ...rest });
   return answer.purged ?? 0;
 }

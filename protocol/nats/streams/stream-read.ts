@@ -11,6 +11,8 @@ export interface StreamPosition {
   readonly bytes: number;
   /** Bytes it may hold; -1 for no limit. */
   readonly maxBytes: number;
+  /** When the stream was made, as the server says it: another one of the same name says another. */
+  readonly created: string;
   /** The server's clock when it answered, ms since 1970. */
   readonly serverMs: number;
 }
@@ -38,6 +40,7 @@ const decoder = new TextDecoder();
 
 const StreamInfo = z.object({
   config: z.object({ max_bytes: z.number() }),
+  created: z.string(),
   state: z.object({
     messages: z.number(),
     bytes: z.number(),
@@ -69,8 +72,9 @@ export async function streamState(
       `stream ${stream} at ${connection.url}: ${description}`,
     );
   }
-  const { config, state, ts } = StreamInfo.parse(json);
+  const { config, created, state, ts } = StreamInfo.parse(json);
   return {
+    created,
     firstSequence: state.first_seq,
     lastSequence: state.last_seq,
     messages: state.messages,

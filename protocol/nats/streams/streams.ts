@@ -12,6 +12,7 @@ import { MeshError, toError } from '../../messages/errors.ts';
 import type { MeshConnection } from '../connection.ts';
 import {
   DEFAULT_LIMITS,
+  snapshotConfig,
   streamConfigs,
   type AskedConfig,
   type StreamLimits,
@@ -55,6 +56,16 @@ export async function ensureStreams(
   const broken = differences.find((difference) => difference.breaks);
   if (broken !== undefined) throw mismatch(broken);
   return differences;
+}
+
+/** Makes the stream of snapshots, or finds it. Rejects as `ensureStreams`. */
+export async function ensureSnapshots(connection: MeshConnection): Promise<void> {
+  try {
+    const manager = await jetstreamManager(connection.nats, { checkAPI: false });
+    await addStream(manager, snapshotConfig(DEFAULT_LIMITS));
+  } catch (error) {
+    throw streamError(error, connection.url);
+  }
 }
 
 /** Compares only, for `doctor`. A missing stream is a difference with field `name`. */

@@ -33,7 +33,11 @@ export type TailMessage = StoredMessage;
 
 export interface TailQuery {
   readonly stream: string;
-  /** Subjects, wildcards allowed. None of them may cover another. */
+  /**
+   * Subjects, wildcards allowed. None of them may cover another. Empty: the whole stream, which no filter may
+   * say: one that covers every subject costs the server as much as any (2.11.6, measured: 23 s of its CPU
+   * for 100,000 messages of 50,000 subjects, 0.8 s without). With `lastPerSubject` it needs one all the same.
+   */
   readonly filters: readonly string[];
   /** First sequence to look at. Default 1. */
   readonly fromSequence?: number;
@@ -323,7 +327,7 @@ class Reader implements Tail {
       ...start,
       name: `tail-${randomBytes(9).toString('base64url')}`,
       ack_policy: AckPolicy.None,
-      filter_subjects: [...filters],
+      ...(filters.length === 0 ? {} : { filter_subjects: [...filters] }),
       inactive_threshold: nanos(30_000),
       mem_storage: true,
       num_replicas: 1,

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startCoordinator, type Coordinator } from '#coordinator/coordinator.ts';
+import type { SnapshotPort } from '#coordinator/snapshot/snapshot-port.ts';
 import { InfoReply, SubmitReply, type SubmitRequest } from '#protocol/messages/run/api.ts';
 import { decode, encode } from '#protocol/messages/envelope.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
@@ -27,7 +28,7 @@ export interface CoordinatorBench {
   readonly connection: MeshConnection;
   readonly resultsDir: string;
   /** A coordinator of its own connection; `kill` cuts it off without a word. */
-  coordinator(id?: string): Promise<RunningCoordinator>;
+  coordinator(id?: string, snapshots?: SnapshotPort): Promise<RunningCoordinator>;
   submit(suite: SuiteSpec, more?: Partial<SubmitRequest>): Promise<SubmitReply>;
   stop(run: string, more?: Partial<StopCommand>): Promise<{ command: string; sequence: number }>;
   info(): Promise<InfoReply>;
@@ -64,7 +65,7 @@ export async function openBench(): Promise<CoordinatorBench> {
     server,
     connection,
     resultsDir,
-    coordinator: async (id = 'c1') => {
+    coordinator: async (id = 'c1', snapshots) => {
       const own = await server.connect(`coordinator ${id}`);
       const standbyOf: string[] = [];
       const coordinator = await startCoordinator({
@@ -77,6 +78,7 @@ export async function openBench(): Promise<CoordinatorBench> {
         logFile: '',
         log: silentLog,
         clock: systemClock,
+        ...(snapshots === undefined ? {} : { snapshots }),
         leaseTtlMs: 1_000,
         timing: {
           purgeAfterMs: 500,

@@ -80,6 +80,28 @@ describe('reading and asking', () => {
       expect(position.sequence).toBe(lastSequence);
     });
 
+    it('reads the whole stream where it has no filter, and asks the server for none', async () => {
+      const first = await put('bm.v1.evt.run.whole', 'one');
+      await put('bm.v1.evt.task.whole.t1', 'two');
+      const seen: string[] = [];
+      const reader = tail(connection, {
+        stream: 'BM_EVENTS',
+        filters: [],
+        fromSequence: first,
+        onMessage: ({ data }) => {
+          seen.push(decoder.decode(data));
+        },
+      });
+      await until(() => seen.length >= 2, 'both messages');
+      const manager = await jetstreamManager(connection.nats);
+      const readers = await manager.consumers.list('BM_EVENTS').next();
+      await reader.close();
+      expect(seen).toEqual(['one', 'two']);
+      expect(readers.map(({ config }) => [config.filter_subject, config.filter_subjects])).toEqual([
+        [undefined, undefined],
+      ]);
+    });
+
     it('reads several filters in stream order, from a sequence up to a sequence', async () => {
       const sequences: number[] = [];
       for (let n = 0; n < 30; n += 1)

@@ -37,5 +37,10 @@ describe('survivors of a kill (I5)', () => {
     );
     expect(script.state.life.kind).toBe('exited');
     expect(script.events().filter((name) => name === 'attempt.exited')).toHaveLength(1);
+    // Not of one that had left none, and never before the end that names them.
+    const isSaid = freeing !== null && doings.includes('end surviving');
+    expect(script.events().slice(script.events().indexOf('attempt.exited') + 1)).toEqual(
+      isSaid ? ['attempt.survivors_gone'] : [],
+    );
   });
 });

@@ -6,7 +6,7 @@ import {
   type HostMessage,
   type HostState,
 } from '#agent/host/host-state.ts';
-import type { Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import { specOf } from './attempt-cases.ts';
 
 export const RUN = '2026-01-02_03-04-05-aaaa';

@@ -1,7 +1,7 @@
 /** What is fenced by survivors of a kill, and what waits behind it. */
 import { describe, expect, test } from 'vitest';
 import type { HostMessage } from '#agent/host/host-state.ts';
-import type { Needs } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import { ended, key, play, RUN, short, start, stop } from './host-cases.ts';
 
 describe('survivors of a kill keep the claim of their attempt (I5)', () => {

@@ -106,7 +106,7 @@ describe('what is wrong with a config', () => {
       [
         'agent.yaml:1:8: slots: must be a number, not "x"',
         'agent.yaml:2:8: state: must not be empty',
-        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, reservedCpus, rung, labels, refresh, connectTimeout, logFile, onTerm, spoolLimit, journalLimit, keepDays, exec.',
+        'agent.yaml:4:1: nope: unknown key "nope". Known: id, state, server, credential, slots, reservedCpus, rung, labels, refresh, connectTimeout, logFile, onTerm, spoolLimit, journalLimit, keepDays, exec, accepts.',
       ],
     ],
   ])('%j', (text, lines) => {

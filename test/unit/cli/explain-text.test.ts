@@ -19,13 +19,47 @@ const TASK_REASONS: [TaskReason, string][] = [
     { kind: 'handed_out', agent: 'a', n: 1, waiting: 'GPU 0 is fenced: python' },
     'waits there for this: GPU 0 is fenced: python',
   ],
+  [
+    {
+      kind: 'running',
+      agent: 'a',
+      n: 1,
+      agents: ['a', 'b', 'c'],
+      waiting: 'rank 1 of 3, to begin run',
+    },
+    'it runs on a, b and c, attempt 1, and waits there for this: rank 1 of 3, to begin run',
+  ],
+  [{ kind: 'few_hosts', needs: 3, could: 1 }, 'needs 3 hosts at once, and only 1 that has joined'],
+  [
+    { kind: 'waiting', gang: { hosts: 3, could: 4, ready: 1, kept: null } },
+    'it waits for 3 hosts at once: 1 of 4 that could run it has room now',
+  ],
+  [
+    {
+      kind: 'waiting',
+      gang: { hosts: 3, could: 4, ready: 2, kept: { run: RUN, task: 't1', own: true } },
+    },
+    '2 of 4 that could run it have room now; hosts are kept for it',
+  ],
+  [
+    {
+      kind: 'waiting',
+      gang: { hosts: 3, could: 4, ready: 2, kept: { run: RUN, task: 't1', own: false } },
+    },
+    `hosts are kept for ${RUN}/t1, which is served first`,
+  ],
   [{ kind: 'unknown', agent: 'a', n: 1 }, 'a, which is not heard'],
   [{ kind: 'deciding', n: 1 }, 'attempt 1 has ended'],
   [{ kind: 'stopping' }, 'never begins again'],
   [{ kind: 'paused', by: 'ann@box' }, 'paused by ann@box'],
+  [{ kind: 'backing_off', n: 3, leftMs: 14_000 }, 'attempt 2 failed: retry 2 in 14.0 s'],
   [{ kind: 'max_parallel', limit: 3 }, 'has 3 tasks under way'],
   [{ kind: 'ordering', basis: RUN }, `results of run ${RUN} are being read`],
   [{ kind: 'no_agent' }, 'no agent has joined'],
+  [
+    { kind: 'unplaceable', agent: 'a', nearest: { kind: 'never', of: 'slots', needs: 2, has: 1 } },
+    'no agent that has joined could ever run it; the nearest is a',
+  ],
   [{ kind: 'waiting' }, 'waits for a host'],
 ];
 
@@ -38,6 +72,10 @@ const AGENT_REASONS: [AgentReason, string][] = [
   [{ kind: 'never', of: 'gpus', needs: 2, has: 1 }, '2 GPUs needed, it has 1 of one kind'],
   [{ kind: 'never', of: 'slots', needs: 2, has: 1 }, '2 slots needed, it has 1'],
   [{ kind: 'behind', run: RUN, priority: 5 }, `run ${RUN} (priority 5) is served first`],
+  [
+    { kind: 'behind', run: RUN, priority: 0, inHand: { it: 1, own: 8 } },
+    'served first: it has 1 slot in hand, this one 8',
+  ],
   [{ kind: 'alone' }, 'needed alone'],
   [{ kind: 'taken' }, 'the host to itself'],
   [{ kind: 'full', of: 'cpus', needs: 1, held: 4, has: 4 }, '1 CPU needed, 4 of 4 handed out'],
@@ -62,6 +100,32 @@ const AGENT_REASONS: [AgentReason, string][] = [
     { kind: 'listed_before', count: 2, order: { by: 'random', basis: null, gone: false } },
     'served before it (random order)',
   ],
+  [
+    { kind: 'never', of: 'gpus', needs: 8, has: 4, wish: ' *H100*' },
+    '8 GPUs *H100* needed, it has 4',
+  ],
+  [
+    { kind: 'never', of: 'memory', needs: 2048, has: 512 },
+    '2 GiB of memory needed, it has 512 MiB',
+  ],
+  [
+    { kind: 'label', label: 'zone', wanted: 'zone eu', has: null },
+    'label zone eu needed, it has none',
+  ],
+  [{ kind: 'other_host', wanted: ['gpu-*'] }, 'the task is for gpu-*'],
+  [{ kind: 'not_accepted', accepts: 'priority >=10' }, 'it accepts only priority >=10'],
+  [
+    { kind: 'full', of: 'memory', needs: 1024, held: 512, has: 1024 },
+    '1 GiB of memory needed, 512 MiB of 1 GiB handed out',
+  ],
+  [
+    { kind: 'lock', lock: 'db', needs: 5, held: 22, has: 25, by: RUN },
+    `lock db: 5 needed, 22 of 25 held (as many as run ${RUN} says there are)`,
+  ],
+  [{ kind: 'lock_kept', lock: 'db', run: RUN }, `is kept for run ${RUN}`],
+  [{ kind: 'apart', from: 'label team=db' }, 'must not share a host with it: label team=db'],
+  [{ kind: 'reserved', run: RUN, task: 't1' }, `it is kept for ${RUN}/t1, which takes several`],
+  [{ kind: 'has_room' }, 'it has room, and more hosts are waited for'],
   [{ kind: 'next' }, 'handed out next'],
 ];
 

@@ -122,6 +122,7 @@ describe('a run while it runs', () => {
       message: 'loaded',
       elapsedMs: 1_000,
       unreachable: false,
+      waiting: null,
     };
     const current = Array.from({ length: 12 }, () => task);
     const lines = progressLines(

@@ -20,6 +20,7 @@ const agent: AgentStopView = {
   received: true,
   done: true,
   unreachable: false,
+  forgotten: false,
   owed: 0,
   attempts: [attempt],
   unproven: [],

@@ -3,8 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { explain } from '#coordinator/core/explain.ts';
 import { onAgentStarted, onAgentStopping, onObserved } from '#coordinator/fleet/fleet-reducer.ts';
 import { enqueue, vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import type { Gpu, GpuFence } from '#protocol/messages/agent/hardware.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
+import { exited } from './exited.ts';
 import { Miniature } from './miniature.ts';
 
 const RUN = '2026-02-13_14-30-45-aaaa';
@@ -37,7 +41,8 @@ const ofTask = (mesh: Miniature, index: number, run = RUN): Record<string, unkno
     reason: { kind: string };
     agents: { reason: unknown }[];
   };
-  return reason.kind === 'waiting' ? { agents: agents.map((one) => one.reason) } : { ...reason };
+  const isWaiting = reason.kind === 'waiting' || reason.kind === 'unplaceable';
+  return isWaiting ? { agents: agents.map((one) => one.reason) } : { ...reason };
 };
 
 describe('a task', () => {
@@ -95,16 +100,26 @@ describe('a task', () => {
     expect(ofTask(mesh, 7)).toEqual({
       agents: [{ kind: 'full', of: 'slots', needs: 1, held: 4, has: 2 }],
     });
-    submit(mesh, OTHER, {});
+    submit(mesh, OTHER, { priority: -1 });
     expect(ofTask(mesh, 0, OTHER)).toEqual({
       agents: [{ kind: 'behind', run: RUN, priority: 0 }],
     });
     const { scheduler } = mesh.core;
-    vacate(scheduler, RUN, { agent: 'a0', heldMs: null });
+    vacate(scheduler, RUN, { index: 0, agent: 'a0', heldMs: null });
     expect(ofTask(mesh, 7)).toEqual({ agents: [{ kind: 'listed_before', count: 3 }] });
     expect(ofTask(mesh, 4)).toEqual({ agents: [{ kind: 'next' }] });
     enqueue(scheduler, RUN, 0);
     expect(ofTask(mesh, 4)).toEqual({ agents: [{ kind: 'listed_before', count: 1 }] });
+  });
+
+  it('whose run has more in hand than another of the same priority: behind it', () => {
+    const mesh = meshOf([{ slots: 2 }]);
+    submit(mesh, OTHER, {});
+    vacate(mesh.core.scheduler, RUN, { index: 0, agent: 'a0', heldMs: null });
+    expect(ofTask(mesh, 0, OTHER)).toEqual({ agents: [{ kind: 'next' }] });
+    expect(ofTask(mesh, 4)).toEqual({
+      agents: [{ kind: 'behind', run: OTHER, priority: 0, inHand: { it: 0, own: 3 } }],
+    });
   });
 
   it('that needs its host alone, or finds it taken', () => {
@@ -143,7 +158,7 @@ describe('a task', () => {
     expect(closed()).toMatchObject({ closed: { kind: 'draining' } });
     expect(closed()).not.toMatchObject({ closed: { ended: true } });
     onAgentStopping(fleet, 'a0', { incarnation: 1, ended: true });
-    onObserved(fleet, 'a0', true);
+    onObserved(fleet, 'a0', { unreachable: true, atMs: 0 });
     expect(closed()).toMatchObject({ closed: { kind: 'draining', ended: true } });
     onAgentStarted(fleet, 'a0', 2);
     expect(closed()).toMatchObject({ closed: { kind: 'unreachable' } });
@@ -170,6 +185,71 @@ describe('a task', () => {
     });
   });
 
+  it('that wants what no agent has: memory, a label, a host of another name', () => {
+    const why = (needs: Partial<Needs>): unknown =>
+      ofTask(meshOf([{ slots: 1 }], { needs: { ...NEEDS, ...needs } }), 0);
+    expect(why({ memoryMiB: 1e9 })).toMatchObject({ agents: [{ kind: 'never', of: 'memory' }] });
+    expect(why({ labels: { zone: { in: ['eu'] } } })).toEqual({
+      agents: [{ kind: 'label', label: 'zone', wanted: 'zone eu', has: null }],
+    });
+    expect(why({ host: ['gpu-*'] })).toEqual({
+      agents: [{ kind: 'other_host', wanted: ['gpu-*'] }],
+    });
+  });
+
+  it('that an agent does not accept', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    const { registration } = mesh.core.fleet.agents.get('a0') ?? {};
+    if (registration === undefined || registration === null) throw new Error('no agent');
+    const accepts = { priority: { gte: 10 } };
+    mesh.post({ kind: 'registered', registration: { ...registration, accepts } });
+    submit(mesh, RUN, {});
+    expect(ofTask(mesh, 0)).toEqual({
+      agents: [{ kind: 'not_accepted', accepts: 'priority >=10' }],
+    });
+    submit(mesh, OTHER, { priority: 10 });
+    expect(ofTask(mesh, 0, OTHER)).toMatchObject({ kind: 'handed_out' });
+  });
+
+  it('that waits for a lock, which is kept in turn, or for what must not be beside it', () => {
+    const locked = { priority: 1, needs: { ...NEEDS, locks: { db: 2 } }, locks: { db: 3 } };
+    const mesh = meshOf([{ slots: 8 }], locked);
+    expect(ofTask(mesh, 1)).toEqual({
+      agents: [{ kind: 'lock', lock: 'db', needs: 2, held: 2, has: 3, by: RUN }],
+    });
+    submit(mesh, OTHER, { needs: { ...NEEDS, locks: { db: 1 } }, locks: { db: 9 } });
+    expect(ofTask(mesh, 0, OTHER)).toEqual({
+      agents: [{ kind: 'lock_kept', lock: 'db', run: RUN }],
+    });
+    const apart = meshOf([{ slots: 8 }], { needs: { ...NEEDS, apart: { key: 'x' } } });
+    expect(ofTask(apart, 1)).toEqual({ agents: [{ kind: 'apart', from: 'x' }] });
+  });
+
+  it('that waits for a lock which the processes of an ended attempt hold, until these are gone', () => {
+    const locked = { needs: { ...NEEDS, locks: { db: 2 } }, locks: { db: 2 } };
+    const mesh = meshOf([{ slots: 8 }], locked);
+    while (mesh.agentReads(0, false));
+    flow(mesh);
+    const task = taskId(mesh, 0);
+    const subject = subjects.attemptEvents('a0', { run: RUN, task, n: 1 });
+    const say = (message: EventRecord['message']): void => {
+      mesh.post({ kind: 'event', record: { subject, sequence: 1_000, timeMs: 0, message } });
+    };
+    const data = { ...exited('passed'), proven: false, survivors: [7] };
+    say({ name: 'attempt.exited', data, id: 'x' } as EventRecord['message']);
+    expect(ofTask(mesh, 1)).toEqual({
+      agents: [
+        {
+          ...{ kind: 'lock', lock: 'db', needs: 2, held: 2, has: 2, by: RUN },
+          survivors: [{ attempt: `${RUN}/${task}#1`, agent: 'a0' }],
+        },
+      ],
+    });
+    const gone = { elapsedMs: 9, survivors: [7] };
+    say({ name: 'attempt.survivors_gone', data: gone, id: 'y' } as EventRecord['message']);
+    expect(ofTask(mesh, 1)).toMatchObject({ kind: 'handed_out' });
+  });
+
   it('whose GPU has the number of one that is gone: by id', () => {
     const mesh = withGpus([fenced('not listed any more'), fenced('in use by x')], () => 0);
     submit(mesh, RUN, { needs: { ...NEEDS, gpus: { count: 1 } } });
@@ -183,6 +263,19 @@ describe('a task', () => {
     expect(() => explain(mesh.core, { run: RUN, task: 'none' })).toThrow('there is no task');
     expect(() => explain(mesh.core, { run: OTHER, task: 'none' })).toThrow('is not live');
     expect(() => explain(mesh.core, { agent: 'none' })).toThrow('no agent none has joined');
+  });
+});
+
+describe('a run', () => {
+  it('tells its waiting tasks by what they need', () => {
+    const template = { slots: '{{item}}', exclusive: false };
+    const mesh = meshOf([{ slots: 2 }], { needsTemplate: template });
+    const why = explain(mesh.core, { run: RUN });
+    expect(why).toMatchObject({ tasks: 8, ended: 0, handedOut: 2, more: 0, other: 0 });
+    const kinds =
+      'groups' in why ? why.groups.map(({ tasks, reason }) => [tasks, reason.kind]) : [];
+    expect(kinds).toEqual([3, 4, 5, 6, 7, 8].map(() => [1, 'unplaceable']));
+    expect(mesh.replies.get(1)).toMatchObject({ reply: { unplaceable: { length: 6 } } });
   });
 });
 

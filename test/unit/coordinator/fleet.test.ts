@@ -80,11 +80,11 @@ describe('an agent', () => {
     expect(observe(state, late)).toMatchObject([{ agent: 'a', kind: 'unreachable' }]);
     expect(observe(state, late)).toEqual([]);
     expect(available(state)).toEqual(['a']); // the flag changes by the stored event alone
-    onObserved(state, 'a', true);
+    onObserved(state, 'a', { unreachable: true, atMs: 0 });
     expect(available(state)).toEqual([]);
     onHeard(state, { agent: 'a', incarnation: 1 }, late + 1);
     expect(observe(state, late + 2)).toMatchObject([{ kind: 'returned' }]);
-    expect(onObserved(state, 'a', false)).toBe(true);
+    expect(onObserved(state, 'a', { unreachable: false, atMs: 0 })).toBe(true);
   });
 
   it('is not called silent for a time in which nobody listened', () => {

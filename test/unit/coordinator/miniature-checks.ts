@@ -24,7 +24,7 @@ export function startProblems(
     let [slots, exclusive, count] = [0, 0, 0];
     for (const run of core.runs.values()) {
       for (const open of run.open.values()) {
-        if (open.agent !== one.id || open.exited) continue;
+        if (open.agent !== one.id || open.exited || open.superseded === true) continue;
         slots += run.suite.needs.slots;
         exclusive += run.suite.needs.exclusive ? 1 : 0;
         count += 1;

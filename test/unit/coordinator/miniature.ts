@@ -43,6 +43,8 @@ export class Miniature {
   readonly histories = new Map<string, RunHistory>();
   reading: Extract<Effect, { kind: 'read_history' }>[] = [];
   readonly logged: string[] = [];
+  /** Monotonic: when the coordinator has asked to be woken; tests do it with `later`. */
+  wakesAtMs: number | null = null;
   readonly replies = new Map<number, ApiAnswer>();
   #eventAt = 0;
   #commandAt = 0;
@@ -304,6 +306,9 @@ export class Miniature {
       case 'say_passed_soon':
         this.#isPassedDue = true;
         return;
+      case 'wake_soon':
+        this.wakesAtMs = this.#nowMs + effect.afterMs;
+        return;
       case 'delete_stop':
         this.commands[effect.sequence - 1] = null;
         return;
@@ -338,6 +343,13 @@ export class Miniature {
       agent.begun.push(key);
       const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
       this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
+    } else if (message.name === 'command.revoke') {
+      const { superseded: _, ...ref } = message.data;
+      const key = `${ref.run}/${ref.task}#${ref.n}`;
+      const isHere = agent.live.has(key);
+      if (isHere) this.#exit(agent, key, 'lost');
+      const data = { ...ref, answer: isHere ? ('started' as const) : ('unknown' as const) };
+      this.#store(subjects.ack(agent.id, message.id), 'command.revoke_answered', data);
     } else if (message.name === 'command.stop') {
       const { run, task, cause, pause: isPause = false } = message.data;
       agent.newest.set(task === null ? run : `${run}/${task}`, { sequence, isPause });

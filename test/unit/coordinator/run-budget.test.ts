@@ -51,6 +51,18 @@ describe('the budget of a run', () => {
     expect(mesh.archived).toEqual([RUN]);
   });
 
+  it('is looked at when it ends, and not with the next tick', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    mesh.submit(RUN, SUITE);
+    while (mesh.storeOne(0) || mesh.readEvent());
+    const run = mesh.core.runs.get(RUN);
+    expect(mesh.wakesAtMs).toBe((run?.startedMs ?? 0) + 5_000);
+    mesh.later((mesh.wakesAtMs ?? 0) - mesh.core.nowMs - 2);
+    expect(stops(mesh)).toEqual([]);
+    mesh.post({ kind: 'wake' });
+    expect(stops(mesh)).toHaveLength(1);
+  });
+
   it('counts on under the next leader, who gives no second stop', () => {
     const mesh = begun();
     mesh.later(3_000);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
+import type { NeedClasses } from '#protocol/suite/task-needs.ts';
 import {
   addRun,
   dropRun,
@@ -19,13 +21,19 @@ import {
 } from '#coordinator/scheduler/scheduler-state.ts';
 
 const NO_GPUS = { usable: 0, all: 0, most: 0 };
+const oneClass = (needs: Needs): NeedClasses => ({ classes: [needs], of: null });
 
 const agent = (id: string, slots = 2, hostId = id): AgentCapacity => ({
   id,
   hostId,
   slots,
   cpus: slots,
-  gpus: NO_GPUS,
+  memoryMiB: 1_000,
+  gpus: [],
+  counts: NO_GPUS,
+  names: [id],
+  labels: {},
+  accepts: null,
 });
 
 function scheduler(agents: readonly AgentCapacity[]): SchedulerState {
@@ -56,7 +64,11 @@ function add(state: SchedulerState, run: string, more: Run = {}): void {
     added = [],
   } = more;
   const needs = { slots, cpus: 0, exclusive };
-  const of = { priority, needs, added: added.length === 0 ? null : Float64Array.from(added) };
+  const of = {
+    priority,
+    needs: oneClass(needs),
+    added: added.length === 0 ? null : Float64Array.from(added),
+  };
   addRun(state, { run, order, tasks, maxParallel, ...of });
 }
 
@@ -83,7 +95,7 @@ describe('placement', () => {
     add(state, 'r');
     expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1, 2, 3]);
     expect(place(state, agents)).toEqual([]);
-    vacate(state, 'r', { agent: 'a', heldMs: null });
+    vacate(state, 'r', { index: 0, agent: 'a', heldMs: null });
     expect(place(state, agents).map(({ index }) => index)).toEqual([4]);
   });
 
@@ -98,7 +110,7 @@ describe('placement', () => {
     const state = scheduler(agents);
     add(state, 'r');
     const placed = place(state, agents).length;
-    vacate(state, 'r', { agent: 'a', heldMs });
+    vacate(state, 'r', { index: 0, agent: 'a', heldMs });
     expect(placed - 1 + place(state, agents).length).toBe(inHand);
   });
 
@@ -107,12 +119,53 @@ describe('placement', () => {
     const state = scheduler(agents);
     add(state, 'r');
     place(state, agents);
-    vacate(state, 'r', { agent: 'a', heldMs: 1 });
+    vacate(state, 'r', { index: 0, agent: 'a', heldMs: 1 });
     place(state, agents);
-    for (let ended = 0; ended < 14; ended += 1) vacate(state, 'r', { agent: 'a', heldMs: 1_000 });
+    for (let ended = 0; ended < 14; ended += 1)
+      vacate(state, 'r', { index: 0, agent: 'a', heldMs: 1_000 });
     expect(place(state, agents)).toEqual([]);
-    vacate(state, 'r', { agent: 'a', heldMs: 1_000 });
+    vacate(state, 'r', { index: 0, agent: 'a', heldMs: 1_000 });
     expect(place(state, agents)).toHaveLength(1);
+  });
+
+  it('shares between runs of the same priority: what has least in hand goes first', () => {
+    const agents = [agent('a', 4)];
+    const state = scheduler(agents);
+    add(state, 'long');
+    expect(tally(place(state, agents), 'run')).toEqual({ long: 8 });
+    add(state, 'late', { order: 2, slots: 2 });
+    for (let index = 0; index < 4; index += 1)
+      vacate(state, 'long', { index, agent: 'a', heldMs: null });
+    // Two of two slots beside four of one.
+    expect(tally(place(state, agents), 'run')).toEqual({ late: 2 });
+    vacate(state, 'late', { index: 0, agent: 'a', heldMs: null });
+    vacate(state, 'long', { index: 4, agent: 'a', heldMs: null });
+    expect(tally(place(state, agents), 'run')).toEqual({ long: 1, late: 1 });
+  });
+
+  it('shares between runs whose tasks need the same', () => {
+    const agents = [agent('a', 4)];
+    const state = scheduler(agents);
+    add(state, 'first');
+    place(state, agents);
+    add(state, 'second', { order: 2 });
+    add(state, 'third', { order: 3 });
+    for (let index = 0; index < 7; index += 1)
+      vacate(state, 'first', { index, agent: 'a', heldMs: null });
+    const shares = tally(place(state, agents), 'run');
+    expect(shares).toEqual({ first: 2, second: 3, third: 2 });
+  });
+
+  it('counts an exclusive task as all slots of its agent, also when those become more', () => {
+    const agents = [agent('a', 4, 'one'), agent('b', 4, 'two')];
+    const state = scheduler(agents);
+    add(state, 'alone', { exclusive: true, tasks: 1 });
+    place(state, agents);
+    expect(state.runs.get('alone')?.inHand).toBe(4);
+    seat(state, agent('a', 6, 'one'));
+    expect(state.runs.get('alone')?.inHand).toBe(6);
+    vacate(state, 'alone', { index: 0, agent: 'a', heldMs: null });
+    expect(state.runs.get('alone')?.inHand).toBe(0);
   });
 
   it('gives an exclusive task the host: one running, one queued, on one agent', () => {
@@ -120,7 +173,7 @@ describe('placement', () => {
     const state = scheduler(agents);
     add(state, 'r', { exclusive: true });
     expect(tally(place(state, agents), 'agent')).toEqual({ a: 2, c: 2 });
-    vacate(state, 'r', { agent: 'a', heldMs: null });
+    vacate(state, 'r', { index: 0, agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'agent')).toEqual({ a: 1 });
   });
 
@@ -131,9 +184,9 @@ describe('placement', () => {
     add(state, 'alone', { tasks: 1, order: 2, exclusive: true });
     add(state, 'later', { tasks: 1, order: 3 });
     expect(tally(place(state, agents), 'run')).toEqual({ shared: 1 });
-    vacate(state, 'shared', { agent: 'a', heldMs: null });
+    vacate(state, 'shared', { index: 0, agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'run')).toEqual({ alone: 1 });
-    vacate(state, 'alone', { agent: 'a', heldMs: null });
+    vacate(state, 'alone', { index: 0, agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'run')).toEqual({ later: 1 });
   });
 
@@ -144,7 +197,7 @@ describe('placement', () => {
     add(state, 'first', { tasks: 1, order: 1 });
     add(state, 'urgent', { tasks: 1, order: 3, priority: 1 });
     expect(place(state, agents).map(({ run }) => run)).toEqual(['urgent', 'first']);
-    vacate(state, 'urgent', { agent: 'a', heldMs: null });
+    vacate(state, 'urgent', { index: 0, agent: 'a', heldMs: null });
     expect(place(state, agents).map(({ run }) => run)).toEqual(['second']);
   });
 
@@ -156,7 +209,7 @@ describe('placement', () => {
     add(state, 'plain', { tasks: 2, order: 1, priority: 1 });
     const next = (): string[] =>
       place(state, agents).map(({ run, index }) => {
-        vacate(state, run, { agent: 'a', heldMs: null });
+        vacate(state, run, { index: 0, agent: 'a', heldMs: null });
         return `${run} ${index}`;
       });
     const first = ['table 1', 'table 3'];
@@ -178,7 +231,7 @@ describe('placement', () => {
     add(state, 'narrow', { order: 1, maxParallel: 2 });
     add(state, 'wide', { order: 2 });
     expect(tally(place(state, agents), 'run')).toEqual({ narrow: 2, wide: 6 });
-    vacate(state, 'narrow', { agent: 'a', heldMs: null });
+    vacate(state, 'narrow', { index: 0, agent: 'a', heldMs: null });
     expect(tally(place(state, agents), 'run')).toEqual({ narrow: 1 });
   });
 
@@ -198,9 +251,9 @@ describe('placement', () => {
     withdraw(state, 'r', 4);
     enqueue(state, 'r', 1);
     enqueue(state, 'r', 0);
-    for (let at = 0; at < 2; at += 1) vacate(state, 'r', { agent: 'a', heldMs: null });
+    for (let at = 0; at < 2; at += 1) vacate(state, 'r', { index: 0, agent: 'a', heldMs: null });
     expect(place(state, agents).map(({ index }) => index)).toEqual([0, 1]);
-    for (let at = 0; at < 2; at += 1) vacate(state, 'r', { agent: 'a', heldMs: null });
+    for (let at = 0; at < 2; at += 1) vacate(state, 'r', { index: 0, agent: 'a', heldMs: null });
     expect(place(state, agents).map(({ index }) => index)).toEqual([2, 3]);
     expect(waitingTasks(state)).toBe(1);
   });
@@ -216,7 +269,7 @@ describe('placement', () => {
     expect(placeTask(state, { run: 'b', index: 1 }, agents)).toBeNull();
     expect(placeTask(state, { run: 'b', index: 0 }, agents)).toBeNull();
     expect(placeTask(state, { run: 'c', index: 0 }, agents)).toMatchObject({ agent: 'a' });
-    vacate(state, 'b', { agent: 'a', heldMs: 1 });
+    vacate(state, 'b', { index: 0, agent: 'a', heldMs: 1 });
     expect(placeTask(state, { run: 'b', index: 0 }, agents)).toMatchObject({ agent: 'a' });
     expect(waitingTasks(state)).toBe(0);
   });
@@ -227,7 +280,7 @@ describe('placement', () => {
     add(state, 'r', { tasks: 9 });
     for (let index = 0; index < 3; index += 1) {
       withdraw(state, 'r', index);
-      occupy(state, 'r', 'a');
+      occupy(state, 'r', { index, agent: 'a' });
     }
     expect(place(state, agents)).toEqual([]);
   });
@@ -242,7 +295,7 @@ describe('the cost of a placement', () => {
     const rounds = 5_000;
     const begun = performance.now();
     for (let round = 0; round < rounds; round += 1) {
-      vacate(state, 'r', { agent: 'a', heldMs: null });
+      vacate(state, 'r', { index: 0, agent: 'a', heldMs: null });
       place(state, agents);
     }
     return (performance.now() - begun) / rounds;
@@ -257,11 +310,18 @@ describe('the cost of a placement', () => {
 describe('GPUs', () => {
   const withGpus = (id: string, usable: number, all = usable, hostId = id): AgentCapacity => ({
     ...agent(id, 8, hostId),
-    gpus: { usable, all, most: all },
+    counts: { usable, all, most: all },
   });
   const needing = (state: SchedulerState, count: number): void => {
     const needs = { slots: 1, cpus: 0, exclusive: false, gpus: { count } };
-    addRun(state, { run: 'g', order: 1, tasks: 100, priority: 0, maxParallel: null, needs });
+    addRun(state, {
+      run: 'g',
+      order: 1,
+      tasks: 100,
+      priority: 0,
+      maxParallel: null,
+      needs: oneClass(needs),
+    });
   };
   it.each<[string, number, AgentCapacity[], Record<string, number>]>([
     ['what runs and as much queued', 1, [withGpus('a', 2)], { a: 4 }],

@@ -52,11 +52,30 @@ it('nor is one refused for it that asks to be where hosts are taken', () => {
   const mesh = new Miniature([]);
   mesh.submit(FIRST, SUITE);
   flow(mesh);
-  mesh.submit(SECOND, SUITE, { ifBusy: 'reject' });
-  expect([...mesh.replies.values()].at(-1)).toMatchObject({ code: 'busy' });
+  mesh.submit(SECOND, { ...SUITE, name: 'other' }, { ifBusy: 'reject' });
+  expect([...mesh.replies.values()].at(-1)).toMatchObject({
+    code: 'busy',
+    message: expect.stringContaining('holds the hosts') as string,
+  });
   mesh.pause(FIRST, null);
   flow(mesh);
-  mesh.submit(THIRD, SUITE, { ifBusy: 'reject' });
+  mesh.submit(THIRD, { ...SUITE, name: 'other' }, { ifBusy: 'reject' });
+  flow(mesh);
+  expect([...mesh.replies.values()].at(-1)).toMatchObject({ kind: 'ok' });
+});
+
+it('one that asks so is refused while its suite has a live run, even a paused one', () => {
+  const mesh = new Miniature([]);
+  mesh.submit(FIRST, SUITE);
+  mesh.pause(FIRST, null);
+  flow(mesh);
+  mesh.submit(SECOND, SUITE, { ifBusy: 'reject' });
+  flow(mesh);
+  expect([...mesh.replies.values()].at(-1)).toMatchObject({
+    code: 'busy',
+    message: expect.stringContaining(`${FIRST} of the suite`) as string,
+  });
+  mesh.submit(THIRD, SUITE);
   flow(mesh);
   expect([...mesh.replies.values()].at(-1)).toMatchObject({ kind: 'ok' });
 });

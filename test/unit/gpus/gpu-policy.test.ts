@@ -40,9 +40,9 @@ describe('a choice of GPUs', () => {
     ['MIG instances of one GPU', 2, [mig(1), mig(0), gpu(5)], ['MIG-0', 'MIG-1']],
     ['never two vendors', 2, [gpu(0), gpu(1, { vendor: 'amd' })], null],
   ])('%s', (_name, count, gpus, expected) => {
-    expect(chooseGpus(count, freeGpus(gpus, new Set()))?.map(({ id }) => id) ?? null).toEqual(
-      expected,
-    );
+    expect(
+      chooseGpus({ count: count }, freeGpus(gpus, new Set()))?.map(({ id }) => id) ?? null,
+    ).toEqual(expected);
   });
 
   it('leaves out what is fenced, failed, absent, partitioned or held', () => {
@@ -77,8 +77,8 @@ describe('a choice of GPUs', () => {
           const held = new Set<string>();
           for (const count of wishes) {
             const free = freeGpus(gpus, held);
-            const chosen = chooseGpus(count, free);
-            expect(chooseGpus(count, free.toReversed())).toEqual(chosen);
+            const chosen = chooseGpus({ count: count }, free);
+            expect(chooseGpus({ count: count }, free.toReversed())).toEqual(chosen);
             const most = Math.max(
               ...['gpu', 'mig'].map((kind) => free.filter((each) => each.kind === kind).length),
             );

@@ -35,6 +35,8 @@ const KEYS = {
   hostSetup: keysOf(schema.definitions['hostSetup']).filter((key) => !COMMAND.includes(key)),
   limits: keysOf(schema.definitions['limits']),
   onPartition: keysOf(schema.properties['onPartition']),
+  onLost: ['requeueAfter'],
+  gang: keysOf(schema.properties['gang']),
   health: keysOf(schema.properties['health']),
   healthCheck: keysOf(schema.definitions['healthCheck']),
 };
@@ -57,6 +59,8 @@ describe('docs/suite.md', () => {
     ['## Preparing a host', KEYS.hostSetup],
     ['### Limits', KEYS.limits],
     ['### A host that is cut off', KEYS.onPartition],
+    ['### A host that is lost', KEYS.onLost],
+    ['### A task on several hosts', KEYS.gang],
     ['## Metrics', KEYS.metric],
     ['## Checkpoints', KEYS.checkpoint],
     ['An entry of `files`', KEYS.file],
@@ -114,6 +118,8 @@ function usedKeys(value: unknown): string[] {
       ),
     ),
     ...within('onPartition', suite['onPartition']),
+    ...within('onLost', suite['onLost']),
+    ...within('gang', suite['gang']),
     ...within('health', suite['health']),
     ...within('healthCheck', (suite['health'] as { checks?: unknown } | undefined)?.checks),
   ];

@@ -15,7 +15,10 @@ describe('needs.gpus', () => {
   });
 
   it.each([
-    ['{ gpus: { count: 1, name: H100 } }', 'needs.gpus.name: unknown key "name". Known: count.'],
+    [
+      '{ gpus: { count: 1, model: H100 } }',
+      'needs.gpus.model: unknown key "model". Known: count, name, memory, free, computeCapability, mig.',
+    ],
     [
       '{ gpus: many }',
       'needs.gpus: must be a number of GPUs, such as 2, or { count: 2 }, not "many"',

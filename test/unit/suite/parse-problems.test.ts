@@ -112,7 +112,7 @@ const SHAPES: readonly Bad[] = [
     what: 'an unknown key like no other',
     text: `${RUN}needs: { kubernetes: true }\n`,
     problems: [
-      'suite.yaml:2:10: needs.kubernetes: unknown key "kubernetes". Known: slots, cpus, exclusive, gpus, pin.',
+      'suite.yaml:2:10: needs.kubernetes: unknown key "kubernetes". Known: slots, cpus, memory, exclusive, gpus, pin, labels, host, locks, apart, place, hosts.',
     ],
   },
   {
@@ -129,8 +129,8 @@ const SHAPES: readonly Bad[] = [
   },
   {
     what: 'an unknown key in a profile that is not used',
-    text: `${RUN}profiles:\n  quick:\n    repeat: 1\n`,
-    problems: ['suite.yaml:4:5: repeat: unknown key "repeat". Did you mean "repeats"?'],
+    text: `${RUN}profiles:\n  quick:\n    repaets: 1\n`,
+    problems: ['suite.yaml:4:5: repaets: unknown key "repaets". Did you mean "repeats"?'],
   },
   {
     what: 'no run',

@@ -94,9 +94,9 @@ describe('a plan', () => {
       [host('h', 4), host('i', 2)],
       {
         parallelism: 0,
-        why: 'nothing can run: needs.slots is 8 and the largest agent has 4',
+        why: 'nothing can run: 10 tasks need 8 slots; the nearest agent, h, has 4',
         warnings: [
-          'no task can ever be placed: needs.slots is 8 and the largest agent has 4; lower needs, or start an agent with more slots',
+          '10 tasks need 8 slots; the nearest agent, h, has 4: they wait until one joins that can run them',
         ],
       },
     ],
@@ -104,7 +104,7 @@ describe('a plan', () => {
       'slots on one agent and CPUs on another',
       'needs: { slots: 4, cpus: 4 }',
       [host('h', 4, 2), host('i', 2, 4)],
-      { parallelism: 0, why: 'nothing can run: no agent has both the slots and the CPUs' },
+      { parallelism: 0, why: 'nothing can run: 10 tasks need 4 CPUs; the nearest agent, h, has 2' },
     ],
     [
       'no agent',
@@ -144,13 +144,21 @@ describe('a plan', () => {
       2,
       [withGpus(gpu('ready'), gpu('ready', 'mig'))],
       0,
-      'nothing can run: needs.gpus is 2 and the most that an agent has of one kind is 1',
+      'nothing can run: 10 tasks need 2 GPUs; the nearest agent, h, has 1 of one kind',
     ],
-    ['none', 1, [host('h', 8)], 0, 'nothing can run: needs.gpus is 1 and no agent has one'],
+    [
+      'none',
+      1,
+      [host('h', 8)],
+      0,
+      'nothing can run: 10 tasks need 1 GPU; the nearest agent, h, has none',
+    ],
   ])('counts GPUs: %s', (...[, gpus, hosts, parallelism, why]) => {
     const plan = planRun(suiteOf(`${SUITE}needs: { gpus: ${gpus}, exclusive: false }`), hosts);
     expect(plan.parallelism).toBe(parallelism);
     expect(plan.why).toContain(why);
-    expect(plan.warnings.some((warning) => warning.includes('more GPUs'))).toBe(parallelism === 0);
+    expect(plan.warnings.some((warning) => warning.includes('they wait until one joins'))).toBe(
+      parallelism === 0,
+    );
   });
 });

@@ -1,0 +1,166 @@
+/**
+ * An attempt on several hosts, folded from those of its ranks: one state, one phase, one timer (I2).
+ *
+ *   events of each rank --> its own AttemptFold --> the gang's
+ *
+ * 1. As far as the rank that is least far; of phases and progress only ranks that report any count. Forward
+ *    only, like everything of an attempt (I3).
+ * 2. It takes as long as its longest rank, and has ended with the last of them.
+ * 3. The rank that decides is the first that has not passed; one that somebody stopped or gave back before
+ *    any that failed, and never one that ended because another had (class `gang`).
+ */
+import type { GangPlace } from '../messages/attempt/gang.ts';
+import type { AttemptExited } from '../messages/attempt/attempt.ts';
+import type { Metric } from '../messages/attempt/outcome.ts';
+import { attemptRank, createAttemptFold, type AttemptFold } from './attempt-fold.ts';
+
+export interface GangFold {
+  readonly hosts: number;
+  /** By rank; holes have not been heard of. */
+  readonly ranks: (AttemptFold | undefined)[];
+  /** Ranks in the order of their ends. */
+  readonly ended: number[];
+}
+
+type End = Pick<AttemptExited, 'outcome' | 'class'>;
+
+/** Which of them decides, in the order of their ends; null where all have passed, or none is left to blame. */
+export function decidingEnd<E extends End>(ends: readonly E[]): E | null {
+  const own = ends.filter(({ outcome, class: kind }) => outcome !== 'passed' && kind !== 'gang');
+  const isMeant = ({ outcome, class: kind }: E): boolean =>
+    outcome === 'stopped' || kind === 'drained' || kind === 'paused';
+  return own.find(isMeant) ?? own[0] ?? null;
+}
+
+/** Every attempt that has an agent of its own: the ranks of a gang, or itself. */
+export function membersOf(attempt: AttemptFold): AttemptFold[] {
+  if (attempt.gang === undefined) return [attempt];
+  return attempt.gang.ranks.filter((rank) => rank !== undefined);
+}
+
+/** Of an attempt on several hosts, by rank; nothing for any other. */
+export function agentsOf(attempt: AttemptFold | null): { readonly agents?: readonly string[] } {
+  if (attempt?.gang === undefined) return {};
+  return { agents: membersOf(attempt).map(({ agent }) => agent) };
+}
+
+/** One of its agents is not heard, and its part of it has not ended. */
+export function isOutOfReach(
+  { unreachable }: { readonly unreachable: ReadonlySet<string> },
+  attempt: AttemptFold,
+): boolean {
+  return membersOf(attempt).some(
+    ({ state, agent }) => state !== 'exited' && unreachable.has(agent),
+  );
+}
+
+/** A rank was accepted; returns the gang as it is with it. */
+export function withRank(
+  gang: AttemptFold | undefined,
+  rank: AttemptFold,
+  { rank: place, hosts }: GangPlace,
+): AttemptFold {
+  const known = gang?.gang;
+  const ranks = known?.ranks ?? [];
+  ranks[place] ??= rank;
+  const { n, agent, host, address, acceptedMs } = ranks[0] ?? gang ?? rank;
+  const fresh = createAttemptFold(n, agent, { host, address, timeMs: acceptedMs });
+  const { gang: _, agent: __, host: ___, address: ____, ...rest } = gang ?? fresh;
+  return { ...fresh, ...rest, agent, host, address, gang: known ?? { hosts, ranks, ended: [] } };
+}
+
+export function rankOf(attempt: AttemptFold, agent: string): AttemptFold | undefined {
+  return attempt.gang?.ranks.find((rank) => rank?.agent === agent);
+}
+
+/** After each event of a rank. */
+export function refold(attempt: AttemptFold): void {
+  const { gang } = attempt;
+  if (gang === undefined) return;
+  const ranks = gang.ranks.filter((rank) => rank !== undefined);
+  ranks.forEach((rank) => {
+    const place = gang.ranks.indexOf(rank);
+    if (rank.exited !== null && !gang.ended.includes(place)) gang.ended.push(place);
+  });
+  const isWhole = ranks.length === gang.hosts;
+  const least = ranks.reduce((a, b) => (attemptRank(b.state) < attemptRank(a.state) ? b : a));
+  const state = isWhole ? least.state : 'accepted';
+  if (attemptRank(state) > attemptRank(attempt.state)) attempt.state = state;
+  attempt.startedMs ??= ranks.find(({ startedMs }) => startedMs !== null)?.startedMs ?? null;
+  attempt.elapsedMs = Math.max(attempt.elapsedMs, ...ranks.map(({ elapsedMs }) => elapsedMs));
+  const phases = ranks.filter(({ phaseIndex }) => phaseIndex >= 0);
+  const phase = phases.toSorted((a, b) => a.phaseIndex - b.phaseIndex)[0];
+  if (phase !== undefined && phase.phaseIndex > attempt.phaseIndex) {
+    attempt.phase = phase.phase;
+    attempt.phaseIndex = phase.phaseIndex;
+  }
+  const reports = ranks.flatMap(({ progress }) => (progress === null ? [] : [progress]));
+  if (reports.length > 0) attempt.progress = Math.max(attempt.progress ?? 0, Math.min(...reports));
+  attempt.adoptions = ranks.reduce((sum, { adoptions }) => sum + adoptions, 0);
+  attempt.stopping ??= ranks.find(({ stopping }) => stopping !== null)?.stopping ?? null;
+  attempt.waiting = ranks.find(({ waiting }) => waiting !== null)?.waiting ?? awaited(gang);
+  attempt.resources = ranks[0]?.resources ?? null;
+  if (isWhole && gang.ended.length === gang.hosts) end(attempt, gang);
+}
+
+/** `rank 1 of 3, to begin run`: those that the ranks at the barrier wait for; null where none is at one. */
+function awaited({ ranks, hosts }: GangFold): string | null {
+  const barrier = ranks.find((rank) => typeof rank?.barrier === 'string')?.barrier ?? null;
+  if (barrier === null) return null;
+  const places = Array.from({ length: hosts }, (_, place) => place);
+  const missing = places.filter((place) => ranks[place]?.barrier !== barrier);
+  const who = missing.length === 0 ? 'their common start' : ranksText(missing, hosts);
+  return `${who}, to begin ${barrier}`;
+}
+
+function ranksText(places: readonly number[], hosts: number): string {
+  const last = places.at(-1) ?? 0;
+  if (places.length === 1) return `rank ${last} of ${hosts}`;
+  return `ranks ${places.slice(0, -1).join(', ')} and ${last} of ${hosts}`;
+}
+
+function end(attempt: AttemptFold, { ranks, ended }: GangFold): void {
+  if (attempt.exited !== null) return;
+  const exits = ended.flatMap((place) => {
+    const exited = ranks[place]?.exited;
+    return exited === null || exited === undefined ? [] : [{ ...exited, place }];
+  });
+  const deciding = decidingEnd(exits) ?? exits.find(({ outcome }) => outcome !== 'passed');
+  const [first] = exits.toSorted((a, b) => a.place - b.place);
+  if (first === undefined) return;
+  const { place, ...exited } = deciding ?? first;
+  const said = exited.reason === null ? null : `rank ${place}: ${exited.reason}`;
+  attempt.exited = {
+    ...exited,
+    reason: said,
+    elapsedMs: attempt.elapsedMs,
+    metrics: metricsOf(ranks),
+    logBytes: exits.reduce((sum, { logBytes }) => sum + logBytes, 0),
+    logGaps: [],
+    proven: exits.every(({ proven }) => proven),
+    survivors: exits.flatMap(({ survivors }) => survivors),
+  };
+  attempt.state = 'exited';
+  attempt.exitedMs = Math.max(...ranks.map((rank) => rank?.exitedMs ?? 0));
+}
+
+/** Of each metric that of the lowest rank which has it: what a rank has measured is seen with the rank. */
+function metricsOf(ranks: GangFold['ranks']): Metric[] {
+  const names = new Set<string>();
+  const found: Metric[] = [];
+  for (const rank of ranks) {
+    const own = rank?.exited?.metrics ?? [];
+    for (const metric of own) if (!names.has(metric.name)) found.push(metric);
+    for (const { name } of own) names.add(name);
+  }
+  return found;
+}
+
+/** The attempts of a task, of a gang those of each rank. */
+export function ranksIn(
+  attempts: readonly (AttemptFold | undefined)[],
+): (readonly (AttemptFold | undefined)[])[] {
+  const hosts = Math.max(1, ...attempts.map((one) => one?.gang?.hosts ?? 1));
+  if (hosts === 1) return [attempts];
+  return Array.from({ length: hosts }, (_, rank) => attempts.map((one) => one?.gang?.ranks[rank]));
+}

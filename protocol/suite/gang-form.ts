@@ -1,0 +1,70 @@
+/** The `gang` of a suite: how the ranks of a task with several hosts go together. */
+import { z } from 'zod';
+import type { GangRules } from '../messages/attempt/gang.ts';
+import type { SuiteSpec } from '../messages/run/suite-spec.ts';
+import type { PlannedTask } from './expand.ts';
+import type { Finding } from './problem.ts';
+import { child, type Tree } from './tree.ts';
+
+/** Steps that may begin on all hosts at once. */
+const BARRIERS = ['setup', 'service', 'load', 'run', 'collect'] as const;
+const DEFAULT_BARRIERS: readonly string[] = ['run'];
+
+/** What ranks may meet at by default: below the ports that systems give away by themselves. */
+const FIRST_PORT = 20_000;
+const PORTS = 10_000;
+
+export const GangForm = z.strictObject({
+  barriers: z
+    .array(z.enum(BARRIERS))
+    .optional()
+    .meta({ description: 'Steps that begin on all hosts at once; default: run' }),
+  port: z
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .meta({ description: 'MASTER_PORT of every gang; default: another one for each attempt' }),
+});
+type GangForm = z.infer<typeof GangForm>;
+
+export function gangOf(form: GangForm): GangRules {
+  const { barriers, port } = form;
+  return {
+    ...(barriers === undefined ? {} : { barriers: [...new Set(barriers)] }),
+    ...(port === undefined ? {} : { port }),
+  };
+}
+
+/** A gang of one host has nobody to wait for; and a barrier needs its step. */
+export function checkGang(tree: Tree): Finding[] {
+  const gang = child(tree, 'gang');
+  if (gang?.kind !== 'map') return [];
+  const hosts = child(child(tree, 'needs'), 'hosts');
+  const isOne = hosts === null || (hosts.kind === 'scalar' && hosts.value === 1);
+  if (isOne)
+    return [
+      { at: gang.at, path: ['gang'], message: 'belongs to needs.hosts of 2 or more; remove it' },
+    ];
+  const barriers = child(gang, 'barriers');
+  if (barriers?.kind !== 'list') return [];
+  return barriers.items.flatMap((node, i) => {
+    if (node.kind !== 'scalar' || child(tree, String(node.value)) !== null) return [];
+    if (!BARRIERS.some((step) => step === node.value)) return [];
+    const message = `the suite has no step ${String(node.value)} to wait before`;
+    return [{ at: node.at, path: ['gang', 'barriers', i], message }];
+  });
+}
+
+/** What every rank of an attempt has in common; the port is the same for whoever works it out. */
+export function gangRulesOf(
+  suite: Pick<SuiteSpec, 'gang' | 'steps'>,
+  { task, n }: { readonly task: Pick<PlannedTask, 'index'>; readonly n: number },
+): { readonly barriers: string[]; readonly port: number } {
+  const { barriers = DEFAULT_BARRIERS, port } = suite.gang ?? {};
+  return {
+    barriers: suite.steps.flatMap(({ id }) => (barriers.includes(id) ? [id] : [])),
+    port: port ?? FIRST_PORT + ((task.index * 101 + n) % PORTS),
+  };
+}

@@ -1,0 +1,20 @@
+import { describe, expect, it } from 'vitest';
+import { parseFlags } from '#coordinator/options.ts';
+
+const NEEDED = ['--id', 'c', '--server', 'nats://h', '--results', '/r'];
+
+describe("the coordinator's flags", () => {
+  it('say how long an archived run stays in the streams', () => {
+    expect(parseFlags(NEEDED).purgeAfterMs).toBeNull();
+    expect(parseFlags([...NEEDED, '--purge-after', '3600']).purgeAfterMs).toBe(3_600_000);
+  });
+
+  it.each(['', '-1', '5', 'soon'])('refuse %j for that, with one line', (text) => {
+    expect(() => parseFlags([...NEEDED, `--purge-after=${text}`])).toThrow(
+      expect.objectContaining({
+        code: 'usage',
+        message: `--purge-after ${text}: a number of seconds is needed, 12 or more`,
+      }),
+    );
+  });
+});

@@ -1,0 +1,49 @@
+/** `needs.hosts` and `gang` of a suite. */
+import { describe, expect, it } from 'vitest';
+import { expandTasks } from '#protocol/suite/expand.ts';
+import { gangRulesOf } from '#protocol/suite/gang-form.ts';
+import { problemsOf, suiteOf } from './suite-of.ts';
+
+function rulesOf(text: string, n = 1): ReturnType<typeof gangRulesOf>[] {
+  const suite = suiteOf(text);
+  return expandTasks(suite).map((task) => gangRulesOf(suite, { task, n }));
+}
+
+describe('a task on several hosts', () => {
+  it('begins its run together, by default, and meets at a port of its own for each attempt', () => {
+    const text = 'axes: { x: [1, 2] }\nsetup: [s]\nrun: [[r], [q]]\nneeds: { hosts: 3 }';
+    expect(suiteOf(text).needs).toMatchObject({ hosts: 3 });
+    const [one, two] = rulesOf(text);
+    expect(one?.barriers).toEqual(['run']);
+    const ports = [one, two, ...rulesOf(text, 2)].map((rules) => rules?.port ?? 0);
+    expect(new Set(ports).size).toBe(4);
+    expect(Math.min(...ports)).toBeGreaterThanOrEqual(20_000);
+    expect(Math.max(...ports)).toBeLessThan(30_000);
+  });
+
+  it('has the barriers and the port that the suite names, in the order of the steps', () => {
+    const text =
+      'setup: [s]\nload: [l]\nrun: [r]\nneeds: { hosts: 2 }\ngang: { barriers: [run, setup], port: 29500 }';
+    expect(rulesOf(text)).toEqual([{ barriers: ['setup', 'run'], port: 29_500 }]);
+    expect(rulesOf('run: [r]\nneeds: { hosts: 2 }\ngang: { barriers: [] }')).toMatchObject([
+      { barriers: [] },
+    ]);
+  });
+
+  it('of one host is a task as any other', () => {
+    expect(suiteOf('run: [r]\nneeds: { hosts: 1 }').needs).not.toHaveProperty('hosts');
+  });
+
+  it.each([
+    ['needs: { hosts: 0 }', '2:17: needs.hosts: must be more than 0'],
+    ['gang: { port: 1 }', '2:7: gang: belongs to needs.hosts of 2 or more; remove it'],
+    [
+      'needs: { hosts: 2 }\ngang: { barriers: [load] }',
+      '3:20: gang.barriers[0]: the suite has no step load to wait before',
+    ],
+    ['needs: { hosts: 2 }\ngang: { barriers: [teardown] }', '3:20: gang.barriers[0]: '],
+    ['needs: { hosts: 2 }\ngang: { port: 70000 }', '3:15: gang.port: '],
+  ])('%s', (line, problem) => {
+    expect(problemsOf(`run: [r]\n${line}`)).toEqual([expect.stringContaining(problem) as string]);
+  });
+});
