@@ -10,11 +10,19 @@ import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
+import { taskNeeds } from '#protocol/suite/task-needs.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
+import { LOST_MOST } from '#coordinator/runs/lost-policy.ts';
+import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
+import { HeldChecks } from './held-checks.ts';
+import { LockChecks } from './lock-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
 import type { SimServer, Stored } from './server.ts';
+
+type TaskRetrying = MessageData<'task.retrying'>;
 
 const RANK = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
 /** Given back: tried again however often, and never counted. */
@@ -24,6 +32,7 @@ const ATTEMPT_OVER: ReadonlySet<string> = new Set([
   'attempt.file_stored',
   'attempt.checkpointed',
   'attempt.released',
+  'attempt.survivors_gone',
 ]);
 
 export interface Start {
@@ -50,6 +59,8 @@ interface RunSeen {
   isArchived: boolean;
   readonly ended: Map<string, string>;
   readonly retries: Map<string, Map<string, number>>;
+  /** The last attempt that was tried again, by task, and the id of the word for it. */
+  readonly lastRetry: Map<string, { readonly n: number; readonly id: string }>;
   /** Started and not exited, by key. */
   readonly open: Set<string>;
   readonly exits: Map<string, string>;
@@ -60,7 +71,14 @@ export class Checks {
   readonly runs = new Map<string, RunSeen>();
   readonly starts = new Map<string, Start>();
   readonly stops = new Map<string, StopSeen>();
+  /** Attempts that were given up, by key, with their agents: stored, for these to be ended. */
+  readonly revoked = new Map<string, string>();
   readonly processes: ProcessChecks;
+  readonly #held: HeldChecks;
+  readonly #locks: LockChecks;
+  readonly #gangs: GangChecks;
+  /** Attempts of which a start is stored, of a gang of any rank. */
+  readonly #started = new Set<string>();
   readonly #server: SimServer;
   readonly #claims = new Map<string, string>();
   readonly #numbers = new Map<string, number>();
@@ -70,12 +88,14 @@ export class Checks {
   stored = 0;
 
   constructor(server: SimServer) {
-    this.processes = new ProcessChecks({
-      starts: this.starts,
-      note: (text) => {
-        this.note(text);
-      },
-    });
+    const { starts, revoked } = this;
+    const note = (text: string): void => {
+      this.note(text);
+    };
+    this.#gangs = new GangChecks({ note, starts });
+    this.processes = new ProcessChecks({ starts, revoked, note, gangs: this.#gangs });
+    this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
+    this.#locks = new LockChecks({ note, starts });
     this.#server = server;
   }
 
@@ -132,26 +152,41 @@ export class Checks {
       this.note(`I1: ${by} stores number ${number} on ${subject} after ${before}`);
   }
 
-  #onCommand({ sequence, subject }: Stored, message: Message): void {
+  #onCommand({ sequence, subject, timeMs }: Stored, message: Message): void {
     if (message.name === 'command.start') {
       const parsed = parseSubject(subject);
       const { spec, afterStop } = message.data;
-      const key = `${spec.run}/${spec.task}#${spec.n}`;
+      const attempt = `${spec.run}/${spec.task}#${spec.n}`;
       const agent = parsed?.kind === 'command' ? parsed.agent : '';
+      const key = spec.gang === undefined ? attempt : rankKey(attempt, agent);
       const known = this.starts.get(key);
       // Stored twice in doubt: its agent knows it by its id.
       if (known?.command === message.id && known.agent === agent) return;
       if (known !== undefined)
         this.note(`I4: ${key} is started again, on ${agent} after ${known.agent}`);
       this.starts.set(key, { command: message.id, agent, spec, sequence, afterStop });
+      this.#started.add(attempt);
+      if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
+      this.#held.onStart(attempt, timeMs);
       const run = this.runs.get(spec.run);
       if (run === undefined) return;
       run.open.add(key);
       if (run.exits.has(key)) run.open.delete(key);
+      else this.#locks.onStart(key);
       const { maxParallel } = run.suite;
-      if (maxParallel !== null && run.open.size > maxParallel)
-        this.note(`${run.open.size} attempts of ${spec.run} at once, ${maxParallel} are allowed`);
+      const open = new Set([...run.open].map(attemptOf)).size;
+      if (maxParallel !== null && open > maxParallel)
+        this.note(`${open} attempts of ${spec.run} at once, ${maxParallel} are allowed`);
       if (run.ended.has(spec.task)) this.note(`I3: ${key} starts although its task has ended`);
+    }
+    if (message.name === 'command.revoke') {
+      const { run, task, n, superseded } = message.data;
+      const agent = subject.split('.')[3] ?? '';
+      if (superseded === true) this.revoked.set(`${run}/${task}#${n}`, agent);
+    }
+    if (message.name === 'command.go') {
+      const { run, task, n, barrier } = message.data;
+      this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
     }
     if (message.name === 'command.stop') {
       const { run, task, pause: isPause = false } = message.data;
@@ -171,6 +206,11 @@ export class Checks {
       if (stop !== undefined) this.processes.onStopDone(parsed.agent, stop, message.data.attempts);
       return;
     }
+    if (parsed.kind === 'ack' && message.name === 'command.revoke_answered') {
+      const { run, task, n, stopped } = message.data;
+      this.processes.onRevoked(parsed.agent, `${run}/${task}#${n}`, stopped?.survivors ?? []);
+      return;
+    }
     const id =
       parsed.kind === 'run' || parsed.kind === 'task'
         ? parsed.run
@@ -178,25 +218,43 @@ export class Checks {
           ? parsed.ref.run
           : null;
     if (parsed.kind === 'fleet') this.#fleet.push(record);
+    if (message.name === 'agent.unreachable' && parsed.kind === 'fleet')
+      this.#locks.onLost(parsed.agent);
     if (parsed.kind === 'fleet') for (const run of this.runs.values()) applyToRun(run.fold, record);
     if (id === null) return;
     if (message.name === 'run.submitted') this.#onSubmitted(id, message.data.suite);
     const run = this.runs.get(id);
     if (run === undefined) return;
+    this.#held.onWithdrawn(run.fold, message);
     this.#fold(id, run, record);
+    if (message.name === 'run.ended') this.#locks.onRunEnded(id);
     if (message.name === 'run.archived') run.isArchived = true;
-    if (parsed.kind === 'attempt' && !run.isArchived)
-      this.#onAttempt(run, `${id}/${parsed.ref.task}#${parsed.ref.n}`, message);
-    if (message.name === 'task.ended' && parsed.kind === 'task')
+    if (parsed.kind === 'attempt' && !run.isArchived) {
+      const attempt = `${id}/${parsed.ref.task}#${parsed.ref.n}`;
+      const isRank = this.#gangs.has(attempt);
+      this.#onAttempt(run, isRank ? rankKey(attempt, parsed.agent) : attempt, message);
+      this.#gangs.onEvent(attempt, parsed.agent, message);
+    }
+    if (message.name === 'task.barrier_opened' && parsed.kind === 'task')
+      this.#gangs.onOpened(`${id}/${parsed.task}#${message.data.n}`, message.data.barrier);
+    if (message.name === 'task.ended' && parsed.kind === 'task') {
+      const attempt = `${id}/${parsed.task}#${message.data.n ?? 0}`;
+      this.#gangs.onFollowed(attempt, this.processes.proven());
+      if (message.data.outcome === 'passed') this.#gangs.onPassed(attempt);
       this.#onTaskEnded(run, parsed.task, message.data.outcome);
+    }
     if (message.name === 'run.tasks_ended')
       for (const task of message.data.tasks) this.#onTaskEnded(run, task, message.data.outcome);
-    if (message.name === 'task.retrying' && parsed.kind === 'task')
-      this.#onRetry(run, parsed.task, message.data);
+    if (message.name === 'task.retrying' && parsed.kind === 'task') {
+      const { n, delayMs = 0 } = message.data;
+      this.#gangs.onFollowed(`${id}/${parsed.task}#${n}`, this.processes.proven());
+      this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs);
+      this.#onRetry(run, parsed.task, message.data, message.id);
+    }
     if (
       message.name === 'run.ended' &&
       run.ended.size !== run.fold.tasks.size &&
-      run.ended.size < taskCount(run)
+      (run.fold.cycles !== null || run.ended.size < taskCount(run))
     )
       this.note(`I4: ${id} ends with ${run.ended.size} of ${taskCount(run)} tasks`);
     if (message.name === 'run.stop_closed' && message.data.result === 'dead') {
@@ -210,6 +268,7 @@ export class Checks {
       this.note(`I4: ${id} is submitted twice`);
       return;
     }
+    this.#locks.onSubmitted(suite);
     const fold = createRunFold(id);
     for (const record of this.#fleet) applyToRun(fold, record);
     this.runs.set(id, {
@@ -219,6 +278,7 @@ export class Checks {
       isArchived: false,
       ended: new Map(),
       retries: new Map(),
+      lastRetry: new Map(),
       open: new Set(),
       exits: new Map(),
     });
@@ -236,10 +296,16 @@ export class Checks {
       this.note(`I3: ${key} says ${message.name} after its end`);
     if (acceptanceIn(message) !== null && !this.starts.has(key))
       this.note(`${key} was accepted, and never started`);
+    if (message.name === 'attempt.survivors_gone') {
+      this.#locks.onFreed(key);
+      this.processes.onSurvivorsGone(key);
+    }
     if (message.name !== 'attempt.exited') return;
-    const { outcome, class: failure } = message.data;
+    const { outcome, class: failure, survivors } = message.data;
     run.exits.set(key, failure === null ? outcome : `${outcome} ${failure}`);
     run.open.delete(key);
+    if (survivors.length === 0) this.#locks.onFreed(key);
+    else this.#locks.onSurvived(key);
     this.processes.onExited(key, message.data);
   }
 
@@ -249,24 +315,45 @@ export class Checks {
       this.note(`I4: ${run.fold.run}/${task} ends as ${outcome} after ${before}`);
     run.ended.set(task, outcome);
     for (const key of run.open)
+      if (this.revoked.has(key) && key.startsWith(`${run.fold.run}/${task}#`))
+        this.#leave(run, key);
+    for (const key of run.open)
       if (key.startsWith(`${run.fold.run}/${task}#`))
         this.note(`I4: ${key} is open, and its task has ended as ${outcome}`);
   }
 
-  #onRetry(run: RunSeen, task: string, data: { n: number; class: string }): void {
+  #onRetry(run: RunSeen, task: string, data: TaskRetrying, id: string): void {
     const key = `${run.fold.run}/${task}#${data.n}`;
-    const exit = run.exits.get(key);
-    if (exit === undefined) this.note(`I4: ${key} is tried again, and has not exited`);
-    if (exit?.startsWith('passed') === true) this.note(`${key} passed, and is tried again`);
+    const before = run.lastRetry.get(task);
+    // Stored twice in doubt: it is known by its id.
+    if (before?.id === id) return;
+    if (data.n !== (before?.n ?? 0) + 1)
+      this.note(`I4: ${key} is tried again after #${before?.n ?? 0}`);
+    run.lastRetry.set(task, { n: data.n, id });
+    const exit = this.#gangs.exitOf(key, run.exits);
+    const isRevoked = this.revoked.has(key) && data.class === 'lost';
+    if (data.superseded === true && this.revoked.get(key) !== data.avoid)
+      this.note(`I4: ${key} is superseded, and ${data.avoid ?? 'nobody'} was not told`);
+    if (isRevoked) this.#leave(run, key);
+    else if (exit === undefined) this.note(`I4: ${key} is tried again, and has not exited`);
+    if (exit?.startsWith('passed') === true && !isRevoked)
+      this.note(`${key} passed, and is tried again`);
     if (GIVEN_BACK.has(data.class)) return;
-    if (exit?.startsWith('stopped') === true)
+    if (exit?.startsWith('stopped') === true && !isRevoked)
       this.note(`${key} was stopped, and counts as a failure`);
     const used = run.retries.get(task) ?? new Map<string, number>();
     const count = (used.get(data.class) ?? 0) + 1;
     run.retries.set(task, used.set(data.class, count));
-    const most = (run.suite.retries as Record<string, number | undefined>)[data.class] ?? 0;
+    const limits = run.suite.retries as Record<string, number | undefined>;
+    const most = limits[data.class] ?? (isRevoked ? LOST_MOST : 0);
     if (count > most)
       this.note(`${key} is tried again ${count} times for ${data.class}, ${most} are allowed`);
+  }
+
+  /** Its task goes on without it: it holds no place, and no lock. */
+  #leave(run: RunSeen, key: string): void {
+    run.open.delete(key);
+    this.#locks.onFreed(key);
   }
 
   /** What the leader believes to be in use is what it has handed out. */
@@ -274,8 +361,15 @@ export class Checks {
     const held = new Map<string, number>();
     for (const run of state.runs.values()) {
       if (!state.scheduler.runs.has(run.id)) continue;
-      for (const { agent, exited } of run.open.values())
-        if (!exited) held.set(agent, (held.get(agent) ?? 0) + run.suite.needs.slots);
+      for (const { agent, task, n, exited, superseded } of run.open.values()) {
+        if (exited || superseded === true) continue;
+        // Of a start on its way only the suite tells.
+        const plan = run.tasks.get(task)?.plan;
+        const needs =
+          this.starts.get(`${run.id}/${task}#${n}`)?.spec.needs ??
+          (plan === undefined ? run.suite.needs : taskNeeds(run.suite, plan));
+        held.set(agent, (held.get(agent) ?? 0) + needs.slots);
+      }
     }
     for (const [agent, { slots }] of state.scheduler.usage) {
       const inHand = held.get(agent) ?? 0;

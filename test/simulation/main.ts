@@ -5,9 +5,11 @@
  * Exit status 1 where one failed.
  */
 import { parseArgs } from 'node:util';
+import { fleetScenario } from './fleet.ts';
 import { MUTATIONS } from './mutations.ts';
 import { shrink } from './shrink.ts';
-import { simulate, type Simulated, type SimulateOptions } from './simulate.ts';
+import { simulate } from './simulate.ts';
+import type { Simulated, SimulateOptions } from './simulated.ts';
 
 const LAST_STEPS = 60;
 const LINE_MOST = 240;
@@ -20,6 +22,9 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     trace: { type: 'boolean' },
     mutation: { type: 'string' },
+    fleet: { type: 'boolean' },
+    agents: { type: 'string' },
+    tasks: { type: 'string' },
   },
 });
 
@@ -88,7 +93,24 @@ async function many(from: number, count: number): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
+async function fleet(seed: number): Promise<number> {
+  const { agents = '200', tasks = '10000' } = values;
+  const size = { agents: Number(agents), tasks: Number(tasks) };
+  const began = performance.now();
+  const trace = values.trace === true ? { trace: say } : {};
+  const result = await simulate(seed, { ...base, ...trace, scenario: fleetScenario(seed, size) });
+  for (const violation of result.violations) say(`VIOLATION ${violation}`);
+  const { stored, begins, simulatedMs, outcomes, retries, superseded } = result;
+  const tookS = ((performance.now() - began) / 1_000).toFixed(1);
+  say(
+    `${agents} agents, ${tasks} tasks, seed ${seed}: ${JSON.stringify(outcomes)}, retried ${JSON.stringify(retries)}, ${superseded} superseded; ${begins} processes, ${stored} messages, ${Math.round(simulatedMs / 1_000)} s simulated in ${tookS} s`,
+  );
+  return result.violations.length === 0 ? 0 : 1;
+}
+
 process.exitCode =
-  values.seed === undefined
-    ? await many(Number(values.from ?? 1), Number(values.seeds ?? 500))
-    : await one(Number(values.seed));
+  values.fleet === true
+    ? await fleet(Number(values.seed ?? 1))
+    : values.seed === undefined
+      ? await many(Number(values.from ?? 1), Number(values.seeds ?? 500))
+      : await one(Number(values.seed));

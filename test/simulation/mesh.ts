@@ -3,6 +3,7 @@ import type { ApiAnswer, CoreMessage, CoreState } from '#coordinator/core/core-s
 import type { Adoption } from '#agent/process/types.ts';
 import type { Link, LinkTaps } from './link.ts';
 import type { SimServer } from './server.ts';
+import type { SimSnapshots } from './sim-snapshots.ts';
 import type { TailTaps } from './tails.ts';
 import type { Owner, World } from './world.ts';
 
@@ -28,6 +29,7 @@ export interface Mesh {
   readonly beats: { readonly listeners: Set<(agent: string, body: Uint8Array) => void> };
   /** Runs whose directory is there. */
   readonly archived: Set<string>;
+  readonly snapshots: SimSnapshots;
   api: ServedApi | null;
   /** A defect that a living process has met. */
   readonly onBug: (owner: Owner, error: unknown) => void;

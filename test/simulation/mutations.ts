@@ -8,7 +8,11 @@ import { CommandIntake } from '#agent/host/command-intake.ts';
 import { EventSink } from '#agent/state/event-sink.ts';
 import { LedgerFold, type NumberedEvent } from '#agent/state/ledger-entries.ts';
 import { Ledger } from '#agent/state/ledger.ts';
+import { markDirty } from '#coordinator/core/core-state.ts';
+import { enqueue, giveLocksBack } from '#coordinator/scheduler/scheduler-reducer.ts';
 import { typeOf, type MessageName } from '#protocol/messages/catalog.ts';
+import { decode } from '#protocol/messages/envelope.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
 import { Lanes } from '#protocol/nats/outbox/outbox-lanes.ts';
 import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
 import type { RequestOutcome } from '#protocol/nats/connection.ts';
@@ -137,10 +141,126 @@ export const MUTATIONS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('early-go', 'the leader takes every rank for ready when one is', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const isReady = isOf(message, 'attempt.ready');
+      for (const run of isReady ? (mesh.api?.state().runs.values() ?? []) : [])
+        for (const { ranks } of run.gangs.values())
+          for (const { ready } of ranks) for (const id of ['setup', 'run']) ready.add(id);
+      return message;
+    };
+  }),
+  mutation('ranks-left', 'a rank that has failed leaves the others running', (mesh) => {
+    mesh.taps.onRequest = (request) => (isOf(request, 'command.revoke') ? PRETENDED : request);
+  }),
+  mutation('half-gang', 'a gang is over with the first of its ranks', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const isEnd = isOf(message, 'attempt.exited');
+      for (const run of isEnd ? (mesh.api?.state().runs.values() ?? []) : [])
+        for (const gang of run.gangs.values())
+          Object.assign(gang, { ranks: gang.ranks.slice(0, 1) });
+      return message;
+    };
+  }),
+  mutation('cycle-lost', 'the word that a cycle has begun is lost', (mesh) => {
+    mesh.taps.onRequest = (request) => (isOf(request, 'run.cycle_started') ? PRETENDED : request);
+  }),
+  mutation('withdraw-begun', 'what runs of a later cycle is withdrawn with what waits', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const isEnd = isOf(message, 'run.stopping') || isOf(message, 'run.budget_used');
+      for (const run of isEnd ? (mesh.api?.state().runs.values() ?? []) : [])
+        for (const task of run.listed)
+          if (task.phase === 'assigned' && task.plan.repeat > 1) task.phase = 'pending';
+      return message;
+    };
+  }),
+  mutation('hasty-retry', 'the leader forgets that a retry waits', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const run of mesh.api?.state().runs.values() ?? [])
+        for (const held of run.held.values()) held.dueMs = 0;
+      return message;
+    };
+  }),
+  mutation('forget-held', 'the leader forgets what attempts hold of a lock', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const lock of mesh.api?.state().scheduler.locks.values() ?? []) lock.held = 0;
+      return message;
+    };
+  }),
+  mutation('silent-survivors', 'an agent does not say that survivors are gone', () =>
+    events((event) => (event.name === 'attempt.survivors_gone' ? null : event)),
+  ),
+  mutation('unheld-survivors', 'locks are given back though processes are left', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const state = mesh.api?.state();
+      for (const run of state?.runs.values() ?? [])
+        for (const open of run.open.values()) {
+          const index = run.tasks.get(open.task)?.index;
+          if (open.survives !== true || state === undefined || index === undefined) continue;
+          delete open.survives;
+          giveLocksBack(state.scheduler, run.id, index);
+          markDirty(state, 'all');
+        }
+      return message;
+    };
+  }),
   mutation('unbounded-parallel', 'maxParallel is forgotten', (mesh) => {
     mesh.taps.onTail = (message) => {
       for (const { queue } of mesh.api?.state().scheduler.runs.values() ?? [])
         Object.assign(queue, { maxParallel: Infinity });
+      return message;
+    };
+  }),
+  mutation('forget-revoke', 'an agent that is back leaves running what was superseded', () =>
+    mails((text) => text.replace(',"superseded":true', '')),
+  ),
+  mutation('lose-revoke', 'a revoke is taken for stored, and is not', (mesh) => {
+    mesh.taps.onRequest = (request) => (isOf(request, 'command.revoke') ? PRETENDED : request);
+  }),
+  mutation('requeue-before-revoke', 'a lost task goes on before its revoke is stored', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      const decoded = isOf(request, 'command.revoke') ? decode(request.data) : null;
+      if (decoded?.kind !== 'ok') return request;
+      const { message } = decoded;
+      mesh.api?.post({
+        kind: 'command',
+        record: { subject: request.subject, sequence: 1e9, timeMs: 0, message },
+      });
+      return PRETENDED;
+    };
+  }),
+  mutation('double-assign-lost', 'a task that was requeued is handed out twice', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const [, run = '', id = ''] = /\.task\.([^.]+)\.([^.]+)$/.exec(message.subject) ?? [];
+      const task = mesh.api?.state().runs.get(run)?.tasks.get(id);
+      if (task !== undefined && isSuperseding(message))
+        mesh.world.after(40, () => {
+          const { api } = mesh;
+          if (api === null || task.phase !== 'assigned') return;
+          enqueue(api.state().scheduler, run, task.index);
+          markDirty(api.state(), 'all');
+        });
+      return message;
+    };
+  }),
+  mutation('count-late-exit', 'the end of a superseded attempt ends its task', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const parsed = parseSubject(message.subject);
+      if (parsed?.kind !== 'attempt' || !isOf(message, 'attempt.exited')) return message;
+      const { run, task: id, n } = parsed.ref;
+      const task = mesh.api?.state().runs.get(run)?.tasks.get(id);
+      if (task !== undefined && task.phase !== 'ended' && n < task.n)
+        Object.assign(task, { n, phase: 'assigned' });
+      return message;
+    };
+  }),
+  mutation('forget-nothing', 'the leader does not read that an agent was forgotten', (mesh) => {
+    mesh.taps.onTail = (message) => (isOf(message, 'agent.forgotten') ? null : message);
+  }),
+  mutation('uncounted-lost', 'lost hosts are not counted', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const run of mesh.api?.state().runs.values() ?? [])
+        for (const task of run.listed) if (task.used !== null) delete task.used.lost;
       return message;
     };
   }),
@@ -154,6 +274,11 @@ const PRETENDED: RequestOutcome = {
   kind: 'reply',
   message: { data: Buffer.from('{"stream":"BM_EVENTS","seq":1}') } as never,
 };
+
+/** The word that a task goes on without an attempt whose host is lost. */
+function isSuperseding(message: Stored): boolean {
+  return isOf(message, 'task.retrying') && Buffer.from(message.data).includes('"superseded":true');
+}
 
 function isOf({ data }: Pick<Request | Stored, 'data'>, name: MessageName): boolean {
   return Buffer.from(data).includes(`"type":"${typeOf(name)}"`);

@@ -82,6 +82,12 @@ export class Operator {
     this.#mesh.world.after(0, () => void send(), this.#link.owner);
   }
 
+  /** Refused while it is there: again until it is not. */
+  forget(agent: string): void {
+    const request = { agent, by: 'u@h', reason: null, force: false };
+    this.#ask((token) => ({ kind: 'forget', token, request }), 'ok');
+  }
+
   /** Said once to whoever leads: it may be lost with its leader. */
   drain(agent: string, undo: boolean): void {
     const { api, world } = this.#mesh;
@@ -93,7 +99,8 @@ export class Operator {
     world.after(1, post, api.owner);
   }
 
-  #ask(message: (token: number) => CoreMessage): void {
+  /** `until`: which answer ends it. */
+  #ask(message: (token: number) => CoreMessage, until: 'any' | 'ok' = 'any'): void {
     const { world } = this.#mesh;
     let isAnswered = false;
     const ask = (): void => {
@@ -112,7 +119,7 @@ export class Operator {
               () =>
                 `an answer to request ${token}: ${answer.kind === 'ok' ? 'ok' : answer.message}`,
             );
-            isAnswered = true;
+            isAnswered = until === 'any' || answer.kind === 'ok';
           });
           api.post(message(token));
         },

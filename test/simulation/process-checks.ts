@@ -2,17 +2,27 @@
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { Start, StopSeen } from './checks.ts';
+import { attemptOf, type GangChecks } from './gang-checks.ts';
 import type { Machine } from './machine.ts';
 import type { Step } from './step.ts';
 
 export interface ProcessChecksOptions {
   readonly starts: ReadonlyMap<string, Start>;
+  /** Superseded attempts, with their agents. */
+  readonly revoked: ReadonlyMap<string, string>;
   readonly note: (text: string) => void;
+  readonly gangs: GangChecks;
 }
 
 export class ProcessChecks {
   readonly #starts: ReadonlyMap<string, Start>;
+  readonly #revoked: ReadonlyMap<string, string>;
+  /** Superseded attempts that their agent has answered for. */
+  readonly #answered = new Set<string>();
   readonly #note: (text: string) => void;
+  readonly #gangs: GangChecks;
+  /** Attempts that have not proven their end. */
+  readonly #unproven = new Set<string>();
   readonly #alive = new Map<Step, Machine>();
   /** How often each step was executed, by host and folder. */
   readonly #begun = new Map<string, number>();
@@ -22,9 +32,11 @@ export class ProcessChecks {
   readonly #stopped = new Set<string>();
   begins = 0;
 
-  constructor({ starts, note }: ProcessChecksOptions) {
+  constructor({ starts, revoked, note, gangs }: ProcessChecksOptions) {
     this.#starts = starts;
+    this.#revoked = revoked;
     this.#note = note;
+    this.#gangs = gangs;
   }
 
   onBegun(machine: Machine, step: Step): void {
@@ -40,7 +52,10 @@ export class ProcessChecks {
     }
     if (start.agent !== machine.id)
       this.#note(`${step.key} runs on ${machine.id}, and was given to ${start.agent}`);
+    if (this.#answered.has(step.key))
+      this.#note(`I4: ${step.dir} begins, and its agent has said that it was superseded`);
     this.#checkOthers(machine, step, start);
+    this.#gangs.onBegun(machine, step);
     this.#alive.set(step, machine);
     this.#checkCapacity(machine);
     if (isTeardown(step) || step.isStopped) return;
@@ -64,6 +79,11 @@ export class ProcessChecks {
   #checkOthers(machine: Machine, step: Step, { spec }: Start): void {
     for (const [other, at] of this.#alive) {
       if (other.phase !== 'running' || other.run !== spec.run || other.task !== spec.task) continue;
+      // The older one is to be ended when its agent is back.
+      const older = other.n < step.n ? other : step;
+      if (this.#revoked.has(older.key) && other.n !== step.n) continue;
+      const isPeer = spec.gang !== undefined && other.n === step.n && at !== machine;
+      if (isPeer) continue;
       if (other.n !== step.n || at !== machine)
         this.#note(`I4: ${step.key} on ${machine.id} beside ${other.key} on ${at.id}`);
       else this.#note(`I8: ${step.dir} beside ${other.dir}`);
@@ -85,6 +105,15 @@ export class ProcessChecks {
       this.#note(`${machine.id} is not one attempt's alone: ${names}`);
   }
 
+  /** An agent says that nothing of what was superseded is left there (I5). */
+  onRevoked(agent: string, key: string, survivors: readonly number[]): void {
+    this.#answered.add(key);
+    if (survivors.length > 0) return;
+    for (const [step, machine] of this.#alive)
+      if (step.key === key && machine.id === agent && step.survivors.length === 0)
+        this.#note(`I5: ${agent} has answered for ${key}, and ${step.dir} lives`);
+  }
+
   /** An agent says that it is dead (I5). */
   onStopDone(agent: string, stop: StopSeen, attempts: readonly StoppedAttempt[]): void {
     const excused = new Set(
@@ -99,7 +128,7 @@ export class ProcessChecks {
         machine.id !== agent ||
         start === undefined ||
         !isUnder(stop, start) ||
-        excused.has(step.key)
+        excused.has(attemptOf(step.key))
       )
         continue;
       this.#note(`I5: ${agent} says that ${stop.command} is done, and ${step.dir} lives`);
@@ -123,9 +152,23 @@ export class ProcessChecks {
       this.#note(
         `I3: ${key} was ended by a stop, and is told as ${outcome} (${failure ?? 'no class'})`,
       );
-    if (!proven || survivors.length > 0) return;
+    if (!proven || survivors.length > 0) {
+      this.#unproven.add(key);
+      return;
+    }
     for (const step of this.#alive.keys())
       if (step.key === key) this.#note(`I5: ${key} has exited proven, and ${step.dir} lives`);
+  }
+
+  /** Its agent says that of what had survived it nothing is left (I5). */
+  onSurvivorsGone(key: string): void {
+    for (const step of this.#alive.keys())
+      if (step.key === key) this.#note(`I5: the survivors of ${key} are said to be gone, and live`);
+  }
+
+  /** Attempts with a process alive that have not told of survivors. */
+  proven(): string[] {
+    return [...this.#alive.keys()].map(({ key }) => key).filter((key) => !this.#unproven.has(key));
   }
 
   living(): string[] {

@@ -2,6 +2,7 @@
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
+import { withLostHosts } from './lost-hosts.ts';
 import type { Temper } from './machine.ts';
 
 export type Fault =
@@ -20,6 +21,8 @@ export type Fault =
     }
   /** The host goes down with all that runs on it. */
   | { readonly kind: 'power'; readonly atMs: number; readonly who: string; readonly forMs: number }
+  /** The host goes down, and nobody ever sees it again. */
+  | { readonly kind: 'gone'; readonly atMs: number; readonly who: string }
   /** Another coordinator gets the lease, and this one does not notice. */
   | { readonly kind: 'usurp'; readonly atMs: number; readonly who: string }
   /** It ends as an agent does that is upgraded: what it has to say is on its disk, what runs goes on. */
@@ -35,10 +38,11 @@ export type Fault =
 
 export type Order = RunOrder | HostOrder;
 
-/** Gives back what waits there and starts nothing; undone before the end. */
+/** `drain` gives back what waits there and starts nothing; it is undone before the end. */
 export interface HostOrder {
   readonly atMs: number;
-  readonly kind: 'drain' | 'undrain';
+  /** `forget`: its host is gone; asked for until it is not there. */
+  readonly kind: 'drain' | 'undrain' | 'forget';
   readonly who: string;
 }
 
@@ -57,6 +61,8 @@ export interface Scenario {
     readonly id: string;
     readonly hostId: string;
     readonly slots: number;
+    /** Of its steps, instead of the temper's. */
+    readonly longestMs?: number;
   }[];
   readonly coordinators: number;
   readonly temper: Temper;
@@ -93,15 +99,24 @@ export function scenarioOf(seed: number): Scenario {
     unexecutable: pick([0, 0, 0.1]),
     longestMs: pick([100, 1_000, 6_000]),
   };
+  // Of its own, so that what is drawn for it changes nothing else of a seed.
+  const later = seededRandom(seed ^ 0x5eed_0000);
+  const latest = seededRandom(seed ^ 0x1eed_0000);
+  const forGangs = seededRandom(seed ^ 0x6a46_0000);
+  const machines = new Set(hosts.map(({ hostId }) => hostId)).size;
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
-    suite: suiteOf(random, most),
+    suite: withHosts(
+      forGangs,
+      withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+      machines,
+    ),
   }));
   const coordinators = 1 + Math.floor(random() * 2);
   const orders = [...ordersOf(random, runs), ...drainsOf(random, hosts)];
   const when = orders.map(({ atMs }) => atMs);
-  return {
+  return withLostHosts({
     seed,
     hosts,
     coordinators,
@@ -110,7 +125,7 @@ export function scenarioOf(seed: number): Scenario {
     runs,
     orders,
     faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
-  };
+  });
 }
 
 function suiteOf(random: Random, mostSlots: number): SuiteSpec {
@@ -160,6 +175,65 @@ function suiteOf(random: Random, mostSlots: number): SuiteSpec {
     ...(random() < 0.15 ? { runBudgetMs: 2_000 + random() * 10_000 } : {}),
     ...(random() < 0.15 ? { onPartition: { stopAfterMs: 1_500 } } : {}),
   };
+}
+
+/** Some runs cycle until their budget ends, some wait before they try again. */
+function heldBack(random: Random, suite: SuiteSpec): SuiteSpec {
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const isCycling = random() < 0.15;
+  const waits = random() < 0.5;
+  const rule = {
+    backoffMs: pick([50, 500, 3_000]),
+    factor: pick([1, 2, 4]),
+    maxMs: 8_000,
+    jitter: pick([0, 0.5]),
+  };
+  const runBudgetMs = 1_500 + random() * 4_000;
+  const untilBudget = { maxCycles: pick([null, null, 2, 5]) };
+  const atBudget = pick(['stop', 'finish'] as const);
+  return {
+    ...suite,
+    ...(suite.runBudgetMs === undefined ? {} : { atBudget }),
+    ...(isCycling ? { runBudgetMs, untilBudget, atBudget } : {}),
+    ...(waits ? { retryRules: { exit: rule, signal: rule, lost: rule } } : {}),
+  };
+}
+
+/**
+ * Tasks of some runs need different things, and some need a lock that all of these share.
+ */
+function withNeeds(random: Random, suite: SuiteSpec, most: number): SuiteSpec {
+  const isVaried = random() < 0.25;
+  const isLocked = random() < 0.4;
+  const locks = isLocked ? { locks: { db: 2 } } : {};
+  if (!isVaried) return { ...suite, ...locks, needs: { ...suite.needs, ...lockOf(isLocked, 1) } };
+  const wide = Array.from({ length: Math.min(2, most) }, (_, at) => at + 1);
+  const { exclusive } = suite.needs;
+  const needsTemplate = {
+    slots: '{{wide}}',
+    cpus: 0,
+    exclusive,
+    ...lockOf(isLocked, '{{wide}}'),
+  };
+  return { ...suite, ...locks, axes: { ...suite.axes, wide }, needsTemplate };
+}
+
+/** Tasks of some runs take several hosts, their ranks a slot of each. */
+function withHosts(random: Random, suite: SuiteSpec, machines: number): SuiteSpec {
+  const isGang = random() < 0.3;
+  const hosts = 2 + Math.floor(random() * (machines - 1));
+  const isWaiting = random() < 0.5;
+  if (!isGang || machines < 2 || suite.needsTemplate !== undefined) return suite;
+  const barriers = suite.steps.map(({ id }) => id).filter((id) => id !== 'teardown');
+  return {
+    ...suite,
+    needs: { ...suite.needs, slots: 1, hosts },
+    ...(isWaiting ? { gang: { barriers } } : {}),
+  };
+}
+
+function lockOf<C>(isLocked: boolean, db: C): { locks?: { db: C } } {
+  return isLocked ? { locks: { db } } : {};
 }
 
 function drainsOf(random: Random, hosts: readonly { readonly id: string }[]): HostOrder[] {

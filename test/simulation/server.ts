@@ -91,7 +91,11 @@ export class SimServer {
   readonly events = new SimStream('BM_EVENTS');
   readonly commands = new SimStream('BM_COMMANDS');
   readonly mailboxes = new Map<string, SimMailbox>();
-  readonly registry = new Map<string, Uint8Array>();
+  /** By agent; null: forgotten. */
+  readonly registry = new Map<
+    string,
+    { readonly data: Uint8Array | null; readonly atMs: number }
+  >();
   readonly #world: World;
   readonly #hooks: ServerHooks;
   readonly #watchers = new Set<() => void>();
@@ -119,9 +123,19 @@ export class SimServer {
     return () => this.#registryWatchers.delete(onChange);
   }
 
-  register(agent: string, data: Uint8Array): void {
-    this.registry.set(agent, data);
+  register(agent: string, data: Uint8Array | null): void {
+    this.registry.set(agent, { data, atMs: Math.floor(EPOCH_MS + this.#world.nowMs) });
     for (const each of this.#registryWatchers) each(agent);
+  }
+
+  /** What the real one does of these for coordinator/fleet/free-agent.ts. */
+  freeAgent(agent: string, beforeMs: number): void {
+    for (const filter of filters.ordersTo(agent)) this.commands.purge(filter);
+    this.events.purge(subjects.hostEvents(agent));
+    const known = this.registry.get(agent);
+    if (known === undefined || known.data === null || known.atMs > beforeMs) return;
+    this.mailboxes.delete(agent);
+    this.register(agent, null);
   }
 
   stream(name: string): SimStream {

@@ -1,6 +1,7 @@
 /** A failing seed with as little as still fails: faults and orders are left out one by one. */
 import type { Fault, Order } from './scenario.ts';
-import { simulate, type Simulated, type SimulateOptions } from './simulate.ts';
+import { simulate } from './simulate.ts';
+import type { Simulated, SimulateOptions } from './simulated.ts';
 
 export interface Shrunk {
   readonly faults: readonly Fault[];

@@ -278,7 +278,8 @@ export class SimAgent {
       this.#mesh.world.after(5, resolve);
     });
     // It asks until it is stored.
-    if (!this.#mesh.server.registry.has(this.id)) await this.#register(link, registration);
+    if ((this.#mesh.server.registry.get(this.id)?.data ?? null) === null)
+      await this.#register(link, registration);
   }
 
   #registration(instance: string): Registration {

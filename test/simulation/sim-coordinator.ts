@@ -7,7 +7,7 @@ import type { TermPorts } from '#coordinator/term-ports.ts';
 import { beginTerm, type Term } from '#coordinator/term.ts';
 import { encode } from '#protocol/messages/envelope.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { filters } from '#protocol/messages/subjects.ts';
+import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
 import { claimEpoch } from '#protocol/nats/leader/leader-claim.ts';
@@ -158,6 +158,7 @@ export class SimCoordinator {
         logFile: '',
         timing: { ...CORE_TIMING, startsKept: STARTS_KEPT },
         ports: this.#ports(owner, link),
+        snapshots: this.#mesh.snapshots.port(),
         onEnded: (reason) => {
           world.trace(() => `${owner.name} leads no more: ${reason}`);
           this.term = null;
@@ -177,12 +178,31 @@ export class SimCoordinator {
         else world.after(LEASE_MS / 4, renew);
       };
       renew();
+      const keep = (): void => {
+        if (this.term !== term) return;
+        this.#mesh.snapshots.take();
+        world.after(world.between(1_000, 20_000), keep);
+      };
+      world.after(world.between(100, 5_000), keep);
     });
   }
 
   #ports(owner: Owner, link: Link): TermPorts {
     const mesh = this.#mesh;
     const { world, archived } = mesh;
+    const asked = (what: () => void): Promise<void> =>
+      new Promise((resolve, reject) => {
+        const late = world.after(2_000, () => {
+          reject(new Error('no answer'));
+        });
+        link.toServer(() => {
+          what();
+          link.toProcess(() => {
+            late.cancel();
+            resolve();
+          });
+        });
+      });
     return {
       source: simSource(mesh, link, mesh.taps),
       serveApi: ({ post, state }) => {
@@ -217,23 +237,28 @@ export class SimCoordinator {
         }
         for (const command of job.commands)
           await purgeSubject(link, 'BM_EVENTS', filters.acksOf(command));
+        // As sweepRevokes of results/sweep.ts.
+        for (const subject of [...mesh.server.commands.subjects()]) {
+          const parsed = parseSubject(subject);
+          if (parsed?.kind !== 'command' || parsed.command !== 'revoke') continue;
+          const floor = mesh.server.mailboxes.get(parsed.agent)?.floor ?? 0;
+          const isPassed = mesh.server.commands.messages.every(
+            (message) => message?.subject !== subject || message.sequence <= floor,
+          );
+          if (isPassed && !env.isLive(parsed.run)) await purgeSubject(link, 'BM_COMMANDS', subject);
+        }
       },
       isArchived: (_dir, run) => Promise.resolve(archived.has(run)),
       // Archives have no content here: no order is by a last run.
       lastRunOf: () => Promise.resolve(null),
       historyOf: () => Promise.resolve(new Map()),
       ensureMailbox: (agent) =>
-        new Promise((resolve, reject) => {
-          const late = world.after(2_000, () => {
-            reject(new Error('no answer'));
-          });
-          link.toServer(() => {
-            mesh.server.makeMailbox(agent);
-            link.toProcess(() => {
-              late.cancel();
-              resolve();
-            });
-          });
+        asked(() => {
+          mesh.server.makeMailbox(agent);
+        }),
+      freeAgent: ({ agent, beforeMs }) =>
+        asked(() => {
+          mesh.server.freeAgent(agent, beforeMs);
         }),
     };
   }

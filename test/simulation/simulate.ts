@@ -7,6 +7,8 @@ import { Machine } from './machine.ts';
 import type { Mesh } from './mesh.ts';
 import { Operator } from './operator.ts';
 import { FAULTS_UNTIL_MS, scenarioOf, type Fault, type Order, type Scenario } from './scenario.ts';
+import type { SimulateOptions, Simulated } from './simulated.ts';
+import { SimSnapshots } from './sim-snapshots.ts';
 import { SimServer } from './server.ts';
 import { SimAgent } from './sim-agent.ts';
 import { Lease, SimCoordinator } from './sim-coordinator.ts';
@@ -20,30 +22,8 @@ const COMPARE_EVERY = 16;
 const STORED_MOST = 4_000;
 const QUIET_LOOK_MS = 5_000;
 
-export interface SimulateOptions {
-  /** Instead of those of the seed. */
-  readonly faults?: readonly Fault[];
-  readonly orders?: readonly Order[];
-  readonly trace?: (line: string) => void;
-  /** A planted bug. */
-  readonly plant?: (mesh: Mesh) => (() => void) | undefined;
-}
-
-export interface Simulated {
-  readonly seed: number;
-  /** Empty: everything held. */
-  readonly violations: readonly string[];
-  readonly scenario: Scenario;
-  readonly steps: number;
-  readonly stored: number;
-  readonly begins: number;
-  readonly simulatedMs: number;
-  /** Views that were compared. */
-  readonly compared: number;
-}
-
 export async function simulate(seed: number, options: SimulateOptions = {}): Promise<Simulated> {
-  const drawn = scenarioOf(seed);
+  const drawn = options.scenario ?? scenarioOf(seed);
   const scenario = {
     ...drawn,
     faults: options.faults ?? drawn.faults,
@@ -67,6 +47,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
       stored,
       begins,
       simulatedMs: world.nowMs,
+      ...totalsOf(checks),
     };
   } finally {
     for (const put of undo.reverse()) put();
@@ -77,15 +58,19 @@ class Simulation {
   readonly checks: Checks;
   readonly #world: World;
   readonly #scenario: Scenario;
+  readonly #storedMost: number;
   readonly #mesh: Mesh;
   readonly #agents: readonly SimAgent[];
   readonly #coordinators: readonly SimCoordinator[];
   readonly #operator: Operator;
   readonly #lease = new Lease();
+  /** Hosts that never come back. */
+  readonly #gone = new Set<string>();
   readonly #unplant: (() => void) | undefined;
 
-  constructor(world: World, scenario: Scenario, { plant }: SimulateOptions) {
+  constructor(world: World, scenario: Scenario, { plant, scenario: given }: SimulateOptions) {
     this.#world = world;
+    this.#storedMost = given === undefined ? STORED_MOST : Infinity;
     this.#scenario = scenario;
     const server = new SimServer(world, {
       onStored: (stored) => {
@@ -106,6 +91,7 @@ class Simulation {
       links: new Set(),
       beats: { listeners: new Set() },
       archived: new Set(),
+      snapshots: new SimSnapshots(server.stream('BM_EVENTS')),
       api: null,
       onBug: (owner, error) => {
         if (owner.isAlive)
@@ -130,7 +116,11 @@ class Simulation {
     };
     const { temper } = scenario;
     this.#agents = scenario.hosts.map(
-      (host) => new SimAgent(this.#mesh, new Machine(world, { ...host, temper, hooks })),
+      ({ longestMs = temper.longestMs, ...host }) =>
+        new SimAgent(
+          this.#mesh,
+          new Machine(world, { ...host, temper: { ...temper, longestMs }, hooks }),
+        ),
     );
     this.#coordinators = Array.from(
       { length: scenario.coordinators },
@@ -192,7 +182,7 @@ class Simulation {
       const { api } = this.#mesh;
       if (api === null || stored === this.checks.stored) continue;
       stored = this.checks.stored;
-      if (stored > STORED_MOST)
+      if (stored > this.#storedMost)
         this.checks.note(`I12: ${stored} messages are stored, and it goes on`);
       this.checks.checkUsage(api.state());
       if (stored % COMPARE_EVERY === 0)
@@ -204,7 +194,8 @@ class Simulation {
   #order(order: Order, number: number): void {
     if ('who' in order) {
       this.#world.trace(() => `operator: ${order.kind} ${order.who}`);
-      this.#operator.drain(order.who, order.kind === 'undrain');
+      if (order.kind === 'forget') this.#operator.forget(order.who);
+      else this.#operator.drain(order.who, order.kind === 'undrain');
       return;
     }
     const { kind, run, task: at, now } = order;
@@ -260,6 +251,7 @@ class Simulation {
         world.after(
           fault.forMs,
           () => {
+            if (this.#gone.has(who.id)) return;
             who.machine.bootAgain();
             void who.start();
           },
@@ -267,6 +259,12 @@ class Simulation {
         );
         return;
       }
+      case 'gone':
+        if (!(who instanceof SimAgent)) return;
+        this.#gone.add(who.id);
+        who.machine.fail();
+        who.kill();
+        return;
       case 'leave':
         if (who instanceof SimAgent) who.leave();
         return;
@@ -352,20 +350,22 @@ class Simulation {
     else if (api.state().runs.size > 0)
       left.push(`the leader has ${[...api.state().runs.keys()].join(', ')}`);
     for (const { id, ledger, isRunning, host } of this.#agents) {
+      if (this.#gone.has(id)) continue;
       if (!isRunning || ledger === null) left.push(`${id} does not run`);
       else {
-        const { attempts, stops, releasing } = ledger.fold;
-        if (attempts.size + stops.size + releasing.size > 0)
-          left.push(
-            `${id} keeps ${[...attempts.keys(), ...stops.keys(), ...releasing].join(', ')}`,
-          );
+        const { attempts, stops, revokes, releasing } = ledger.fold;
+        const kept = [...attempts.keys(), ...stops.keys(), ...revokes.keys(), ...releasing];
+        if (kept.length > 0) left.push(`${id} keeps ${kept.join(', ')}`);
         const counts = host?.counts();
         if (counts !== undefined && counts.running + counts.queued > 0)
           left.push(`${id} has ${counts.running} running and ${counts.queued} queued`);
       }
     }
-    const kept = [...server.commands.subjects()].filter((subject) =>
-      /\.(start|stop)(\.|$)/.test(subject),
+    // What a host that never comes back would have to read waits for it, and expires.
+    const kept = [...server.commands.subjects()].filter(
+      (subject) =>
+        /\.(start|stop|go)(\.|$)/.test(subject) ||
+        (subject.includes('.revoke.') && !this.#gone.has(subject.split('.')[3] ?? '')),
     );
     if (kept.length > 0) left.push(`commands stay: ${kept.join(', ')}`);
     // Without deduplication what was repeated in doubt may come after the purge of its subject.
@@ -379,4 +379,18 @@ class Simulation {
     left.push(...this.checks.processes.living().map((dir) => `${dir} lives`));
     return left;
   }
+}
+
+function totalsOf({
+  runs,
+  revoked,
+}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded'> {
+  const outcomes: Record<string, number> = {};
+  const retries: Record<string, number> = {};
+  for (const run of runs.values()) {
+    for (const outcome of run.ended.values()) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    for (const used of run.retries.values())
+      for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
+  }
+  return { outcomes, retries, superseded: revoked.size };
 }

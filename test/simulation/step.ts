@@ -4,6 +4,7 @@
  */
 import { notStartedOutcome } from '#agent/process/record/step-outcome.ts';
 import type { StepEnd, StepEvents, StepOutcome, StepSpec } from '#agent/process/types.ts';
+import { rankKey } from './gang-checks.ts';
 import type { Machine } from './machine.ts';
 import type { Cancel, Owner } from './world.ts';
 
@@ -38,7 +39,9 @@ export class Step {
   }
 
   get key(): string {
-    return `${this.run}/${this.task}#${this.n}`;
+    const attempt = `${this.run}/${this.task}#${this.n}`;
+    const isRank = this.spec.env['BENCHMESH_RANK'] !== undefined;
+    return isRank ? rankKey(attempt, this.#machine.id) : attempt;
   }
 
   /** A process of it lives. */

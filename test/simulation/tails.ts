@@ -32,9 +32,10 @@ export function simSource(
       let isClosed = false;
       const tell = (agent: string): void => {
         link.toProcess(() => {
-          const data = server.registry.get(agent) ?? new Uint8Array();
-          const record = { agent, data, instance: agent, revision: 1, timeMs: 0 };
-          if (!isClosed) watch.onAgent(record);
+          const { data = null, atMs: timeMs = 0 } = server.registry.get(agent) ?? {};
+          if (isClosed) return;
+          if (data === null) watch.onForgotten(agent);
+          else watch.onAgent({ agent, data, instance: agent, revision: 1, timeMs });
         }, true);
       };
       const tellAll = (): void => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { MUTATIONS } from '#test/simulation/mutations.ts';
 import { shrink } from '#test/simulation/shrink.ts';
-import { simulate, type Simulated, type SimulateOptions } from '#test/simulation/simulate.ts';
+import { simulate } from '#test/simulation/simulate.ts';
+import type { Simulated, SimulateOptions } from '#test/simulation/simulated.ts';
 
 /** Of those that simulation.test.ts runs without a bug. */
 const SEEDS_MOST = 200;

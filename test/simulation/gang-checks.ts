@@ -1,0 +1,128 @@
+/**
+ * Tasks on several hosts: started on all or none, on different hosts; no rank goes through a barrier before
+ * every rank has said that it is there; nothing follows while a rank of it lives.
+ */
+import type { Message } from '#protocol/messages/envelope.ts';
+import type { GangSpec } from '#protocol/messages/attempt/gang.ts';
+import type { Start } from './checks.ts';
+import type { Machine } from './machine.ts';
+import type { Step } from './step.ts';
+
+interface Of {
+  readonly note: (text: string) => void;
+  readonly starts: ReadonlyMap<string, Start>;
+}
+
+interface GangSeen {
+  readonly gang: GangSpec;
+  /** By rank: who was given it. */
+  readonly agents: Map<number, string>;
+  /** By barrier: the agents that are there. */
+  readonly ready: Map<string, Set<string>>;
+  readonly exits: Map<string, string>;
+}
+
+/** `run/task#n`, of a rank with its agent. */
+export function rankKey(attempt: string, agent: string): string {
+  return `${attempt}@${agent}`;
+}
+
+/** Without the rank. */
+export function attemptOf(key: string): string {
+  const at = key.lastIndexOf('@');
+  return at < 0 ? key : key.slice(0, at);
+}
+
+export class GangChecks {
+  readonly #of: Of;
+  readonly #gangs = new Map<string, GangSeen>();
+
+  constructor(of: Of) {
+    this.#of = of;
+  }
+
+  onStart(attempt: string, agent: string, gang: GangSpec): void {
+    const known = this.#gangs.get(attempt) ?? {
+      gang,
+      agents: new Map<number, string>(),
+      ready: new Map<string, Set<string>>(),
+      exits: new Map<string, string>(),
+    };
+    this.#gangs.set(attempt, known);
+    const { rank, peers } = gang;
+    const other = known.agents.get(rank);
+    if (other !== undefined && other !== agent)
+      this.#of.note(`I4: rank ${rank} of ${attempt} is given to ${agent} after ${other}`);
+    known.agents.set(rank, agent);
+    if (peers[rank]?.agent !== agent)
+      this.#of.note(`rank ${rank} of ${attempt} is given to ${agent}, and its peers know another`);
+    if (new Set(peers.map((peer) => peer.agent)).size !== peers.length)
+      this.#of.note(`${attempt} has two ranks on one agent`);
+    if (JSON.stringify(peers) !== JSON.stringify(known.gang.peers))
+      this.#of.note(`the ranks of ${attempt} do not know the same peers`);
+  }
+
+  has(attempt: string): boolean {
+    return this.#gangs.has(attempt);
+  }
+
+  onEvent(attempt: string, agent: string, { name, data }: Message): void {
+    const gang = this.#gangs.get(attempt);
+    if (gang === undefined) return;
+    if (name === 'attempt.exited') gang.exits.set(agent, data.outcome);
+    if (name !== 'attempt.ready') return;
+    const there = gang.ready.get(data.barrier) ?? new Set<string>();
+    gang.ready.set(data.barrier, there.add(agent));
+  }
+
+  /** The word that lets them go, to all or to one of them. */
+  onOpened(attempt: string, barrier: string): void {
+    const gang = this.#gangs.get(attempt);
+    if (gang !== undefined && !isWhole(gang, barrier))
+      this.#of.note(`${attempt} is let go before ${barrier}, and not all of its ranks are there`);
+  }
+
+  onBegun({ id }: Machine, { key, dir }: Step): void {
+    const gang = this.#gangs.get(attemptOf(key));
+    const barrier = gang?.gang.barriers.find((step) => dir.endsWith(`.step.${step}`));
+    if (gang === undefined || barrier === undefined) return;
+    if (!isWhole(gang, barrier))
+      this.#of.note(`${key} begins ${barrier} on ${id}, and not all ranks were ready`);
+  }
+
+  /** Something follows the attempt: its gang is over, every rank of it. `alive`: keys of what lives. */
+  onFollowed(attempt: string, alive: readonly string[]): void {
+    const gang = this.#gangs.get(attempt);
+    if (gang === undefined) return;
+    for (const agent of gang.agents.values()) {
+      if (!gang.exits.has(agent))
+        this.#of.note(`I4: ${attempt} is over, and its rank on ${agent} has not exited`);
+      const key = rankKey(attempt, agent);
+      if (alive.includes(key)) this.#of.note(`I5: ${attempt} is over, and ${key} lives`);
+    }
+  }
+
+  /** Of a gang by its ranks; undefined where one has not exited. */
+  exitOf(attempt: string, exits: ReadonlyMap<string, string>): string | undefined {
+    const gang = this.#gangs.get(attempt);
+    if (gang === undefined) return exits.get(attempt);
+    const ends = [...gang.agents.values()].map((agent) => exits.get(rankKey(attempt, agent)));
+    if (ends.includes(undefined)) return undefined;
+    if (ends.length === gang.gang.peers.length && ends.every((end) => end === 'passed'))
+      return 'passed';
+    return ends.find((end) => end !== 'passed' && end !== 'stopped gang') ?? 'failed';
+  }
+
+  /** A task has passed: all of it was started, and all ranks have passed. */
+  onPassed(attempt: string): void {
+    const gang = this.#gangs.get(attempt);
+    if (gang === undefined) return;
+    const { peers } = gang.gang;
+    const isWholly = peers.every(({ agent }) => gang.exits.get(agent) === 'passed');
+    if (!isWholly) this.#of.note(`${attempt} is told as passed, and not all of its ranks have`);
+  }
+}
+
+function isWhole({ gang: { peers }, ready }: GangSeen, barrier: string): boolean {
+  return peers.every(({ agent }) => ready.get(barrier)?.has(agent) === true);
+}

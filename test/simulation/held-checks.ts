@@ -1,0 +1,47 @@
+/** What is not to be handed out: tasks that were withdrawn, and retries before their wait is over. */
+import type { RunFold } from '#protocol/fold/run-fold.ts';
+import type { Message } from '#protocol/messages/envelope.ts';
+
+interface Of {
+  readonly note: (text: string) => void;
+  /** Whether the attempt was ever handed out, by key. */
+  readonly isStarted: (key: string) => boolean;
+}
+
+export class HeldChecks {
+  readonly #of: Of;
+  /** Stream time before which it may not start, by key. */
+  readonly #notBefore = new Map<string, number>();
+  /** By `run/task`. */
+  readonly #withdrawn = new Set<string>();
+
+  constructor(of: Of) {
+    this.#of = of;
+  }
+
+  onStart(key: string, timeMs: number): void {
+    const fromMs = this.#notBefore.get(key);
+    if (fromMs !== undefined && timeMs < fromMs)
+      this.#of.note(`${key} is tried again ${fromMs - timeMs} ms before its wait is over`);
+    if (this.#withdrawn.has(key.slice(0, key.lastIndexOf('#'))))
+      this.#of.note(`I4: ${key} starts although its task was withdrawn`);
+  }
+
+  onRetry(key: string, waitsUntilMs: number): void {
+    this.#notBefore.set(key, waitsUntilMs);
+  }
+
+  /** Before it is folded. */
+  onWithdrawn(fold: RunFold, { name, data }: Message): void {
+    if (name !== 'run.tasks_withdrawn') return;
+    for (const id of data.tasks) {
+      const key = `${fold.run}/${id}`;
+      if (this.#of.isStarted(`${key}#1`)) this.#of.note(`I4: ${key} has begun, and is withdrawn`);
+      // Said twice by two leaders, it is gone already.
+      const task = fold.tasks.get(id);
+      if (task === undefined ? !this.#withdrawn.has(key) : task.repeat === 1)
+        this.#of.note(`I4: ${key} is withdrawn, and is no task of a later cycle`);
+      this.#withdrawn.add(key);
+    }
+  }
+}

@@ -1,0 +1,32 @@
+/** What a simulation is given, and what comes of it. */
+import type { Mesh } from './mesh.ts';
+import type { Fault, Order, Scenario } from './scenario.ts';
+
+export interface SimulateOptions {
+  /** Instead of that of the seed; with as many messages as it likes. */
+  readonly scenario?: Scenario;
+  /** Instead of those of the seed. */
+  readonly faults?: readonly Fault[];
+  readonly orders?: readonly Order[];
+  readonly trace?: (line: string) => void;
+  /** A planted bug. */
+  readonly plant?: (mesh: Mesh) => (() => void) | undefined;
+}
+
+export interface Simulated {
+  readonly seed: number;
+  /** Empty: everything held. */
+  readonly violations: readonly string[];
+  readonly scenario: Scenario;
+  readonly steps: number;
+  readonly stored: number;
+  readonly begins: number;
+  readonly simulatedMs: number;
+  /** Views that were compared. */
+  readonly compared: number;
+  /** How tasks ended, and what further attempts were counted for. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly retries: Readonly<Record<string, number>>;
+  /** Attempts whose task went on without them. */
+  readonly superseded: number;
+}
