@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- NAME ... [options of fleet]]`: what the mesh costs, beside peers and floors in the same run.
+ * `npm run bench [-- NAME ... [its options]]`: what the mesh costs, beside peers and floors in the same run.
  * Absolute figures belong to the machine they were taken on; quote the ratios.
  */
 import { spawnSync } from 'node:child_process';
@@ -11,8 +11,12 @@ import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
 import { output } from './output.ts';
 import { perturbation } from './perturbation.ts';
+import { parseSlotsOptions, SLOTS_USAGE } from './slots/options.ts';
+import { slots } from './slots/slots.ts';
 import { restart } from './restart/restart.ts';
+import { placement } from './placement.ts';
 import { stopLatency } from './stop-latency.ts';
+import { submit } from './submit.ts';
 import { telemetry } from './telemetry.ts';
 import { throughput } from './throughput.ts';
 
@@ -26,6 +30,15 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   perturbation,
   restart,
   fleet: () => fleet(flags),
+  placement,
+  submit,
+  slots: () => slots(flags),
+};
+
+/** Benches that have flags: what reads them, and what is said of them. */
+const OPTIONS: Readonly<Record<string, [(args: readonly string[]) => unknown, string]>> = {
+  fleet: [parseFleetOptions, FLEET_USAGE],
+  slots: [parseSlotsOptions, SLOTS_USAGE],
 };
 
 const args = process.argv.slice(2);
@@ -40,20 +53,23 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 if (flags.length > 0) {
+  const [read, usage] = OPTIONS[wanted.join()] ?? [];
   try {
-    if (wanted.join() !== 'fleet') throw new Error(`only fleet has options: ${flags.join(' ')}`);
-    parseFleetOptions(flags);
+    if (read === undefined)
+      throw new Error(
+        `options are for one of ${Object.keys(OPTIONS).join(', ')}: ${flags.join(' ')}`,
+      );
+    read(flags);
   } catch (error) {
-    console.error(`${toError(error).message}\n${FLEET_USAGE}`);
+    console.error([toError(error).message, usage ?? []].flat().join('\n'));
     process.exit(2);
   }
 }
 const kernel = spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim();
-console.log(
-  `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'cpu'}, ${kernel}, node ${process.version}`,
-);
+const say = flags.includes('--json') ? console.error : console.log;
+say(`${cpus().length} x ${cpus()[0]?.model.trim() ?? 'cpu'}, ${kernel}, node ${process.version}`);
 for (const [name, bench] of Object.entries(BENCHES)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  console.log(`\n${name}`);
+  say(`\n${name}`);
   await bench();
 }

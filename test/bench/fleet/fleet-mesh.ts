@@ -25,7 +25,7 @@ export class FleetMesh {
   readonly connection: MeshConnection;
   readonly #server: TestServer;
   readonly #folder: string;
-  readonly #coordinator: ChildProcess;
+  #coordinator: ChildProcess;
   readonly #agents: readonly AgentsProcess[];
 
   private constructor(parts: {
@@ -75,6 +75,24 @@ export class FleetMesh {
     };
   }
 
+  /** Where the mesh is, for another part of it. */
+  get server(): Pick<TestServer, 'url' | 'credentialFile'> {
+    return this.#server;
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** kill -9, and another one in its place, which has to wait for the lease; resolves when the first is gone. */
+  async replaceCoordinator(): Promise<void> {
+    const killed = this.#coordinator;
+    const gone = new Promise((settle) => killed.once('exit', settle));
+    if (!killed.kill('SIGKILL')) throw new Error('the coordinator had ended before it was killed');
+    await gone;
+    this.#coordinator = startCoordinator(this.#server, this.#folder);
+  }
+
   /** Runs the CLI on this mesh; resolves with what it printed. */
   async cli(...args: readonly string[]): Promise<string> {
     const child = spawn(process.execPath, [programFile('benchmesh'), ...args], {
@@ -84,7 +102,7 @@ export class FleetMesh {
         BENCHMESH_HOME: this.#folder,
         BENCHMESH_SERVER: this.#server.url,
         BENCHMESH_CREDENTIAL: this.#server.credentialFile,
-        BENCHMESH_RESULTS: this.#results(),
+        BENCHMESH_RESULTS: this.results,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -117,7 +135,7 @@ export class FleetMesh {
 
   /** Lines of a file of an archived run; null while it is not archived. */
   async archivedLines(run: string, name: string): Promise<string[] | null> {
-    const folder = join(this.#results(), run);
+    const folder = join(this.results, run);
     try {
       await readFile(join(folder, 'benchmesh.json'));
     } catch {
@@ -126,7 +144,8 @@ export class FleetMesh {
     return (await readFile(join(folder, name), 'utf8')).trimEnd().split('\n');
   }
 
-  #results(): string {
+  /** The folder of all finished runs. */
+  get results(): string {
     return join(this.#folder, 'results');
   }
 

@@ -78,6 +78,7 @@ export class SimulatedAttempt {
       case 'end':
         this.#deps.onEnded(effect.end);
         return;
+      case 'wait':
       case 'adopt_step':
       case 'run_check':
       case 'extract':

@@ -111,6 +111,7 @@ export class SimulatedHost {
       case 'say_undrained':
       case 'behind_fence':
       case 'pinned':
+      case 'go':
       case 'look':
       case 'look_later':
       case 'cut_off':

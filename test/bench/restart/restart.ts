@@ -1,12 +1,14 @@
 /**
  * A new leader over the log of a run of which part has ended: how long it reads before it leads, by how
- * much there is to read, and what it holds in memory then. The log is written as agents and coordinator write it.
+ * much there is to read, and what it holds in memory then; and the same where it begins with a snapshot. The log
+ * is written as agents and coordinator write it.
  */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { submit } from '#cli/runs/submit.ts';
+import { LEAST_EVENTS } from '#coordinator/snapshot/snapshot-keeper.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSuite } from '#protocol/suite/parse-suite.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
@@ -43,12 +45,19 @@ async function round(tasks: number, ended: number): Promise<void> {
     await writeHistory(connection, { run, suite, ended });
     coordinator = startCoordinator(server, folder);
     await answering(connection);
-    const { pid = NaN } = coordinator;
+    const what = `${tasks.toLocaleString('en-US')} tasks, ${ended.toLocaleString('en-US')} ended`;
+    const serverBefore = cpuMs(server.pid());
+    printRows([[what, await figures(folder, coordinator.pid ?? NaN)]]);
+    // Two events of each that has ended: where they are enough, one is due.
+    if (2 * ended < LEAST_EVENTS) return;
+    await until(() => isSnapshotStored(folder), 'the snapshot', START_MS);
+    await kill(coordinator);
+    coordinator = startCoordinator(server, folder);
+    await answering(connection);
+    printRows([['the same, from a snapshot', await figures(folder, coordinator.pid ?? NaN)]]);
+    const serverMs = cpuMs(server.pid()) - serverBefore;
     printRows([
-      [
-        `${tasks.toLocaleString('en-US')} tasks, ${ended.toLocaleString('en-US')} ended`,
-        `${(await lastReplayMs(folder)) / 1_000} s of reading before it leads, ${(cpuMs(pid) / 1_000).toFixed(2)} s of CPU, ${rssMiB(pid).toFixed(0)} MiB`,
-      ],
+      ['of the server, for both and the snapshot', `${(serverMs / 1_000).toFixed(2)} s of CPU`],
     ]);
   } finally {
     if (coordinator !== null) await kill(coordinator);
@@ -95,6 +104,15 @@ async function kill(coordinator: ChildProcess): Promise<void> {
   const gone = new Promise((settle) => coordinator.once('exit', settle));
   coordinator.kill('SIGKILL');
   await gone;
+}
+
+async function figures(folder: string, pid: number): Promise<string> {
+  const seconds = (ms: number): string => (ms / 1_000).toFixed(2);
+  return `${seconds(await lastReplayMs(folder))} s of reading before it leads, ${seconds(cpuMs(pid))} s of CPU, ${rssMiB(pid).toFixed(0)} MiB`;
+}
+
+async function isSnapshotStored(folder: string): Promise<boolean> {
+  return (await readFile(join(folder, 'coordinator.log'), 'utf8')).includes('snapshot stored');
 }
 
 /** As the coordinator has measured it itself: from its claim until it has read all and serves. */
