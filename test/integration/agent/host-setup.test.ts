@@ -47,9 +47,10 @@ function prepared(count: number, name: string): { specs: AttemptSpec[]; file: st
   return { specs, file };
 }
 
+/** Of its whole lines: the file is there before the first is written. */
 const pids = (file: string): number[] =>
   existsSync(`${file}.pids`)
-    ? readFileSync(`${file}.pids`, 'utf8').trim().split('\n').map(Number)
+    ? readFileSync(`${file}.pids`, 'utf8').split('\n').slice(0, -1).map(Number)
     : [];
 
 const making = (file: string, count = 1): Promise<number> =>

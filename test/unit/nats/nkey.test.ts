@@ -25,7 +25,8 @@ describe('nkeySigner', () => {
     const seed = Buffer.from(createUser().getSeed()).toString('latin1');
     const signerOf = (text: string) => () => nkeySigner(Buffer.from(text));
     for (let at = 0; at < seed.length; at += 1) {
-      const other = seed[at] === 'A' ? 'B' : 'A';
+      // Not 'B': what 'A' and 'B' differ in is beyond the last byte where the letter is the last.
+      const other = seed[at] === 'A' ? 'Q' : 'A';
       expect(signerOf(seed.slice(0, at) + other + seed.slice(at + 1))).toThrow('damaged');
     }
     expect(signerOf(seed.slice(0, -1))).toThrow('damaged');
