@@ -81,7 +81,8 @@ stopped the run or its directory could not be made (a full disk).`,
       if (reply.behind.length > 0) terminal.note(`queued behind ${reply.behind.join(', ')}`);
       if (!reply.created) {
         await refuseOther(flags, reply.run, suite);
-        terminal.note(`run ${reply.run} was submitted before`);
+        // Without --id it was this very submit, answered when it was asked once more.
+        if (flags.id !== undefined) terminal.note(`run ${reply.run} was submitted before`);
       }
       await attendSubmitted(mesh, reply, flags);
     } finally {

@@ -7,6 +7,7 @@ import { MeshError } from '#protocol/messages/errors.ts';
 import { newRunId } from '#protocol/messages/ids.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { call } from '#protocol/nats/rpc.ts';
+import { mostTasks } from '#protocol/suite/expand.ts';
 
 export interface Submission extends Omit<SubmitRequest, 'run'> {
   /** Given by the user: then a run of this id is taken for this one. */
@@ -17,6 +18,8 @@ export interface Submission extends Omit<SubmitRequest, 'run'> {
 const FIRST_CALL_MS = 4_000;
 const CALL_MS = 10_000;
 const PATIENCE_MS = 30_000;
+/** On top of each, for every task: a coordinator takes in 1,000,000 in 10 to 20 s, and answers nobody meanwhile. */
+const TASK_MS = 0.05;
 
 export async function submit(
   connection: MeshConnection,
@@ -35,10 +38,11 @@ async function untilAnswered(
   connection: MeshConnection,
   request: SubmitRequest,
 ): Promise<{ reply: SubmitReply; calls: number }> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const takingInMs = mostTasks(request.suite) * TASK_MS;
+  const deadline = performance.now() + PATIENCE_MS + takingInMs;
   for (let calls = 1; ; calls += 1) {
     try {
-      const patienceMs = calls === 1 ? FIRST_CALL_MS : CALL_MS;
+      const patienceMs = (calls === 1 ? FIRST_CALL_MS : CALL_MS) + takingInMs;
       const answer = SubmitReply.safeParse(await call(connection, 'submit', request, patienceMs));
       if (!answer.success)
         throw new MeshError('protocol', 'the coordinator answered submit with something else');

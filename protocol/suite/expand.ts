@@ -50,6 +50,11 @@ export function countCells(matrix: Matrix): number {
   return size > MAX_TASKS ? size : expandCells(matrix).length;
 }
 
+/** Of a run of it, at most: its cells before `exclude`, by its repeats. Expands nothing. */
+export function mostTasks(suite: Matrix): number {
+  return Math.min(MAX_TASKS, productSize(narrowed(suite)) * suite.repeats);
+}
+
 /** Every cell in order. Throws `suite_too_large`, or `suite_invalid` for a cell listed twice. */
 export function expandCells(matrix: Matrix): readonly Cell[] {
   const axes = narrowed(matrix);

@@ -14,8 +14,8 @@ import { sequenceOf } from '#protocol/suite/task-order.ts';
 import { manySuite } from './many-suite.ts';
 import type { Measured } from './placement.ts';
 
-const WARM_UP = 4_000;
-const ROUNDS = 8_000;
+const WARM_UP = 10_000;
+const ROUNDS = 30_000;
 const AGENTS = 16;
 
 function measure(tasks: number): Measured {
