@@ -1,6 +1,5 @@
 /** Answers to commands: each has its fixed place on the ack subject, and the ledger has it first (I8). */
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import { attemptKey } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import type { Ledger } from '../state/ledger.ts';
@@ -12,8 +11,6 @@ interface Answer<N extends AckName> {
   readonly name: N;
   readonly data: MessageData<N>;
   readonly seq: number;
-  /** An attempt that is gone with this answer. */
-  readonly revoked?: string;
 }
 
 export type AnswerEffect = Extract<
@@ -42,19 +39,17 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
       return;
     }
     case 'revoke_answered': {
-      // The exit of the rank answers it: an ack of each would outlive the run.
-      if (effect.ref.gang !== undefined) {
+      // The attempt answers it, by its exit or by having begun: an ack of each would outlive the run.
+      if (effect.ref.superseded !== true) {
         deps.ledger.write({ t: 'ack', command, isDone: true, ev: [] });
         return;
       }
       const { run, task, n } = effect.ref;
       const { stopped } = effect;
-      const isRevoked = effect.answer === 'revoked';
       write(deps, command, {
         name: 'command.revoke_answered',
         data: { run, task, n, answer: effect.answer, ...(stopped && { stopped }) },
         seq: 1,
-        ...(isRevoked ? { revoked: attemptKey(effect.ref) } : {}),
       });
       return;
     }
@@ -62,7 +57,7 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
 }
 
 function write<N extends AckName>(deps: Deps, command: string, answered: Answer<N>): void {
-  const { name, data, seq, revoked } = answered;
+  const { name, data, seq } = answered;
   const { ledger, sink, agent } = deps;
   const run = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
   const event = { subject: subjects.ack(agent, command), run, seq, name, data };
@@ -72,7 +67,6 @@ function write<N extends AckName>(deps: Deps, command: string, answered: Answer<
     command,
     isDone,
     ev: [event],
-    ...(revoked === undefined ? {} : { revoked }),
   });
   ledger.sync();
   sink.publish(event);

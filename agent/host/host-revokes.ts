@@ -1,6 +1,7 @@
 /**
- * Revokes on the host, pure, as host-reducer.ts. One takes back what waits; one of an attempt that was
- * superseded ends what runs, too, and is answered when that is over: a restart before does it again (I8).
+ * Revokes on the host, pure, as host-reducer.ts. One takes back what waits: it is given back as by a drain,
+ * and what has begun goes on. One of an attempt that was superseded ends what runs, too, and is answered when
+ * that is over: a restart before does it again (I8).
  */
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
@@ -29,10 +30,12 @@ export function onRevoke(state: HostState, message: Revoke): Result {
     const answer = attempt !== undefined || message.isKnown ? 'started' : 'unknown';
     return [state, [answered(answer)]];
   }
-  const live = new Map(state.live);
-  live.delete(key);
-  return [{ ...state, live }, [answered('revoked')]];
+  const live = new Map(state.live).set(key, { ...attempt, stage: 'ending' });
+  const refuse: HostEffect = { kind: 'refuse', key, class: 'drained', reason: TAKEN_BACK };
+  return [{ ...state, live }, [refuse, answered('revoked')]];
 }
+
+const TAKEN_BACK = 'taken back: it had not begun there';
 
 /** It ends as by a stop, with its grace and its teardown; what is fenced has ended already. */
 function onSuperseded(state: HostState, { command, ref }: Revoke, attempt: LiveAttempt): Result {
@@ -54,7 +57,7 @@ function supersedingStop({ ref: { run, task } }: LiveAttempt): StopCommand {
   return { run, task, graceMs: null, now: false, by: 'the coordinator', reason };
 }
 
-/** The attempt has ended: whoever has revoked it hears so. */
+/** The attempt, which was superseded, has ended: whoever has revoked it hears so. */
 export function answerRevoke(
   state: HostState,
   { key, ref }: Pick<LiveAttempt, 'key' | 'ref'>,
@@ -64,8 +67,9 @@ export function answerRevoke(
   if (command === undefined) return [state, []];
   const revoking = new Map(state.revoking);
   revoking.delete(key);
+  const superseded = { ...ref, superseded: true } as const;
   return [
     { ...state, revoking },
-    [{ kind: 'revoke_answered', command, ref, answer: 'started', stopped }],
+    [{ kind: 'revoke_answered', command, ref: superseded, answer: 'started', stopped }],
   ];
 }

@@ -212,7 +212,7 @@ export type HostEffect =
       readonly kind: 'revoke_answered';
       readonly command: string;
       readonly ref: RevokeCommand;
-      /** `revoked`: drop the attempt with the answer; nothing of it ever ran or will. */
+      /** `revoked`: nothing of it ever ran or will; its exit says so. */
       readonly answer: 'revoked' | 'started' | 'unknown';
       readonly stopped?: StoppedAttempt;
     }

@@ -228,16 +228,9 @@ export class Host {
         return;
       case 'stop_received':
       case 'stop_done':
+      case 'revoke_answered':
         answer(this.#deps, effect);
         return;
-      case 'revoke_answered': {
-        const key = attemptKey(effect.ref);
-        answer(this.#deps, effect);
-        if (effect.answer !== 'revoked') return;
-        this.#attempts.get(key)?.close();
-        this.#attempts.delete(key);
-        return;
-      }
       case 'drop_run':
         void this.#dropRun(effect.run).catch(this.#deps.onBug);
         return;

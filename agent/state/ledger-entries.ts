@@ -104,8 +104,6 @@ export type LedgerEntry =
       /** The last answer to it. */
       readonly isDone: boolean;
       readonly ev: readonly NumberedEvent[];
-      /** A revoked attempt: gone in the same line that says so. */
-      readonly revoked?: string;
     }
   | { readonly t: 'dropped'; readonly run: string }
   /** Its folder is gone, though nobody released it: what the host was prepared with went with it. */
@@ -203,7 +201,6 @@ export class LedgerFold {
         this.attempts.delete(entry.key);
         return;
       case 'ack':
-        if (entry.revoked !== undefined) this.attempts.delete(entry.revoked);
         if (!entry.isDone) return;
         this.stops.delete(entry.command);
         this.revokes.delete(entry.command);

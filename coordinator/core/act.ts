@@ -24,6 +24,7 @@ import { endPassed } from './passed.ts';
 import { endOverBudget, endReason } from './run-budget.ts';
 import { goOnWithout, requeuedFrom } from './requeue.ts';
 import { announceStop, closeStops, dropStrayStops, endWaiting, stopsOf } from './stops.ts';
+import { emptyCordoned, resumeTakeBacks, reviewEarly, takenBackOf } from './take-back.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
 /** What follows an ended attempt: a retry, or the end of its task. */
@@ -46,7 +47,12 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
     });
   const subject = subjects.task(run.id, task.id);
   if (decision.kind === 'retry') {
-    const data = { ...decision.data, ...requeuedFrom(run, task, decision.data.class) };
+    const from = takenBackOf(context.state, run.id, task.id)?.from;
+    const data = {
+      ...decision.data,
+      ...requeuedFrom(run, task, decision.data.class),
+      ...(decision.data.class === 'drained' && from !== undefined ? { avoid: from } : {}),
+    };
     publish(context, { subject, name: 'task.retrying', data });
   } else if (decision.data.outcome === 'passed') endPassed(context, run, task);
   else publish(context, { subject, name: 'task.ended', data: decision.data });
@@ -137,6 +143,7 @@ export function actWhenDue(context: Context): void {
   if (!context.state.acting) return;
   endOverBudget(context);
   releaseRetries(context);
+  reviewEarly(context);
 }
 
 /** After the replay: all that the leaders before have left undone. */
@@ -144,6 +151,8 @@ export function resume(context: Context): void {
   const { state } = context;
   state.acting = true;
   beginSweeps(context);
+  for (const { id, cordon } of state.fleet.agents.values())
+    if (cordon !== null) emptyCordoned(context, id);
   for (const run of state.runs.values()) {
     for (const stop of stopsOf(state, run.id).stops.values()) {
       announceStop(context, run, stop);
@@ -162,6 +171,7 @@ export function resume(context: Context): void {
     askHistory(context, run);
     goOnWithout(context, run);
     resumeRevokes(context, run);
+    resumeTakeBacks(context, run);
     closeStops(context, run);
     finishRun(context, run);
     if (run.archived === 'stored') schedulePurge(context, run);

@@ -23,6 +23,7 @@ import {
   onTermBegun,
 } from '../fleet/fleet-reducer.ts';
 import { begunFrom } from '../snapshot/core-snapshot.ts';
+import { dateHandedOut } from '../scheduler/handed-out.ts';
 import { seat } from '../scheduler/scheduler-reducer.ts';
 import { actOnTime, actWhenDue, resume } from './act.ts';
 import { fillAgents } from './hand-out.ts';
@@ -83,19 +84,20 @@ function onMessage(
     case 'unreadable':
       onUnreadable(context, message);
       return;
-    case 'replayed':
+    case 'replayed': {
       onTermBegun(state.fleet, state.claimMs - RECENT_MS, now.monotonicMs);
       state.lastTickMs = now.monotonicMs;
+      const toMonotonic = (timeMs: number): number =>
+        now.monotonicMs - Math.max(0, state.claimMs - timeMs);
       datesOfStarts(context);
       datesOfRetries(context);
-      dateObservations(
-        state.fleet,
-        (timeMs) => now.monotonicMs - Math.max(0, state.claimMs - timeMs),
-      );
+      dateObservations(state.fleet, toMonotonic);
+      dateHandedOut(state.scheduler, toMonotonic);
       resume(context);
       actWhenDue(context);
       markDirty(state, 'all');
       return;
+    }
     case 'registered': {
       const { registration } = message;
       if (onRegistered(state.fleet, registration, message.timeMs))

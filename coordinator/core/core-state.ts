@@ -31,6 +31,7 @@ import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
+import { createTakeBacks, type TakeBacks } from './take-back-state.ts';
 import { createPassed, type PassedState } from './passed-state.ts';
 import { createLate, type LateState, type SweepEffect } from './late-state.ts';
 
@@ -256,6 +257,7 @@ export interface CoreState {
   strayStops: StrayStop[];
   readonly late: LateState;
   readonly passed: PassedState;
+  readonly takeBacks: TakeBacks;
   /** Agents that may have room; `all` when tasks have come. */
   dirty: Set<string> | 'all';
   lastTickMs: number;
@@ -287,6 +289,7 @@ export function createCore(
     strayStops: [],
     late: createLate(),
     passed: createPassed(),
+    takeBacks: createTakeBacks(),
     dirty: new Set(),
     lastTickMs: 0,
     nowMs: 0,

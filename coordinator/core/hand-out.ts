@@ -4,6 +4,7 @@ import { availableAgents } from '../fleet/fleet-reducer.ts';
 import { beginAttempt, newestStop } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { hasGangs, isOverReserved, placeGangs } from '../scheduler/gang-policy.ts';
+import { noteStarting } from '../scheduler/handed-out.ts';
 import { addedTo } from '../scheduler/run-queue.ts';
 import { place, placeTask, type Placement } from '../scheduler/scheduler-reducer.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-state.ts';
@@ -14,6 +15,7 @@ import { startCycles } from './cycles.ts';
 import { startGang } from './gang-start.ts';
 import { sayStarted, specOf, startId } from './start.ts';
 import { stopsOf } from './stops.ts';
+import { takeBack } from './take-back.ts';
 
 /** Starts live below 7 days; then they are as if never given. */
 const START_TTL_SECONDS = 6 * 24 * 3_600;
@@ -36,6 +38,7 @@ export function fillAgents(context: Context): void {
     agents = everyone(); // what is reserved may be others than before
   }
   for (const placement of place(state.scheduler, agents, everyone)) startTask(context, placement);
+  takeBack(context, agents);
   startCycles(context);
 }
 
@@ -46,6 +49,7 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
   sayStarted(context, run);
   const afterStop = newestStop(run, task);
   const { n } = task;
+  noteStarting(context.state.scheduler, id, { index, agent });
   const attempt = beginAttempt(run, { task: task.id, n, agent, afterStop, sequence: null });
   if (attempt !== null) noteStart(stopsOf(context.state, id), attempt);
   const spec = specOf(run, task);
@@ -75,4 +79,18 @@ export function placeElsewhere(
   const others = availableAgents(state.fleet).filter(({ id }) => id !== avoid);
   const placement = placeTask(state.scheduler, { run: run.id, index: task.index }, others);
   if (placement !== null) startTask(context, placement);
+}
+
+/** The task, which waits, goes to the agent that it was taken back for; false where it has no turn there now. */
+export function placeTakenBack(
+  context: Context,
+  run: RunEntry,
+  { task, to }: { readonly task: TaskEntry; readonly to: string | null },
+): boolean {
+  const { state } = context;
+  if (to === null || !state.acting) return false;
+  const agents = availableAgents(state.fleet, [to]);
+  const placement = placeTask(state.scheduler, { run: run.id, index: task.index }, agents);
+  if (placement !== null) startTask(context, placement);
+  return placement !== null;
 }

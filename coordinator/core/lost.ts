@@ -28,6 +28,7 @@ import { isStopped } from '../runs/run-reducer.ts';
 import { openKey, type OpenAttempt, type RunEntry, type TaskEntry } from '../runs/run-state.ts';
 import { publish, type Context } from './core-state.ts';
 import { survivorsGone, vacated } from './places.ts';
+import { onAnswered, onAskedFor } from './take-back.ts';
 
 /** As a release: starts live for days less. */
 const REVOKE_TTL_SECONDS = 30 * 24 * 3_600;
@@ -108,7 +109,11 @@ export function onRevoke(
   const subject = parseSubject(record.subject);
   const run = state.runs.get(data.run);
   // Of a run that is over it stays until its agent has read it: the sweep takes it then.
-  if (subject?.kind !== 'command' || data.superseded !== true || run === undefined) return;
+  if (subject?.kind !== 'command' || run === undefined) return;
+  if (data.superseded !== true) {
+    if (data.gang === undefined) onAskedFor(context, run, { ...data, sequence });
+    return;
+  }
   const key = openKey(data.task, data.n);
   const known = run.revokes.get(key);
   if (known !== undefined && known.sequence !== null && known.sequence !== sequence) {
@@ -184,6 +189,7 @@ export function supersede(context: Context, run: RunEntry, at: { task: string; n
   const task = run.tasks.get(at.task);
   if (open === undefined || task === undefined || open.exited || open.superseded === true) return;
   open.superseded = true;
+  onAnswered(context, run, at);
   vacated(context, run, { index: task.index, agent: open.agent, heldMs: null });
 }
 

@@ -17,6 +17,7 @@ import { markDirty, type Context } from './core-state.ts';
 import { applyForgotten } from './forget.ts';
 import { goOnWithout } from './requeue.ts';
 import { sweepSoon } from './sweep.ts';
+import { emptyCordoned } from './take-back.ts';
 
 const SAID: Partial<Record<MessageName, 'start' | 'change' | 'passing'>> = {
   'agent.started': 'start',
@@ -52,7 +53,10 @@ export function onHostEvent(context: Context, agent: string, record: EventRecord
 export function onFleetEvent(context: Context, agent: string, record: EventRecord): void {
   const { state, now } = context;
   const { message } = record;
-  if (message.name === 'agent.cordoned') onCordoned(state.fleet, agent, message.data);
+  if (message.name === 'agent.cordoned') {
+    onCordoned(state.fleet, agent, message.data);
+    emptyCordoned(context, agent);
+  }
   if (message.name === 'agent.uncordoned' && onCordoned(state.fleet, agent, null))
     markDirty(state, [agent]);
   const isForgotten = message.name === 'agent.forgotten';

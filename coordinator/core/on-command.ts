@@ -16,6 +16,7 @@ import { onRevoke } from './lost.ts';
 import { noteStoredStart } from './old-starts.ts';
 import { holdBack } from './pause.ts';
 import { noteRequeue } from './requeue.ts';
+import { onHandedOut } from './take-back.ts';
 import type { Context, OwnStart } from './core-state.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
@@ -50,6 +51,7 @@ function onStart(
   if (beginAttempt(run, begin) !== null) hold(context, run, { task, agent });
   const attempt = openAttempt(run, { task, n, agent });
   if (attempt === undefined) return;
+  onHandedOut(context, run, attempt);
   if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
   noteStart(stopsOf(state, run.id), attempt);
   closeStops(context, run);
@@ -78,6 +80,7 @@ export function onOwnStart(
   const attempt = run === undefined ? undefined : openAttempt(run, { task, n, agent });
   if (run === undefined || attempt === undefined) return;
   attempt.sequence ??= sequence;
+  onHandedOut(context, run, attempt);
   noteStart(stopsOf(state, id), attempt);
   onRankStored(context, run, { task, n, agent });
   closeStops(context, run);

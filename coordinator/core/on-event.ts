@@ -20,7 +20,7 @@ import { createRun, type RunEntry } from '../runs/run-state.ts';
 import { addRun, enqueue, withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteAck, noteAnnounced, noteClosed, noteEvent, noteStart } from '../stop/stop-reducer.ts';
 import { finishRun, schedulePurge, settleTask } from './act.ts';
-import { placeElsewhere } from './hand-out.ts';
+import { placeElsewhere, placeTakenBack } from './hand-out.ts';
 import { hold, survivorsGone, vacated as giveUpPlace } from './places.ts';
 import { closeStops, endWaiting, stopsOf } from './stops.ts';
 import { applyCycle, applyWithdrawn } from './cycles.ts';
@@ -38,6 +38,7 @@ import { onBudgetUsed, wakeForBudget } from './run-budget.ts';
 import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gang.ts';
 import { noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
+import { closeTakeBack, onAnswered, onBegun } from './take-back.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt } from './sweep.ts';
 
 export function onEvent(context: Context, record: EventRecord): void {
@@ -236,6 +237,7 @@ function onTaskEvent(
   } else if (message.name === 'task.retrying') {
     const task = retryTask(run, id, message.data);
     if (task === null) return;
+    const takenBack = closeTakeBack(context, run.id, id);
     supersede(context, run, { task: id, n: message.data.n });
     if (isStopped(run, task)) {
       endWaiting(context, run, [task]);
@@ -245,6 +247,7 @@ function onTaskEvent(
     if (delayMs !== undefined) holdRetry(context, run, { task, timeMs: record.timeMs, delayMs });
     if (delayMs !== undefined || isPaused(run, task)) return;
     enqueue(state.scheduler, run.id, task.index);
+    if (placeTakenBack(context, run, { task, to: takenBack?.to ?? null })) return;
     placeElsewhere(context, run, { task, avoid: message.data.avoid });
     markDirty(state, 'all');
   }
@@ -258,6 +261,7 @@ function endOf(
   const task = endTask(run, end.task, end.outcome);
   if (task === null) return;
   withdraw(context.state.scheduler, run.id, task.index);
+  closeTakeBack(context, run.id, task.id);
   supersede(context, run, { task: task.id, n: task.n });
 }
 
@@ -284,6 +288,8 @@ function onAttemptEvent(
     noteStart(stopsOf(state, run.id), attempt);
     return;
   }
+  if (message.name === 'attempt.step_started' && task?.n === ref.n)
+    onBegun(context, { run, task }, { agent, timeMs: record.timeMs });
   if (message.name === 'attempt.ready' && task !== undefined)
     noteReady(context, { run, task }, { agent, n: ref.n, barrier: message.data.barrier });
   if (message.name === 'attempt.survivors_gone') {
@@ -291,6 +297,7 @@ function onAttemptEvent(
     if (open?.agent === agent) survivorsGone(context, run, open);
   }
   if (message.name !== 'attempt.exited') return;
+  onAnswered(context, run, ref);
   const { vacated, decides: ended } = endAttempt(run, { ...ref, agent }, message.data);
   const decides = ended ?? (task === undefined ? null : reviewGang(context, run, task));
   if (vacated) {

@@ -119,6 +119,8 @@ export interface RunEntry {
   readonly open: Map<string, OpenAttempt>;
   /** By `task#n`. */
   readonly revokes: Map<string, Revoked>;
+  /** Sequences in BM_COMMANDS of what asks for work ahead to be given back, by `task#n`, until it is answered. */
+  readonly takeBacks: Map<string, number>;
   /** Command ids of those that their agent has answered. */
   readonly answered: Set<string>;
   /** Newest attempts of tasks on several hosts, by task. */
@@ -182,6 +184,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     held: new Map(),
     open: new Map(),
     revokes: new Map(),
+    takeBacks: new Map(),
     answered: new Set(),
     gangs: new Map(),
     agents: new Set(),

@@ -26,6 +26,7 @@ import type { Sequence } from '#protocol/suite/task-order.ts';
 import { paceAfter } from './ahead-policy.ts';
 import { addLane, beSelective, leave, review, reviewRun } from './class-index.ts';
 import { resize, takeInHand } from './fair-share.ts';
+import { dropHandedOut, noteHandedOut } from './handed-out.ts';
 import { addCapacities, dropCapacities, hold } from './lock-table.ts';
 import { pick, type Offer } from './pick.ts';
 import {
@@ -44,6 +45,7 @@ import {
 import {
   usageOf,
   type AgentCapacity,
+  type HandedOut,
   type ScheduledLane,
   type ScheduledRun,
   type SchedulerState,
@@ -156,6 +158,7 @@ export function occupy(state: SchedulerState, run: string, at: AttemptAt): void 
   const lane = laneAt(scheduled, at.index);
   count(state, lane, { agent: at.agent, sign: 1 });
   takeInHand(state, lane, { agent: at.agent, sign: 1 });
+  noteHandedOut(state, lane, at);
   if (countRank(scheduled, lane, { index: at.index, sign: 1 }) > 1) return;
   const { locks } = lane.lane.needs;
   if (locks !== undefined) holdLocks(state, scheduled, { locks, sign: 1 });
@@ -177,6 +180,7 @@ export function vacate(
   if (scheduled === undefined) return false;
   const lane = laneAt(scheduled, at.index);
   const usage = count(state, lane, { agent: at.agent, sign: -1 });
+  dropHandedOut(state, run, at);
   takeInHand(state, lane, { agent: at.agent, sign: -1 });
   if (at.heldMs !== null) usage.paceMs = paceAfter(usage.paceMs, at.heldMs);
   if (countRank(scheduled, lane, { index: at.index, sign: -1 }) > 0) return false;
@@ -269,6 +273,14 @@ export function placeTask(
     }
   }
   return null;
+}
+
+/** What `look` sees where the agents of these would not have them. */
+export function without<T>(state: SchedulerState, ones: readonly HandedOut[], look: () => T): T {
+  for (const { lane, agent } of ones) count(state, lane, { agent, sign: -1 });
+  const seen = look();
+  for (const { lane, agent } of ones) count(state, lane, { agent, sign: 1 });
+  return seen;
 }
 
 /** Other agents of the same host: what one gives up, they may use. */

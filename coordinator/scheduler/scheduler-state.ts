@@ -70,6 +70,22 @@ export interface ScheduledRun {
   readonly heldLocks: Map<string, number>;
 }
 
+/** An attempt on one host that is with its agent, as the scheduler counts it. */
+export interface HandedOut {
+  readonly run: string;
+  readonly index: number;
+  readonly agent: string;
+  readonly lane: ScheduledLane;
+  /** Its lane's key when it was handed out: those of one group need the same. */
+  readonly group: string;
+  /** Monotonic, when its start was stored; Infinity before, -Infinity where a leader before has handed it out. */
+  sinceMs: number;
+  /** When its first step began, as `sinceMs`; null before. While the streams are replayed by their own clock. */
+  begunMs: number | null;
+  /** Its agent was asked to give it back. */
+  isAsked: boolean;
+}
+
 /** Hosts that are kept for a gang which waits for more (gang-policy.ts). */
 export interface Reservation {
   readonly of: NeedClass;
@@ -89,6 +105,10 @@ export interface SchedulerState {
   /** Of each agent that was ever offered, its slots. */
   readonly slotsOf: Map<string, number>;
   readonly locks: LockTable;
+  /** By agent, then by run and index. */
+  readonly handedOut: Map<string, Map<string, HandedOut>>;
+  /** Those that have not begun and were not asked for, by group, in the order in which they were handed out. */
+  readonly unbegun: Map<string, Set<HandedOut>>;
   reserved: Reservation | null;
   /** An agent says what it accepts: classes are then by suite, too. */
   isSelective: boolean;
@@ -103,6 +123,8 @@ export function createScheduler(): SchedulerState {
     agentsOn: new Map(),
     slotsOf: new Map(),
     locks: new Map(),
+    handedOut: new Map(),
+    unbegun: new Map(),
     reserved: null,
     isSelective: false,
   };

@@ -29,7 +29,7 @@ export interface TaskView {
   readonly outcome: TaskOutcome | null;
   /** The current attempt's number; 0 before the first was accepted. */
   readonly n: number;
-  /** Attempts accepted so far. */
+  /** Attempts accepted so far, but for those that were given back before they began. */
   readonly attempts: number;
   readonly agent: string | null;
   readonly address: string | null;
@@ -74,7 +74,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     state: task.state,
     outcome: task.outcome,
     n: task.attempts.length === 0 ? 0 : task.n,
-    attempts: task.attempts.filter((one) => one !== undefined).length,
+    attempts: task.attempts.filter((one) => one !== undefined && !isGivenBack(one)).length,
     agent: attempt?.agent ?? null,
     address: attempt?.address ?? null,
     ...agentsOf(attempt),
@@ -99,6 +99,11 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     resources: attempt?.resources ?? null,
     notes: fold.notes.filter((note) => note.task === task.id).map(noteView),
   };
+}
+
+/** Its agent drained, or it was taken back: nothing of it ever ran. */
+function isGivenBack({ exited }: AttemptFold): boolean {
+  return exited?.outcome === 'skipped' && exited.class === 'drained';
 }
 
 function priorityOf({ submitted, priority }: RunFold, { axes }: TaskFold): number {

@@ -13,14 +13,15 @@ import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
-import { taskNeeds } from '#protocol/suite/task-needs.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
 import { LOST_MOST } from '#coordinator/runs/lost-policy.ts';
 import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
+import { GivenBackChecks } from './given-back-checks.ts';
 import { HeldChecks } from './held-checks.ts';
 import { LockChecks } from './lock-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
 import type { SimServer, Stored } from './server.ts';
+import { usageProblems } from './usage-checks.ts';
 
 type TaskRetrying = MessageData<'task.retrying'>;
 
@@ -74,6 +75,7 @@ export class Checks {
   /** Attempts that were given up, by key, with their agents: stored, for these to be ended. */
   readonly revoked = new Map<string, string>();
   readonly processes: ProcessChecks;
+  readonly givenBack: GivenBackChecks;
   readonly #held: HeldChecks;
   readonly #locks: LockChecks;
   readonly #gangs: GangChecks;
@@ -94,6 +96,7 @@ export class Checks {
     };
     this.#gangs = new GangChecks({ note, starts });
     this.processes = new ProcessChecks({ starts, revoked, note, gangs: this.#gangs });
+    this.givenBack = new GivenBackChecks({ note, revoked });
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
     this.#locks = new LockChecks({ note, starts });
     this.#server = server;
@@ -168,6 +171,7 @@ export class Checks {
       this.#started.add(attempt);
       if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
       this.#held.onStart(attempt, timeMs);
+      if (spec.gang === undefined) this.givenBack.onStart(attempt);
       const run = this.runs.get(spec.run);
       if (run === undefined) return;
       run.open.add(key);
@@ -180,8 +184,9 @@ export class Checks {
       if (run.ended.has(spec.task)) this.note(`I3: ${key} starts although its task has ended`);
     }
     if (message.name === 'command.revoke') {
-      const { run, task, n, superseded } = message.data;
+      const { run, task, n, superseded, gang } = message.data;
       const agent = subject.split('.')[3] ?? '';
+      if (superseded !== true && gang === undefined) this.givenBack.onRevoke(`${run}/${task}#${n}`);
       if (superseded === true) this.revoked.set(`${run}/${task}#${n}`, agent);
     }
     if (message.name === 'command.go') {
@@ -300,7 +305,9 @@ export class Checks {
       this.#locks.onFreed(key);
       this.processes.onSurvivorsGone(key);
     }
+    if (message.name === 'attempt.step_started') this.givenBack.onBegun(key);
     if (message.name !== 'attempt.exited') return;
+    this.givenBack.onExited(key, message.data);
     const { outcome, class: failure, survivors } = message.data;
     run.exits.set(key, failure === null ? outcome : `${outcome} ${failure}`);
     run.open.delete(key);
@@ -325,6 +332,7 @@ export class Checks {
   #onRetry(run: RunSeen, task: string, data: TaskRetrying, id: string): void {
     const key = `${run.fold.run}/${task}#${data.n}`;
     const before = run.lastRetry.get(task);
+    this.givenBack.onRetry(key, data);
     // Stored twice in doubt: it is known by its id.
     if (before?.id === id) return;
     if (data.n !== (before?.n ?? 0) + 1)
@@ -356,28 +364,9 @@ export class Checks {
     this.#locks.onFreed(key);
   }
 
-  /** What the leader believes to be in use is what it has handed out. */
   checkUsage(state: CoreState): void {
-    const held = new Map<string, number>();
-    for (const run of state.runs.values()) {
-      if (!state.scheduler.runs.has(run.id)) continue;
-      for (const { agent, task, n, exited, superseded } of run.open.values()) {
-        if (exited || superseded === true) continue;
-        // Of a start on its way only the suite tells.
-        const plan = run.tasks.get(task)?.plan;
-        const needs =
-          this.starts.get(`${run.id}/${task}#${n}`)?.spec.needs ??
-          (plan === undefined ? run.suite.needs : taskNeeds(run.suite, plan));
-        held.set(agent, (held.get(agent) ?? 0) + needs.slots);
-      }
-    }
-    for (const [agent, { slots }] of state.scheduler.usage) {
-      const inHand = held.get(agent) ?? 0;
-      if (slots !== inHand)
-        this.note(
-          `the leader counts ${slots} slots of ${agent} as taken, and has handed out ${inHand}`,
-        );
-    }
+    const { starts } = this;
+    for (const problem of usageProblems(state, starts)) this.note(problem);
   }
 
   /** What the leader shows is the fold of the log (I2). */

@@ -162,6 +162,28 @@ export const MUTATIONS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('take-back-blind', 'the leader takes what it asks for to be given back', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      const decoded = isOf(request, 'command.revoke') ? decode(request.data) : null;
+      const state = mesh.api?.state();
+      if (decoded?.kind !== 'ok' || decoded.message.name !== 'command.revoke') return request;
+      const { run: id, task: name, superseded, gang } = decoded.message.data;
+      const run = state?.runs.get(id);
+      const task = run?.tasks.get(name);
+      if (state === undefined || task?.phase !== 'assigned') return request;
+      if (superseded === true || gang !== undefined) return request;
+      Object.assign(task, { phase: 'pending', n: task.n + 1 });
+      enqueue(state.scheduler, id, task.index);
+      markDirty(state, 'all');
+      return PRETENDED;
+    };
+  }),
+  mutation('take-back-counts', 'what is given back counts as a failure', (mesh) => {
+    mesh.taps.onRequest = (request) =>
+      isOf(request, 'task.retrying')
+        ? { ...request, data: replaced(request.data, '"class":"drained"', '"class":"exit"') }
+        : request;
+  }),
   mutation('cycle-lost', 'the word that a cycle has begun is lost', (mesh) => {
     mesh.taps.onRequest = (request) => (isOf(request, 'run.cycle_started') ? PRETENDED : request);
   }),
@@ -300,6 +322,10 @@ function ownHeaders({ options }: Request): Record<string, string> {
       ([name]) => ![last, of, messageId].includes(name as never),
     ),
   );
+}
+
+function replaced(data: Uint8Array, text: string, by: string): Uint8Array {
+  return Buffer.from(Buffer.from(data).toString().replace(text, by));
 }
 
 function changed(event: NumberedEvent, change: object): NumberedEvent {

@@ -386,7 +386,8 @@ class Simulation {
 function totalsOf({
   runs,
   revoked,
-}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded'> {
+  givenBack,
+}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack'> {
   const outcomes: Record<string, number> = {};
   const retries: Record<string, number> = {};
   for (const run of runs.values()) {
@@ -394,5 +395,6 @@ function totalsOf({
     for (const used of run.retries.values())
       for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
   }
-  return { outcomes, retries, superseded: revoked.size };
+  const { takenBack } = givenBack;
+  return { outcomes, retries, superseded: revoked.size, takenBack };
 }

@@ -29,4 +29,6 @@ export interface Simulated {
   readonly retries: Readonly<Record<string, number>>;
   /** Attempts whose task went on without them. */
   readonly superseded: number;
+  /** Attempts that agents were asked for and gave back. */
+  readonly takenBack: number;
 }

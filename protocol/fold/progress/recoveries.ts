@@ -17,7 +17,7 @@ export interface Recoveries {
 }
 
 export interface AllRecoveries extends Recoveries {
-  /** Further attempts because an agent drained or somebody paused or requeued: nothing had failed. */
+  /** Further attempts because an agent gave one back or somebody paused or requeued: nothing had failed. */
   readonly deliberate: Recoveries;
   /** Agents that began anew and went on with an attempt that had not ended, as often as they did. */
   readonly adopted: number;

@@ -16,7 +16,10 @@ export const StartCommand = z.object({
 });
 export type StartCommand = z.infer<typeof StartCommand>;
 
-/** Take back what has not started; answered by an ack `revoked` or `started`, of `superseded` once it has ended. */
+/**
+ * Take back what has not started: the attempt answers, by an exit of class `drained`, or by having begun. Of
+ * `superseded` the ack `revoke_answered` follows once it has ended.
+ */
 export const RevokeCommand = z.object({
   run: RunId,
   task: Token,

@@ -208,7 +208,11 @@ test('revokes: queued, running, ended, never seen', () => {
     effect.kind === 'revoke_answered' ? [effect.answer] : [],
   );
   expect(answers).toEqual(['revoked', 'started', 'started', 'unknown']);
-  expect(state.live.has(key('c'))).toBe(false);
+  // It ends as what a draining agent gives back: nothing of it ever ran.
+  expect(state.live.get(key('c'))?.stage).toBe('ending');
+  expect(effects.filter(({ kind }) => kind === 'refuse')).toMatchObject([
+    { key: key('c'), class: 'drained' },
+  ]);
 });
 
 test('a released run is dropped when nothing of it lives, once', () => {

@@ -16,3 +16,12 @@ export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
   proven: true,
   survivors: [],
 });
+
+export type EndKind = 'paused' | 'drained' | false;
+
+/** As a pause ends it, or as it is given back before it had its slots. */
+export function endOf(outcome: AttemptExited['outcome'], kind: EndKind): AttemptExited {
+  const end = exited(outcome);
+  if (kind === false) return end;
+  return { ...end, class: kind, ...(kind === 'drained' ? { elapsedMs: 0 } : {}) };
+}

@@ -79,3 +79,10 @@ function keyOf({ message }: EventRecord): string {
   const { run, task, n } = message.data.spec;
   return `${run}/${task}#${n}`;
 }
+
+/** What waits behind those that run, one of each slot, goes; what runs does not. */
+export function givesBack({ live, begun, slots }: MiniAgent, key: string): boolean {
+  if ([...live.keys()].indexOf(key) < slots) return false;
+  begun.splice(begun.indexOf(key), 1);
+  return true;
+}

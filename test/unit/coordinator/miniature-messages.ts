@@ -48,3 +48,8 @@ export function registrationOf({ id, hostId, slots }: Host): Registration {
   const { registration } = goldenMessages['agent.started'];
   return { ...registration, agent: id, hostId, slots, cpus: slots };
 }
+
+export interface SubmitOptions {
+  readonly ifBusy?: 'queue' | 'reject';
+  readonly basis?: string | null | undefined;
+}

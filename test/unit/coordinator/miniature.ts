@@ -16,9 +16,15 @@ import {
 import { update } from '#coordinator/core/core-reducer.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
-import { exited } from './exited.ts';
-import { droppedTooSoon, isStartOf, startProblems } from './miniature-checks.ts';
-import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
+import { endOf, type EndKind } from './exited.ts';
+import { droppedTooSoon, givesBack, isStartOf, startProblems } from './miniature-checks.ts';
+import {
+  beatOf,
+  messageOf,
+  registrationOf,
+  type MiniAgent,
+  type SubmitOptions,
+} from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ChangeRequest } from '#protocol/messages/run/api.ts';
@@ -95,7 +101,6 @@ export class Miniature {
     for (const effect of effects) this.#perform(effect);
   }
 
-  /** Time passes, and is looked at. */
   later(ms: number): void {
     this.#nowMs += ms;
     this.post({ kind: 'tick' });
@@ -104,10 +109,7 @@ export class Miniature {
   submit(
     run: string,
     suite: Partial<SuiteSpec>,
-    {
-      ifBusy = 'queue',
-      basis,
-    }: { readonly ifBusy?: 'queue' | 'reject'; readonly basis?: string | null | undefined } = {},
+    { ifBusy = 'queue', basis }: SubmitOptions = {},
   ): void {
     this.#tokens += 1;
     const steps = goldenSuite.steps.map((step) => ({ ...step, argv: ['true'] }));
@@ -120,15 +122,8 @@ export class Miniature {
       retries: {},
       ...suite,
     };
-    const request = {
-      run,
-      suite: spec,
-      suiteText: '',
-      suiteFile: null,
-      by: 'u@h',
-      ifBusy,
-      labels: {},
-    };
+    const suiteOf = { suite: spec, suiteText: '', suiteFile: null };
+    const request = { run, ...suiteOf, by: 'u@h', ifBusy, labels: {} };
     const tasks = Object.values(spec.axes).reduce((count, values) => count * values.length, 1);
     const { priority } = spec;
     const submit = { kind: 'submit' as const, token: this.#tokens, request, tasks, priority };
@@ -136,24 +131,22 @@ export class Miniature {
   }
 
   stop(run: string, task: string | null): void {
-    this.#operators += 1;
-    const data: StopCommand = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
-    this.#command(subjects.stop(), 'command.stop', data, `stop${this.#operators}`);
+    this.#order(run, task, {});
   }
 
   pause(run: string, task: string | null): void {
-    this.#operators += 1;
-    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
-    const id = `pause${this.#operators}`;
-    this.#command(subjects.stop(), 'command.stop', { ...data, pause: true }, id);
+    this.#order(run, task, { pause: true });
   }
 
   requeue(run: string, task: string | null): void {
+    if (task !== null) this.#order(run, task, { pause: true, requeue: true });
+  }
+
+  #order(run: string, task: string | null, as: Pick<StopCommand, 'pause' | 'requeue'>): void {
     this.#operators += 1;
-    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
-    const order = { ...data, pause: true as const, requeue: true as const };
-    if (task !== null)
-      this.#command(subjects.stop(), 'command.stop', order, `pause${this.#operators}`);
+    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null, ...as };
+    const id = `${as.pause === true ? 'pause' : 'stop'}${this.#operators}`;
+    this.#command(subjects.stop(), 'command.stop', data, id);
   }
 
   /** Asks for it; `replies` has what is answered. */
@@ -179,7 +172,6 @@ export class Miniature {
     return this.#tokens;
   }
 
-  /** As `resume`. */
   cordon(agent: string, undo = false): number {
     this.#tokens += 1;
     const request = { agent, by: 'u@h', reason: 'loud', undo };
@@ -337,15 +329,19 @@ export class Miniature {
         .sort((a, b) => b.sequence - a.sequence);
       agent.live.set(key, spec);
       if (newest !== undefined && afterStop < newest.sequence) {
-        this.#exit(agent, key, 'stopped', newest.isPause);
+        this.#exit(agent, key, 'stopped', newest.isPause && 'paused');
         return;
       }
       agent.begun.push(key);
       const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
       this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
     } else if (message.name === 'command.revoke') {
-      const { superseded: _, ...ref } = message.data;
+      const { superseded, ...ref } = message.data;
       const key = `${ref.run}/${ref.task}#${ref.n}`;
+      if (superseded !== true) {
+        if (givesBack(agent, key)) this.#exit(agent, key, 'skipped', 'drained');
+        return;
+      }
       const isHere = agent.live.has(key);
       if (isHere) this.#exit(agent, key, 'lost');
       const data = { ...ref, answer: isHere ? ('started' as const) : ('unknown' as const) };
@@ -359,16 +355,21 @@ export class Miniature {
       const ack = subjects.ack(agent.id, message.id);
       this.#store(ack, 'command.received', { kind: 'stop', attempts: hit.length });
       const outcome = cause === 'budget' ? 'timed_out' : 'stopped';
-      for (const [key] of hit) this.#exit(agent, key, outcome, isPause);
+      for (const [key] of hit) this.#exit(agent, key, outcome, isPause && 'paused');
       this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
     }
   }
 
-  #exit(agent: MiniAgent, key: string, outcome: AttemptExited['outcome'], isPause = false): void {
+  #exit(
+    agent: MiniAgent,
+    key: string,
+    outcome: AttemptExited['outcome'],
+    kind: EndKind = false,
+  ): void {
     const spec = agent.live.get(key);
     if (spec === undefined) return;
     agent.live.delete(key);
-    const end = { ...exited(outcome), ...(isPause ? { class: 'paused' as const } : {}) };
+    const end = endOf(outcome, kind);
     this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
   }
 

@@ -1,0 +1,33 @@
+/** What the leader counts as taken is what it has handed out. */
+import type { CoreState } from '#coordinator/core/core-state.ts';
+import { taskNeeds } from '#protocol/suite/task-needs.ts';
+import type { Start } from './checks.ts';
+
+/** What the leader believes to be in use is what it has handed out. */
+export function usageProblems(
+  state: CoreState,
+  starts: ReadonlyMap<string, Pick<Start, 'spec'>>,
+): string[] {
+  const problems: string[] = [];
+  const held = new Map<string, number>();
+  for (const run of state.runs.values()) {
+    if (!state.scheduler.runs.has(run.id)) continue;
+    for (const { agent, task, n, exited, superseded } of run.open.values()) {
+      if (exited || superseded === true) continue;
+      // Of a start on its way only the suite tells.
+      const plan = run.tasks.get(task)?.plan;
+      const needs =
+        starts.get(`${run.id}/${task}#${n}`)?.spec.needs ??
+        (plan === undefined ? run.suite.needs : taskNeeds(run.suite, plan));
+      held.set(agent, (held.get(agent) ?? 0) + needs.slots);
+    }
+  }
+  for (const [agent, { slots }] of state.scheduler.usage) {
+    const inHand = held.get(agent) ?? 0;
+    if (slots !== inHand)
+      problems.push(
+        `the leader counts ${slots} slots of ${agent} as taken, and has handed out ${inHand}`,
+      );
+  }
+  return problems;
+}
