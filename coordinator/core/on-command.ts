@@ -78,6 +78,7 @@ export function onOwnStart(
   const attempt = run === undefined ? undefined : openAttempt(run, { task, n, agent });
   if (run === undefined || attempt === undefined) return;
   attempt.sequence ??= sequence;
+  if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
   noteStart(stopsOf(state, id), attempt);
   onRankStored(context, run, { task, n, agent });
   closeStops(context, run);

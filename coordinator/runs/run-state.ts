@@ -117,7 +117,7 @@ export interface RunEntry {
   readonly held: Map<string, { readonly n: number; dueMs: number }>;
   /** By their keys. */
   readonly open: Map<string, OpenAttempt>;
-  /** By `task#n`. */
+  /** Of attempts whose agents are lost, by their keys. */
   readonly revokes: Map<string, Revoked>;
   /** Command ids of those that their agent has answered. */
   readonly answered: Set<string>;

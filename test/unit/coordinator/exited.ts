@@ -1,11 +1,14 @@
 /** The end of an attempt, as its agent tells it. */
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 
-export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
+export const exited = (
+  outcome: AttemptExited['outcome'],
+  failure: AttemptExited['class'] = null,
+): AttemptExited => ({
   elapsedMs: 5,
   outcome,
   stage: outcome === 'failed' ? 'run' : null,
-  class: outcome === 'failed' ? 'exit' : null,
+  class: outcome === 'failed' ? 'exit' : failure,
   reason: null,
   stop: null,
   steps: [],

@@ -16,6 +16,7 @@ import {
 import { update } from '#coordinator/core/core-reducer.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
+import { placeIn } from '#protocol/messages/attempt/gang.ts';
 import { exited } from './exited.ts';
 import { droppedTooSoon, isStartOf, startProblems } from './miniature-checks.ts';
 import { beatOf, messageOf, registrationOf, type MiniAgent } from './miniature-messages.ts';
@@ -26,6 +27,8 @@ import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
+
+type Outcome = AttemptExited['outcome'];
 
 /** Few, so that old ones are removed in short runs too. */
 const STARTS_KEPT = 3;
@@ -141,19 +144,15 @@ export class Miniature {
     this.#command(subjects.stop(), 'command.stop', data, `stop${this.#operators}`);
   }
 
-  pause(run: string, task: string | null): void {
+  pause(run: string, task: string | null, more: { readonly requeue?: true } = {}): void {
     this.#operators += 1;
     const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
-    const id = `pause${this.#operators}`;
-    this.#command(subjects.stop(), 'command.stop', { ...data, pause: true }, id);
+    const order = { ...data, pause: true as const, ...more };
+    this.#command(subjects.stop(), 'command.stop', order, `pause${this.#operators}`);
   }
 
   requeue(run: string, task: string | null): void {
-    this.#operators += 1;
-    const data = { run, task, graceMs: null, now: false, by: 'u@h', reason: null };
-    const order = { ...data, pause: true as const, requeue: true as const };
-    if (task !== null)
-      this.#command(subjects.stop(), 'command.stop', order, `pause${this.#operators}`);
+    if (task !== null) this.pause(run, task, { requeue: true });
   }
 
   /** Asks for it; `replies` has what is answered. */
@@ -231,7 +230,7 @@ export class Miniature {
   }
 
   /** One of the agent's attempts exits; now and then it says so twice. */
-  agentExits(choice: number, outcome: AttemptExited['outcome'], twice: boolean): boolean {
+  agentExits(choice: number, outcome: Outcome, twice: boolean): boolean {
     const agent = this.agents[choice % this.agents.length];
     const key =
       agent === undefined
@@ -337,17 +336,20 @@ export class Miniature {
         .sort((a, b) => b.sequence - a.sequence);
       agent.live.set(key, spec);
       if (newest !== undefined && afterStop < newest.sequence) {
-        this.#exit(agent, key, 'stopped', newest.isPause);
+        this.#exit(agent, key, 'stopped', newest.isPause ? 'paused' : null);
         return;
       }
       agent.begun.push(key);
-      const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
+      const place = placeIn(spec);
+      const accepted = { ...goldenMessages['attempt.accepted'], command: message.id, ...place };
       this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
     } else if (message.name === 'command.revoke') {
-      const { superseded: _, ...ref } = message.data;
+      const { superseded: _, gang, ...ref } = message.data;
       const key = `${ref.run}/${ref.task}#${ref.n}`;
       const isHere = agent.live.has(key);
-      if (isHere) this.#exit(agent, key, 'lost');
+      if (isHere && gang) this.#exit(agent, key, 'stopped', 'gang');
+      else if (isHere) this.#exit(agent, key, 'lost');
+      if (gang !== undefined) return;
       const data = { ...ref, answer: isHere ? ('started' as const) : ('unknown' as const) };
       this.#store(subjects.ack(agent.id, message.id), 'command.revoke_answered', data);
     } else if (message.name === 'command.stop') {
@@ -359,17 +361,16 @@ export class Miniature {
       const ack = subjects.ack(agent.id, message.id);
       this.#store(ack, 'command.received', { kind: 'stop', attempts: hit.length });
       const outcome = cause === 'budget' ? 'timed_out' : 'stopped';
-      for (const [key] of hit) this.#exit(agent, key, outcome, isPause);
+      for (const [key] of hit) this.#exit(agent, key, outcome, isPause ? 'paused' : null);
       this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
     }
   }
 
-  #exit(agent: MiniAgent, key: string, outcome: AttemptExited['outcome'], isPause = false): void {
+  #exit(agent: MiniAgent, key: string, ...end: [Outcome, AttemptExited['class']?]): void {
     const spec = agent.live.get(key);
     if (spec === undefined) return;
     agent.live.delete(key);
-    const end = { ...exited(outcome), ...(isPause ? { class: 'paused' as const } : {}) };
-    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
+    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', exited(...end));
   }
 
   #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {
