@@ -16,7 +16,7 @@ import { resumeGangs } from './gang.ts';
 import { resumeStarts } from './gang-start.ts';
 import { freeForgotten } from './forget.ts';
 import { releaseRetries } from './held-retries.ts';
-import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf } from './lost.ts';
+import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf, unansweredBy } from './lost.ts';
 import { noteLostRanks, unheardRanks } from './lost-ranks.ts';
 import { askHistory } from './order.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
@@ -123,6 +123,7 @@ export function actOnTime(context: Context): void {
       stopCommands: [...stopCommands(stopsOf(state, run.id)), ...revokesOf(run)],
       files: storedObjects(run),
       hasGangs: run.needs.classes.some((needs) => hostsOf(needs) > 1),
+      owing: unansweredBy(run),
     });
   }
   actWhenDue(context);

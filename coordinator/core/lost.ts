@@ -53,6 +53,12 @@ export function revokesOf({ revokes, answered }: RunEntry): string[] {
   return [...new Set([...answered, ...Array.from(revokes.values(), ({ id }) => id)])];
 }
 
+/** Agents that have one still to read, or to obey. */
+export function unansweredBy({ revokes, answered }: RunEntry): string[] {
+  const open = [...revokes.values()].filter(({ id }) => !answered.has(id));
+  return [...new Set(open.map(({ agent }) => agent))];
+}
+
 /** Asks for the revokes that are due. */
 export function giveUpLost(context: Context): void {
   const { state, now } = context;

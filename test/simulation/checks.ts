@@ -9,7 +9,6 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
@@ -20,6 +19,8 @@ import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
 import { HeldChecks } from './held-checks.ts';
 import { LockChecks } from './lock-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
+import { checkRemoved } from './revoke-checks.ts';
+import type { Start, StopSeen } from './seen.ts';
 import type { SimServer, Stored } from './server.ts';
 
 const RANK = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
@@ -32,22 +33,6 @@ const ATTEMPT_OVER: ReadonlySet<string> = new Set([
   'attempt.released',
   'attempt.survivors_gone',
 ]);
-
-export interface Start {
-  readonly command: string;
-  readonly agent: string;
-  readonly spec: AttemptSpec;
-  readonly sequence: number;
-  readonly afterStop: number;
-}
-
-export interface StopSeen {
-  readonly command: string;
-  readonly run: string;
-  readonly task: string | null;
-  readonly sequence: number;
-  readonly isPause: boolean;
-}
 
 interface RunSeen {
   readonly fold: RunFold;
@@ -95,6 +80,9 @@ export class Checks {
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
     this.#locks = new LockChecks({ note, starts });
     this.#server = server;
+    server.commands.onRemoved = (removed) => {
+      checkRemoved(removed, { server, note, gangs: this.#gangs, processes: this.processes });
+    };
   }
 
   note(text: string): void {

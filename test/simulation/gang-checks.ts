@@ -4,7 +4,7 @@
  */
 import type { Message } from '#protocol/messages/envelope.ts';
 import type { GangSpec } from '#protocol/messages/attempt/gang.ts';
-import type { Start } from './checks.ts';
+import type { Start } from './seen.ts';
 import type { Machine } from './machine.ts';
 import type { Step } from './step.ts';
 

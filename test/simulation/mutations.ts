@@ -275,6 +275,13 @@ export const MUTATIONS: readonly Mutation[] = [
       return { ...request, data: Buffer.from(text.replace(/,"without":\[[^\]]*\]/, '')) };
     };
   }),
+  mutation('purge-unread', 'what a lost agent has still to read goes with its run', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      if (request.subject !== '$JS.API.STREAM.PURGE.BM_COMMANDS') return request;
+      const text = Buffer.from(request.data).toString();
+      return { ...request, data: Buffer.from(text.replace(/cmd\.\w+\.revoke/, 'cmd.*.revoke')) };
+    };
+  }),
   mutation('forget-nothing', 'the leader does not read that an agent was forgotten', (mesh) => {
     mesh.taps.onTail = (message) => (isOf(message, 'agent.forgotten') ? null : message);
   }),
