@@ -62,7 +62,8 @@ function ownLines(attempt: AttemptView, name: string, style: Style): string[] {
     attempt.ranks === undefined
       ? `${attempt.agent} (${attempt.host})`
       : plural(attempt.ranks.length, 'host');
-  const head = `  ${name} on ${at}: ${outcome}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
+  const left = attempt.superseded ? ', superseded' : '';
+  const head = `  ${name} on ${at}: ${outcome}${left}${why}${phase}${stop}, ${sofar(attempt.elapsedMs, attempt.state === 'exited')}`;
   return [
     head,
     ...givenLines(attempt).map((line) => `    ${oneLine(line)}`),

@@ -16,7 +16,8 @@ import { resumeGangs } from './gang.ts';
 import { resumeStarts } from './gang-start.ts';
 import { freeForgotten } from './forget.ts';
 import { releaseRetries } from './held-retries.ts';
-import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf } from './lost.ts';
+import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf, unansweredBy } from './lost.ts';
+import { noteLostRanks, unheardRanks } from './lost-ranks.ts';
 import { askHistory } from './order.ts';
 import { dropOldCheckpoints } from './old-checkpoints.ts';
 import { dropOldStarts } from './old-starts.ts';
@@ -46,16 +47,18 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
       wasPaused: newestPause(run, task) > 0 || task.requeueSequence > 0,
     });
   const subject = subjects.task(run.id, task.id);
+  const without = unheardRanks(run, task);
   if (decision.kind === 'retry') {
     const from = takenBackOf(context.state, run.id, task.id)?.from;
     const data = {
       ...decision.data,
       ...requeuedFrom(run, task, decision.data.class),
+      ...without,
       ...(decision.data.class === 'drained' && from !== undefined ? { avoid: from } : {}),
     };
     publish(context, { subject, name: 'task.retrying', data });
   } else if (decision.data.outcome === 'passed') endPassed(context, run, task);
-  else publish(context, { subject, name: 'task.ended', data: decision.data });
+  else publish(context, { subject, name: 'task.ended', data: { ...decision.data, ...without } });
 }
 
 /**
@@ -127,6 +130,7 @@ export function actOnTime(context: Context): void {
       stopCommands: [...stopCommands(stopsOf(state, run.id)), ...revokesOf(run)],
       files: storedObjects(run),
       hasGangs: run.needs.classes.some((needs) => hostsOf(needs) > 1),
+      owing: unansweredBy(run),
     });
   }
   actWhenDue(context);
@@ -159,6 +163,7 @@ export function resume(context: Context): void {
       if (stop.closed === 'stored')
         context.effects.push({ kind: 'delete_stop', sequence: stop.sequence });
     }
+    noteLostRanks(run);
     const over = resumeGangs(context, run, (task, peers) => {
       resumeStarts(context, { run, task }, peers);
     });

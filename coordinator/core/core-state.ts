@@ -153,6 +153,8 @@ export interface PurgeEffect {
   readonly stopCommands: readonly string[];
   /** Its ranks were told more than their starts. */
   readonly hasGangs: boolean;
+  /** Agents that have not answered for what was revoked: they read it when they are back. */
+  readonly owing: readonly string[];
   /** Its objects in BM_FILES. */
   readonly files: readonly { readonly agent: string; readonly sha256: string }[];
 }

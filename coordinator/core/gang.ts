@@ -8,14 +8,15 @@
  *    starts where nothing has failed or been stopped meanwhile; a barrier's go; the revokes. Their ids are the
  *    same, so that an agent takes each once.
  * 2. A revoke is asked for when its rank's start is stored: a mailbox has one order, so no start comes after.
- * 3. Nothing follows before the last rank has said that it has ended (I5).
+ * 3. Nothing follows before the last rank has said that it has ended (I5); of one whose host is lost, before
+ *    the word that ends it is stored (lost-ranks.ts).
  */
 import type { GangPeer, GangPlace } from '#protocol/messages/attempt/gang.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { gangRulesOf } from '#protocol/suite/gang-form.ts';
 import { resumeOf } from '../runs/run-files.ts';
-import { beginAttempt, isPaused, isStopped, newestStop } from '../runs/run-reducer.ts';
+import { beginAttempt, isPaused, isStopped, keyOf, newestStop } from '../runs/run-reducer.ts';
 import {
   concludeGang,
   gangAt,
@@ -170,6 +171,8 @@ function endRanks(
   gang.ranks.forEach((rank, place) => {
     if (rank.end !== null || rank.agent === null) return;
     if (rank.start !== 'stored' || rank.revoke !== 'no') return;
+    // It is lost: what ends it is on its way.
+    if (run.revokes.has(keyOf(run, task, { n: gang.n, agent: rank.agent }))) return;
     rank.revoke = 'asked';
     const why = `rank ${first} has ended (${outcome})`;
     publish(context, {

@@ -5,6 +5,8 @@
  *   unreachable --(requeueAfter)--> revoke stored, for that agent alone --> task.retrying, n + 1
  *                                        \--(the agent is back)--> what runs is ended --> answered --> deleted
  *
+ * Of a gang each rank that is lost is given up so; the others are ended first (lost-ranks.ts).
+ *
  * 1. The next attempt follows only when the revoke of the last was read back stored: whenever its host comes
  *    back, it ends what was superseded, and what it says of that changes the task no more (I4).
  * 2. A leader that finds a revoke of a current attempt goes on with it, whether its agent is back or not.
@@ -18,15 +20,19 @@
  * 7. So many at a time: a switch that takes a thousand hosts along must not keep others waiting.
  */
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
+import { membersOf } from '#protocol/fold/gang-fold.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import { isUnreachableFor } from '../fleet/fleet-reducer.ts';
 import { decideLost, requeueAfterMs } from '../runs/lost-policy.ts';
 import type { AttemptEnd, Decision } from '../runs/retry-policy.ts';
-import { hostsOfTask } from '../runs/gang-state.ts';
-import { isStopped } from '../runs/run-reducer.ts';
-import { openKey, type OpenAttempt, type RunEntry, type TaskEntry } from '../runs/run-state.ts';
+import { gangOf, hasRankEnded, rankOfAgent } from '../runs/gang-state.ts';
+import { isStopped, keyOf, openOf } from '../runs/run-reducer.ts';
+import type { OpenAttempt, RunEntry, TaskEntry } from '../runs/run-state.ts';
+import { settleTask } from './act.ts';
 import { publish, type Context } from './core-state.ts';
+import { reviewGang } from './gang.ts';
+import { forgottenEnd, lostAgentOf, lostReason, noteLostRank } from './lost-ranks.ts';
 import { survivorsGone, vacated } from './places.ts';
 import { onAnswered, onAskedFor } from './take-back.ts';
 
@@ -35,14 +41,23 @@ const REVOKE_TTL_SECONDS = 30 * 24 * 3_600;
 /** Asked for with one tick. */
 const MOST_AT_A_TIME = 1_000;
 
-/** The id of the only revoke of an attempt: what another leader repeats is recognised by it. */
-export function revokeId(run: string, { task, n }: Pick<OpenAttempt, 'task' | 'n'>): string {
-  return `revoke_${run}_${task}_${n}`;
+/** The id of the only revoke of an attempt, or of a rank: what another leader repeats is recognised by it. */
+function revokeId(run: RunEntry, { task: id, n, agent }: OpenAttempt): string {
+  const task = run.tasks.get(id);
+  const gang = task === undefined ? null : gangOf(run, task);
+  const whole = `revoke_${run.id}_${id}_${n}`;
+  return gang === null ? whole : `${whole}_rank${rankOfAgent(gang, agent)}`;
 }
 
 /** Command ids of all revokes of the run: their acknowledgements go with it. */
 export function revokesOf({ revokes, answered }: RunEntry): string[] {
   return [...new Set([...answered, ...Array.from(revokes.values(), ({ id }) => id)])];
+}
+
+/** Agents that have one still to read, or to obey. */
+export function unansweredBy({ revokes, answered }: RunEntry): string[] {
+  const open = [...revokes.values()].filter(({ id }) => !answered.has(id));
+  return [...new Set(open.map(({ agent }) => agent))];
 }
 
 /** Asks for the revokes that are due. */
@@ -65,6 +80,8 @@ export function giveUpLost(context: Context): void {
       if (left === 0) return;
       if (open.gone !== true && (afterMs === null || !isLost(open.agent, afterMs))) continue;
       survivorsGone(context, run, open);
+      // A stop held up what follows its revoke, and nobody answers for it any more.
+      if (open.gone === true) goOnAfter(context, run, open.key);
       if (!mayGiveUp(run, open)) continue;
       revoke(context, run, open);
       left -= 1;
@@ -75,19 +92,22 @@ export function giveUpLost(context: Context): void {
 function mayGiveUp(run: RunEntry, open: OpenAttempt): boolean {
   const task = run.tasks.get(open.task);
   if (task?.n !== open.n || task.phase !== 'assigned' || open.exited) return false;
-  if (hostsOfTask(run, task) > 1) return false; // its other ranks would have to end first
+  if (hasRankEnded(gangOf(run, task), open.agent)) return false; // it was requeued
   // A start that is on its way still would come after its revoke.
-  const isStored =
-    open.sequence !== null || run.fold.tasks.get(task.id)?.attempts[open.n - 1] !== undefined;
-  if (!isStored) return false;
+  if (open.sequence === null && !wasAccepted(run, open)) return false;
   if (isStopped(run, task) && open.gone !== true) return false;
-  return !run.revokes.has(openKey(open.task, open.n));
+  return !run.revokes.has(open.key);
 }
 
-export function revoke(context: Context, run: RunEntry, open: OpenAttempt): void {
+function wasAccepted(run: RunEntry, { task, n, agent }: OpenAttempt): boolean {
+  const attempt = run.fold.tasks.get(task)?.attempts[n - 1];
+  return attempt !== undefined && membersOf(attempt).some((one) => one.agent === agent);
+}
+
+function revoke(context: Context, run: RunEntry, open: OpenAttempt): void {
   const { task, n, agent } = open;
-  const id = revokeId(run.id, open);
-  run.revokes.set(openKey(task, n), { id, agent, sequence: null });
+  const id = revokeId(run, open);
+  run.revokes.set(open.key, { id, agent, sequence: null });
   publish(context, {
     subject: subjects.command(agent, 'revoke', run.id),
     name: 'command.revoke',
@@ -114,7 +134,9 @@ export function onRevoke(
     if (data.gang === undefined) onAskedFor(context, run, { ...data, sequence });
     return;
   }
-  const key = openKey(data.task, data.n);
+  const task = run.tasks.get(data.task);
+  if (task === undefined) return;
+  const key = keyOf(run, task, { n: data.n, agent: subject.agent });
   const known = run.revokes.get(key);
   if (known !== undefined && known.sequence !== null && known.sequence !== sequence) {
     // Stored twice in doubt: the agent knows it by its id.
@@ -146,20 +168,23 @@ function goOnAfter(context: Context, run: RunEntry, key: string): void {
   if (run.ended === 'stored' || task.n !== open.n || task.phase !== 'assigned') return;
   const stopped = isStopped(run, task);
   if (stopped && open.gone !== true) return; // the stop asks for it
+  if (gangOf(run, task) !== null) {
+    noteLostRank(run, task, open);
+    if (reviewGang(context, run, task) !== null) settleTask(context, run, task);
+    return;
+  }
   task.phase = 'deciding';
-  const decision = stopped ? forgottenEnd(open) : lostDecision(run, task, revoked.agent);
+  const decision = stopped ? forgottenDecision(open) : lostDecision(run, task, revoked.agent);
   say(context, run, { task, decision });
 }
 
 /** Under a stop that nobody answers for it. */
-function forgottenEnd({ n, agent }: OpenAttempt): Decision {
-  const reason = `agent ${agent} was forgotten: whether it is dead was not verified`;
-  return { kind: 'end', data: { outcome: 'stopped', n, stage: null, class: null, reason } };
+function forgottenDecision({ n, agent }: OpenAttempt): Decision {
+  return { kind: 'end', data: { n, ...forgottenEnd(agent) } };
 }
 
 function lostDecision(run: RunEntry, task: TaskEntry, agent: string): Decision {
-  const reason = `lost: agent ${agent} was not heard any more`;
-  return decideLost(run.suite, task, { agent, reason });
+  return decideLost(run.suite, task, { agent, reason: lostReason(agent) });
 }
 
 /**
@@ -167,9 +192,9 @@ function lostDecision(run: RunEntry, task: TaskEntry, agent: string): Decision {
  * went on with it: as if it had not come back. Null for any other end.
  */
 export function decideSuperseded(run: RunEntry, task: TaskEntry, end: AttemptEnd): Decision | null {
-  const revoked = run.revokes.get(openKey(task.id, task.n));
-  if (revoked === undefined || end.outcome !== 'lost' || isStopped(run, task)) return null;
-  return lostDecision(run, task, revoked.agent);
+  if (isStopped(run, task)) return null;
+  const agent = lostAgentOf(run, task, end);
+  return agent === null ? null : lostDecision(run, task, agent);
 }
 
 function say(
@@ -183,14 +208,19 @@ function say(
   else publish(context, { subject, name: 'task.ended', data: decision.data });
 }
 
-/** The task has gone on, or has ended, without the end of this attempt (4). */
+/** The task has gone on, or has ended, without the end of this attempt, or of these ranks of it (4). */
 export function supersede(context: Context, run: RunEntry, at: { task: string; n: number }): void {
-  const open = run.open.get(openKey(at.task, at.n));
   const task = run.tasks.get(at.task);
-  if (open === undefined || task === undefined || open.exited || open.superseded === true) return;
-  open.superseded = true;
-  onAnswered(context, run, at);
-  vacated(context, run, { index: task.index, agent: open.agent, heldMs: null });
+  if (task === undefined) return;
+  const open = openOf(run, at);
+  const left = open.filter(({ exited, superseded }) => !exited && superseded !== true);
+  const survives = open.some((one) => one.survives === true);
+  const { index } = task;
+  if (left.length > 0) onAnswered(context, run, at);
+  for (const one of left) {
+    one.superseded = true;
+    vacated(context, run, { index, agent: one.agent, heldMs: null, survives });
+  }
 }
 
 /** The agent has answered: nothing of the attempt is left there, or its end tells what is. */
@@ -203,7 +233,9 @@ export function onRevokeAnswered(
   const run = state.runs.get(data.run);
   if (run === undefined) return;
   run.answered.add(command);
-  const key = openKey(data.task, data.n);
+  const task = run.tasks.get(data.task);
+  if (task === undefined) return;
+  const key = keyOf(run, task, { n: data.n, agent });
   const revoked = run.revokes.get(key);
   if (state.acting && revoked?.id === command && revoked.sequence !== null)
     effects.push({ kind: 'delete_stop', sequence: revoked.sequence });

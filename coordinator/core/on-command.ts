@@ -81,6 +81,7 @@ export function onOwnStart(
   if (run === undefined || attempt === undefined) return;
   attempt.sequence ??= sequence;
   onHandedOut(context, run, attempt);
+  if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
   noteStart(stopsOf(state, id), attempt);
   onRankStored(context, run, { task, n, agent });
   closeStops(context, run);

@@ -59,10 +59,7 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
       ),
     ),
   );
-  for (const filter of [
-    filters.startsOf(run),
-    ...(job.hasGangs ? filters.gangCommandsOf(run) : []),
-  ])
+  for (const filter of [filters.startsOf(run), ...gangCommandsOf(job)])
     await purgeSubject(connection, STREAMS.commands, filter);
   await purgeSubject(connection, STREAMS.logs, filters.logsOf(run));
   // Covers no filter of a reader that has several (stream-purge.ts): `metrics` follows with one.
@@ -76,4 +73,16 @@ export async function releaseRun(env: ReleaseEnvironment, job: PurgeEffect): Pro
     if (filter !== own) await purgeSubject(connection, STREAMS.events, filter);
   }
   await purgeSubject(connection, STREAMS.events, own);
+}
+
+/** What its ranks were told. Who has a revoke of a lost attempt still to read keeps all of them: the sweep has it then. */
+function gangCommandsOf({ run, agents, hasGangs, owing }: PurgeEffect): string[] {
+  if (!hasGangs) return [];
+  const told =
+    owing.length === 0
+      ? [filters.revokesOf(run)]
+      : agents
+          .filter((agent) => !owing.includes(agent))
+          .map((agent) => subjects.command(agent, 'revoke', run));
+  return [filters.gosOf(run), ...told];
 }

@@ -9,6 +9,8 @@
  * 4. An attempt stays open until its end is proven: a stop asks for exactly these (I5).
  */
 import { uncovered } from '#protocol/fold/cell-tally.ts';
+import { membersOf } from '#protocol/fold/gang-fold.ts';
+import { isLeftBehind } from '#protocol/fold/task-fold.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { RunOutcome, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
@@ -47,11 +49,10 @@ export function beginAttempt(run: RunEntry, begin: Begin): OpenAttempt | null {
     }
     return null;
   }
-  if (begin.n < task.n && isLeftBehind(run, begin)) {
-    run.open.set(key, { ...begin, key, exited: false, superseded: true });
+  if (begin.n < task.n || (begin.n === task.n && hasPassed(task))) {
+    if (isOwed(run, begin)) run.open.set(key, { ...begin, key, exited: false, superseded: true });
     return null;
   }
-  if (begin.n < task.n || (begin.n === task.n && hasPassed(task))) return null;
   if (begin.n === task.n && hasRankEnded(gangOf(run, task), begin.agent)) return null;
   task.n = begin.n;
   task.phase = 'assigned';
@@ -61,10 +62,25 @@ export function beginAttempt(run: RunEntry, begin: Begin): OpenAttempt | null {
 }
 
 /** A stop must ask for it: its task went on without its end, which no event has told since. */
-function isLeftBehind(run: RunEntry, { task, n, agent }: Begin): boolean {
+function isOwed(run: RunEntry, { task, n, agent }: Begin): boolean {
   const fold = run.fold.tasks.get(task);
-  if (fold?.superseded?.get(n) !== agent) return false;
-  return (fold.attempts[n - 1]?.exited ?? null) === null;
+  if (fold === undefined || !isLeftBehind(fold, { n, agent })) return false;
+  const attempt = fold.attempts[n - 1];
+  const own = attempt === undefined ? [] : membersOf(attempt);
+  return own.every((one) => one.agent !== agent || one.exited === null);
+}
+
+/** Attempts of this number without a proven end: one, or as many as the task takes hosts. */
+export function openOf(
+  run: RunEntry,
+  { task: id, n }: { readonly task: string; readonly n: number },
+): OpenAttempt[] {
+  const task = run.tasks.get(id);
+  if (task === undefined) return [];
+  if (hostsOfTask(run, task) > 1)
+    return [...run.open.values()].filter((open) => open.task === id && open.n === n);
+  const open = run.open.get(openKey(id, n));
+  return open === undefined ? [] : [open];
 }
 
 /** Of a rank with its agent: several attempts of that number are open at once. */
@@ -95,6 +111,7 @@ export function otherRankLives(
   if (task === undefined || hostsOfTask(run, task) === 1) return false;
   for (const open of run.open.values()) {
     if (open.task !== id || open.n !== n || open.agent === agent) continue;
+    if (open.superseded === true) continue;
     if (!open.exited || open.survives === true) return true;
   }
   return false;

@@ -117,7 +117,7 @@ export interface RunEntry {
   readonly held: Map<string, { readonly n: number; dueMs: number }>;
   /** By their keys. */
   readonly open: Map<string, OpenAttempt>;
-  /** By `task#n`. */
+  /** Of attempts whose agents are lost, by their keys. */
   readonly revokes: Map<string, Revoked>;
   /** Sequences in BM_COMMANDS of what asks for work ahead to be given back, by `task#n`, until it is answered. */
   readonly takeBacks: Map<string, number>;

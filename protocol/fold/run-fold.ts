@@ -29,6 +29,7 @@ import {
   advanceTask,
   createTaskFold,
   endTask,
+  isLeftBehind,
   leaveBehind,
   type TaskEnd,
   type TaskFold,
@@ -283,14 +284,15 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
   const { message, timeMs } = record;
   if (task === undefined) return;
   if (message.name === 'task.retrying') {
-    const { n, delayMs, class: why, superseded, avoid } = message.data;
-    if (n >= task.n) leaveBehind(task, n, superseded === true ? avoid : undefined);
+    const { n, delayMs, class: why, superseded, avoid, without = [] } = message.data;
+    const lost = superseded === true && avoid !== undefined ? [avoid] : [];
+    if (n >= task.n) leaveBehind(task, n, [...lost, ...without]);
     if (!move(fold, task, n + 1, 'pending')) return;
     (task.retries ??= []).push({ n, class: why });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
   } else if (message.name === 'task.ended') {
-    const { n } = message.data;
-    if (task.state !== 'ended' && n !== null) leaveBehind(task, n);
+    const { n, without = [] } = message.data;
+    if (task.state !== 'ended' && n !== null) leaveBehind(task, n, without);
     finish(fold, task, { ...message.data, timeMs });
   }
 }
@@ -327,7 +329,7 @@ function attemptAt(
   if (accepted !== null && isNew && (gang === undefined || rankOrNone(known, at.agent) === null)) {
     const { timeMs } = record;
     const fresh = createAttemptFold(at.n, at.agent, { ...accepted, timeMs });
-    fresh.superseded = task.superseded?.get(at.n) === at.agent;
+    fresh.superseded = isLeftBehind(task, at);
     task.attempts[at.n - 1] = gang === undefined ? fresh : withRank(known, fresh, gang);
     move(fold, task, at.n, 'assigned');
     return fresh;

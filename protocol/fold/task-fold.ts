@@ -8,6 +8,7 @@
 import type { AxisValue } from '../messages/ids.ts';
 import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
 import type { AttemptFold } from './attempt-fold.ts';
+import { membersOf } from './gang-fold.ts';
 
 export interface TaskFold {
   readonly id: string;
@@ -29,8 +30,8 @@ export interface TaskFold {
   retries: { readonly n: number; readonly class: FailureClass }[] | null;
   /** By n - 1; holes are attempts nobody reported. */
   readonly attempts: (AttemptFold | undefined)[];
-  /** Attempts that it went on without, by n, with their agents; absent for none. */
-  superseded?: Map<number, string>;
+  /** Attempts that it went on without, by n, with their agents, of a gang those of its ranks; absent for none. */
+  superseded?: Map<number, readonly string[]>;
 }
 
 const RANK: Readonly<Record<TaskState, number>> = { pending: 0, assigned: 1, running: 2, ended: 3 };
@@ -85,16 +86,24 @@ export function endTask(task: TaskFold, end: TaskEnd): boolean {
 }
 
 /**
- * The task goes on, or ends, without the end of attempt `n`, whose agent is lost: it is superseded. Where
- * `agent` is not given, only if no end of it was told.
+ * The task goes on, or ends, without the end of attempt `n` on these agents, and on those that have not told
+ * one: it is superseded there.
  */
-export function leaveBehind(task: TaskFold, n: number, agent?: string): void {
+export function leaveBehind(task: TaskFold, n: number, agents: readonly string[]): void {
   const attempt = task.attempts[n - 1];
-  const left = agent ?? (attempt?.exited === null ? attempt.agent : undefined);
-  if (left === undefined) return;
+  const members = attempt === undefined ? [] : membersOf(attempt);
+  const silent = members.filter(({ exited }) => exited === null).map(({ agent }) => agent);
+  const left = new Set([...agents, ...silent]);
+  if (left.size === 0) return;
   task.superseded ??= new Map();
-  task.superseded.set(n, left);
-  if (attempt?.agent === left) attempt.superseded = true;
+  task.superseded.set(n, [...left]);
+  for (const one of members) one.superseded ||= left.has(one.agent);
+  if (attempt !== undefined) attempt.superseded ||= members.some((one) => one.superseded);
+}
+
+/** Nobody waits for the end of this attempt on this agent. */
+export function isLeftBehind(task: TaskFold, { n, agent }: { n: number; agent: string }): boolean {
+  return task.superseded?.get(n)?.includes(agent) === true;
 }
 
 /** The attempt that is current, if an agent has accepted it. */

@@ -46,7 +46,8 @@ export const filters = {
   /** Every start of a run, to whichever agent. */
   startsOf: (run: string) => `${ERA}.cmd.*.start.${run}`,
   /** What was said to the ranks of its gangs. */
-  gangCommandsOf: (run: string) => [`${ERA}.cmd.*.go.${run}`, `${ERA}.cmd.*.revoke.${run}`],
+  gosOf: (run: string) => `${ERA}.cmd.*.go.${run}`,
+  revokesOf: (run: string) => `${ERA}.cmd.*.revoke.${run}`,
   /**
    * What the fold of a run reads: every event that concerns it, whoever writes it, and the
    * coordinator's observations of agents (its tasks show `unreachable`).

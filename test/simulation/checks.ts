@@ -9,7 +9,6 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
-import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
@@ -20,10 +19,10 @@ import { GivenBackChecks } from './given-back-checks.ts';
 import { HeldChecks } from './held-checks.ts';
 import { LockChecks } from './lock-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
+import { checkRemoved } from './revoke-checks.ts';
+import type { Start, StopSeen } from './seen.ts';
 import type { SimServer, Stored } from './server.ts';
 import { usageProblems } from './usage-checks.ts';
-
-type TaskRetrying = MessageData<'task.retrying'>;
 
 const RANK = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
 /** Given back: tried again however often, and never counted. */
@@ -35,22 +34,6 @@ const ATTEMPT_OVER: ReadonlySet<string> = new Set([
   'attempt.released',
   'attempt.survivors_gone',
 ]);
-
-export interface Start {
-  readonly command: string;
-  readonly agent: string;
-  readonly spec: AttemptSpec;
-  readonly sequence: number;
-  readonly afterStop: number;
-}
-
-export interface StopSeen {
-  readonly command: string;
-  readonly run: string;
-  readonly task: string | null;
-  readonly sequence: number;
-  readonly isPause: boolean;
-}
 
 interface RunSeen {
   readonly fold: RunFold;
@@ -94,12 +77,15 @@ export class Checks {
     const note = (text: string): void => {
       this.note(text);
     };
-    this.#gangs = new GangChecks({ note, starts });
+    this.#gangs = new GangChecks({ note, starts, revoked });
     this.processes = new ProcessChecks({ starts, revoked, note, gangs: this.#gangs });
     this.givenBack = new GivenBackChecks({ note, revoked });
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
     this.#locks = new LockChecks({ note, starts });
     this.#server = server;
+    server.commands.onRemoved = (removed) => {
+      checkRemoved(removed, { server, note, gangs: this.#gangs, processes: this.processes });
+    };
   }
 
   note(text: string): void {
@@ -187,7 +173,8 @@ export class Checks {
       const { run, task, n, superseded, gang } = message.data;
       const agent = subject.split('.')[3] ?? '';
       if (superseded !== true && gang === undefined) this.givenBack.onRevoke(`${run}/${task}#${n}`);
-      if (superseded === true) this.revoked.set(`${run}/${task}#${n}`, agent);
+      const key = this.#gangs.keyOf(`${run}/${task}#${n}`, agent);
+      if (superseded === true) this.revoked.set(key, agent);
     }
     if (message.name === 'command.go') {
       const { run, task, n, barrier } = message.data;
@@ -213,7 +200,8 @@ export class Checks {
     }
     if (parsed.kind === 'ack' && message.name === 'command.revoke_answered') {
       const { run, task, n, stopped } = message.data;
-      this.processes.onRevoked(parsed.agent, `${run}/${task}#${n}`, stopped?.survivors ?? []);
+      const key = this.#gangs.keyOf(`${run}/${task}#${n}`, parsed.agent);
+      this.processes.onRevoked(parsed.agent, key, stopped?.survivors ?? []);
       return;
     }
     const id =
@@ -236,23 +224,23 @@ export class Checks {
     if (message.name === 'run.archived') run.isArchived = true;
     if (parsed.kind === 'attempt' && !run.isArchived) {
       const attempt = `${id}/${parsed.ref.task}#${parsed.ref.n}`;
-      const isRank = this.#gangs.has(attempt);
-      this.#onAttempt(run, isRank ? rankKey(attempt, parsed.agent) : attempt, message);
+      this.#onAttempt(run, this.#gangs.keyOf(attempt, parsed.agent), message);
       this.#gangs.onEvent(attempt, parsed.agent, message);
     }
     if (message.name === 'task.barrier_opened' && parsed.kind === 'task')
       this.#gangs.onOpened(`${id}/${parsed.task}#${message.data.n}`, message.data.barrier);
     if (message.name === 'task.ended' && parsed.kind === 'task') {
-      const attempt = `${id}/${parsed.task}#${message.data.n ?? 0}`;
-      this.#gangs.onFollowed(attempt, this.processes.proven());
+      const { n, without = [] } = message.data;
+      const attempt = `${id}/${parsed.task}#${n ?? 0}`;
+      this.#gangs.onFollowed(attempt, this.processes.proven(), without);
       if (message.data.outcome === 'passed') this.#gangs.onPassed(attempt);
       this.#onTaskEnded(run, parsed.task, message.data.outcome);
     }
     if (message.name === 'run.tasks_ended')
       for (const task of message.data.tasks) this.#onTaskEnded(run, task, message.data.outcome);
     if (message.name === 'task.retrying' && parsed.kind === 'task') {
-      const { n, delayMs = 0 } = message.data;
-      this.#gangs.onFollowed(`${id}/${parsed.task}#${n}`, this.processes.proven());
+      const { n, delayMs = 0, without = [] } = message.data;
+      this.#gangs.onFollowed(`${id}/${parsed.task}#${n}`, this.processes.proven(), without);
       this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs);
       this.#onRetry(run, parsed.task, message.data, message.id);
     }
@@ -321,15 +309,14 @@ export class Checks {
     if (before !== undefined)
       this.note(`I4: ${run.fold.run}/${task} ends as ${outcome} after ${before}`);
     run.ended.set(task, outcome);
-    for (const key of run.open)
-      if (this.revoked.has(key) && key.startsWith(`${run.fold.run}/${task}#`))
-        this.#leave(run, key);
-    for (const key of run.open)
-      if (key.startsWith(`${run.fold.run}/${task}#`))
-        this.note(`I4: ${key} is open, and its task has ended as ${outcome}`);
+    for (const key of run.open) {
+      if (!key.startsWith(`${run.fold.run}/${task}#`)) continue;
+      if (this.revoked.has(key)) this.#leave(run, key);
+      else this.note(`I4: ${key} is open, and its task has ended as ${outcome}`);
+    }
   }
 
-  #onRetry(run: RunSeen, task: string, data: TaskRetrying, id: string): void {
+  #onRetry(run: RunSeen, task: string, data: MessageData<'task.retrying'>, id: string): void {
     const key = `${run.fold.run}/${task}#${data.n}`;
     const before = run.lastRetry.get(task);
     this.givenBack.onRetry(key, data);
@@ -339,11 +326,14 @@ export class Checks {
       this.note(`I4: ${key} is tried again after #${before?.n ?? 0}`);
     run.lastRetry.set(task, { n: data.n, id });
     const exit = this.#gangs.exitOf(key, run.exits);
-    const isRevoked = this.revoked.has(key) && data.class === 'lost';
-    if (data.superseded === true && this.revoked.get(key) !== data.avoid)
-      this.note(`I4: ${key} is superseded, and ${data.avoid ?? 'nobody'} was not told`);
-    if (isRevoked) this.#leave(run, key);
-    else if (exit === undefined) this.note(`I4: ${key} is tried again, and has not exited`);
+    const { avoid = '' } = data;
+    const given = this.#gangs.keysOf(key).filter((one) => this.revoked.has(one));
+    const isRevoked = given.length > 0 && data.class === 'lost';
+    if (data.superseded === true && this.revoked.get(this.#gangs.keyOf(key, avoid)) !== avoid)
+      this.note(`I4: ${key} is superseded, and ${avoid} was not told`);
+    for (const one of given) this.#leave(run, one);
+    if (!isRevoked && exit === undefined)
+      this.note(`I4: ${key} is tried again, and has not exited`);
     if (exit?.startsWith('passed') === true && !isRevoked)
       this.note(`${key} passed, and is tried again`);
     if (GIVEN_BACK.has(data.class)) return;

@@ -4,13 +4,15 @@
  */
 import type { Message } from '#protocol/messages/envelope.ts';
 import type { GangSpec } from '#protocol/messages/attempt/gang.ts';
-import type { Start } from './checks.ts';
+import type { Start } from './seen.ts';
 import type { Machine } from './machine.ts';
 import type { Step } from './step.ts';
 
 interface Of {
   readonly note: (text: string) => void;
   readonly starts: ReadonlyMap<string, Start>;
+  /** Attempts and ranks that were given up, by key. */
+  readonly revoked: ReadonlyMap<string, string>;
 }
 
 interface GangSeen {
@@ -90,23 +92,46 @@ export class GangChecks {
       this.#of.note(`${key} begins ${barrier} on ${id}, and not all ranks were ready`);
   }
 
-  /** Something follows the attempt: its gang is over, every rank of it. `alive`: keys of what lives. */
-  onFollowed(attempt: string, alive: readonly string[]): void {
+  /** What the attempt is known by on this agent. */
+  keyOf(attempt: string, agent: string): string {
+    return this.#gangs.has(attempt) ? rankKey(attempt, agent) : attempt;
+  }
+
+  /** Of an attempt by all its agents. */
+  keysOf(attempt: string): string[] {
+    const gang = this.#gangs.get(attempt);
+    if (gang === undefined) return [attempt];
+    return [...gang.agents.values()].map((agent) => rankKey(attempt, agent));
+  }
+
+  /**
+   * Something follows the attempt: its gang is over, every rank of it but those that were given up. `alive`:
+   * keys of what lives; `without`: agents that are said to have told no end.
+   */
+  onFollowed(attempt: string, alive: readonly string[], without: readonly string[]): void {
     const gang = this.#gangs.get(attempt);
     if (gang === undefined) return;
     for (const agent of gang.agents.values()) {
-      if (!gang.exits.has(agent))
-        this.#of.note(`I4: ${attempt} is over, and its rank on ${agent} has not exited`);
       const key = rankKey(attempt, agent);
-      if (alive.includes(key)) this.#of.note(`I5: ${attempt} is over, and ${key} lives`);
+      const isLeft = this.#of.revoked.has(key);
+      if (!gang.exits.has(agent) && !isLeft)
+        this.#of.note(`I4: ${attempt} is over, and its rank on ${agent} has not exited`);
+      if (!gang.exits.has(agent) && isLeft && !without.includes(agent))
+        this.#of.note(`I5: ${attempt} is over, and nobody is told that ${key} may live`);
+      if (alive.includes(key) && !isLeft) this.#of.note(`I5: ${attempt} is over, and ${key} lives`);
     }
+    for (const agent of without)
+      if (!this.#of.revoked.has(rankKey(attempt, agent)))
+        this.#of.note(`I4: ${attempt} is over without ${agent}, and ${agent} was not told`);
   }
 
   /** Of a gang by its ranks; undefined where one has not exited. */
   exitOf(attempt: string, exits: ReadonlyMap<string, string>): string | undefined {
     const gang = this.#gangs.get(attempt);
     if (gang === undefined) return exits.get(attempt);
-    const ends = [...gang.agents.values()].map((agent) => exits.get(rankKey(attempt, agent)));
+    const ends = this.keysOf(attempt).map(
+      (key) => exits.get(key) ?? (this.#of.revoked.has(key) ? 'lost lost' : undefined),
+    );
     if (ends.includes(undefined)) return undefined;
     if (ends.length === gang.gang.peers.length && ends.every((end) => end === 'passed'))
       return 'passed';

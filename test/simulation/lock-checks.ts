@@ -4,7 +4,7 @@
  */
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { attemptOf } from './gang-checks.ts';
-import type { Start } from './checks.ts';
+import type { Start } from './seen.ts';
 
 interface Of {
   readonly note: (text: string) => void;

@@ -20,14 +20,9 @@ export function withLostHosts(scenario: Scenario): Scenario {
     const retries =
       random() < 0.5 ? { ...run.suite.retries, lost: pick([0, 1, 3]) } : run.suite.retries;
     if (requeueAfterMs === undefined) return run;
-    const suite = {
-      ...(isGone ? onOneHost(run.suite) : run.suite),
-      retries,
-      onLost: { requeueAfterMs },
-    };
+    const suite = { ...run.suite, retries, onLost: { requeueAfterMs } };
     // A stop waits for every host that may have its processes (I5).
-    if (isGone) delete suite.runBudgetMs;
-    return { ...run, suite };
+    return { ...run, suite: isGone ? withoutBudget(suite) : suite };
   });
   if (!isGone && !isAway) return { ...scenario, runs };
   const hosts = [
@@ -53,10 +48,7 @@ export function withLostHosts(scenario: Scenario): Scenario {
     const orders = [...scenario.orders, forget];
     // Whatever they say of lost hosts.
     const onLost = { requeueAfterMs: scenario.seed % 2 === 0 ? null : 60_000 };
-    const waiting = scenario.runs.map((run) => ({
-      ...run,
-      suite: { ...onOneHost(run.suite), onLost },
-    }));
+    const waiting = scenario.runs.map((run) => ({ ...run, suite: { ...run.suite, onLost } }));
     return { ...scenario, runs: waiting, hosts, orders, faults: [...scenario.faults, lost] };
   }
   const isStopping = ({ kind }: Order): boolean => kind === 'stop' || kind === 'pause';
@@ -70,8 +62,12 @@ export function withLostHosts(scenario: Scenario): Scenario {
   };
 }
 
-/** Tasks on several hosts wait for a host that is lost. */
-function onOneHost({ gang: _gang, ...suite }: SuiteSpec): SuiteSpec {
-  const { hosts: _hosts, ...needs } = suite.needs;
-  return { ...suite, needs };
+/** It has no end but that of its tasks. */
+function withoutBudget({
+  runBudgetMs: _budget,
+  atBudget: _end,
+  untilBudget: _cycles,
+  ...suite
+}: SuiteSpec): SuiteSpec {
+  return suite;
 }

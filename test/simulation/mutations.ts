@@ -276,6 +276,34 @@ export const MUTATIONS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('hasty-gang', 'with a rank that is lost the others count as ended', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const [, run = ''] = /\.revoke\.([^.]+)$/.exec(message.subject) ?? [];
+      const isLost = Buffer.from(message.data).includes('"superseded":true');
+      for (const { ranks, ended } of (isLost && mesh.api?.state().runs.get(run)?.gangs.values()) ||
+        [])
+        for (const [place, rank] of ranks.entries()) {
+          if (rank.end !== null) continue;
+          rank.end = { outcome: 'lost', stage: null, class: 'lost', reason: null };
+          ended.push(place);
+        }
+      return message;
+    };
+  }),
+  mutation('unnamed-rank', 'nobody is told which rank of a gang is left behind', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      const text = Buffer.from(request.data).toString();
+      if (!isOf(request, 'task.retrying') && !isOf(request, 'task.ended')) return request;
+      return { ...request, data: Buffer.from(text.replace(/,"without":\[[^\]]*\]/, '')) };
+    };
+  }),
+  mutation('purge-unread', 'what a lost agent has still to read goes with its run', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      if (request.subject !== '$JS.API.STREAM.PURGE.BM_COMMANDS') return request;
+      const text = Buffer.from(request.data).toString();
+      return { ...request, data: Buffer.from(text.replace(/cmd\.\w+\.revoke/, 'cmd.*.revoke')) };
+    };
+  }),
   mutation('forget-nothing', 'the leader does not read that an agent was forgotten', (mesh) => {
     mesh.taps.onTail = (message) => (isOf(message, 'agent.forgotten') ? null : message);
   }),

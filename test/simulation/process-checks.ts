@@ -1,7 +1,7 @@
 /** What must hold of processes: capacity, one attempt at a time, started once, and dead when it is said. */
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
-import type { Start, StopSeen } from './checks.ts';
+import type { Start, StopSeen } from './seen.ts';
 import { attemptOf, type GangChecks } from './gang-checks.ts';
 import type { Machine } from './machine.ts';
 import type { Step } from './step.ts';
@@ -103,6 +103,10 @@ export class ProcessChecks {
     const isExclusive = [...held.values()].some(({ spec }) => spec.needs.exclusive);
     if (isExclusive && held.size > 1)
       this.#note(`${machine.id} is not one attempt's alone: ${names}`);
+  }
+
+  isAnswered(key: string): boolean {
+    return this.#answered.has(key);
   }
 
   /** An agent says that nothing of what was superseded is left there (I5). */

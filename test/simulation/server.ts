@@ -47,6 +47,8 @@ export class SimStream {
     return this.#ofSubject.get(subject)?.length ?? 0;
   }
 
+  onRemoved: (message: Stored) => void = () => undefined;
+
   store(message: Omit<Stored, 'sequence' | 'stream'>): Stored {
     const stored = { ...message, stream: this.name, sequence: this.messages.length + 1 };
     this.messages.push(stored);
@@ -60,6 +62,7 @@ export class SimStream {
     const message = this.messages[sequence - 1] ?? null;
     if (message === null) return false;
     this.messages[sequence - 1] = null;
+    this.onRemoved(message);
     const left = (this.#ofSubject.get(message.subject) ?? []).filter((one) => one !== sequence);
     if (left.length === 0) this.#ofSubject.delete(message.subject);
     else this.#ofSubject.set(message.subject, left);

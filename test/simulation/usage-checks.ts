@@ -1,7 +1,7 @@
 /** What the leader counts as taken is what it has handed out. */
 import type { CoreState } from '#coordinator/core/core-state.ts';
 import { taskNeeds } from '#protocol/suite/task-needs.ts';
-import type { Start } from './checks.ts';
+import type { Start } from './seen.ts';
 
 /** What the leader believes to be in use is what it has handed out. */
 export function usageProblems(

@@ -124,6 +124,9 @@ export const RunEnded = z.object({
 /** The run's directory is complete. `directory` is absolute on the coordinator's host. */
 export const RunArchived = z.object({ directory: z.string() });
 
+/** Of a gang: agents whose ranks have told no end. They may live on there, and are ended when their hosts are back. */
+const without = z.array(Token).optional();
+
 /** Attempt `n` failed and attempt `n + 1` will follow: the task is pending again. */
 export const TaskRetrying = z.object({
   n: z.number().int().positive(),
@@ -135,6 +138,7 @@ export const TaskRetrying = z.object({
   avoid: Token.optional(),
   /** That agent is lost: attempt `n` may live on there, and is ended when it is back. */
   superseded: z.literal(true).optional(),
+  without,
 });
 
 export const TaskEnded = z.object({
@@ -144,5 +148,6 @@ export const TaskEnded = z.object({
   stage: Stage.nullable(),
   class: FailureClass.nullable(),
   reason: z.string().nullable(),
+  without,
 });
 export type TaskEnded = z.infer<typeof TaskEnded>;

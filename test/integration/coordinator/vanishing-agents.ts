@@ -2,10 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { spawnAgent, type AgentProcess } from '../agent/support/agent-process.ts';
 import { openBench, type CoordinatorBench } from './bench.ts';
+
+const OTHER_HOST = resolve('test/fixtures/other-host.mjs');
 
 export class VanishingAgents {
   readonly bench: CoordinatorBench;
@@ -23,12 +25,17 @@ export class VanishingAgents {
   }
 
   /** With the state folder that one of this id had before. */
-  start(id: string): AgentProcess {
+  start(id: string, env: NodeJS.ProcessEnv = {}): AgentProcess {
     const { url, credentialFile } = this.bench.server;
     const state = ['--id', id, '--state', join(this.dir, id), '--slots', '1'];
-    const agent = spawnAgent([...state, '--server', url, '--credential', credentialFile]);
+    const agent = spawnAgent([...state, '--server', url, '--credential', credentialFile], env);
     this.#agents.push(agent);
     return agent;
+  }
+
+  /** As `start`, on a host of its own as far as the mesh can tell. */
+  startElsewhere(id: string): AgentProcess {
+    return this.start(id, { NODE_OPTIONS: `--import=${OTHER_HOST}`, OTHER_HOST: `host-${id}` });
   }
 
   /** A named pipe: `read word < PATH` waits, without a child of its own, for one line in it. */

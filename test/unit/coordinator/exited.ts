@@ -1,11 +1,15 @@
 /** The end of an attempt, as its agent tells it. */
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 
-export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
-  elapsedMs: 5,
+export const exited = (
+  outcome: AttemptExited['outcome'],
+  failure: AttemptExited['class'] = null,
+): AttemptExited => ({
+  // Given back before it had its slots.
+  elapsedMs: failure === 'drained' ? 0 : 5,
   outcome,
   stage: outcome === 'failed' ? 'run' : null,
-  class: outcome === 'failed' ? 'exit' : null,
+  class: outcome === 'failed' ? 'exit' : failure,
   reason: null,
   stop: null,
   steps: [],
@@ -16,12 +20,3 @@ export const exited = (outcome: AttemptExited['outcome']): AttemptExited => ({
   proven: true,
   survivors: [],
 });
-
-export type EndKind = 'paused' | 'drained' | false;
-
-/** As a pause ends it, or as it is given back before it had its slots. */
-export function endOf(outcome: AttemptExited['outcome'], kind: EndKind): AttemptExited {
-  const end = exited(outcome);
-  if (kind === false) return end;
-  return { ...end, class: kind, ...(kind === 'drained' ? { elapsedMs: 0 } : {}) };
-}

@@ -16,7 +16,8 @@ import {
 import { update } from '#coordinator/core/core-reducer.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
-import { endOf, type EndKind } from './exited.ts';
+import { placeIn } from '#protocol/messages/attempt/gang.ts';
+import { exited } from './exited.ts';
 import { droppedTooSoon, givesBack, isStartOf, startProblems } from './miniature-checks.ts';
 import {
   beatOf,
@@ -32,6 +33,8 @@ import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
+
+type Outcome = AttemptExited['outcome'];
 
 /** Few, so that old ones are removed in short runs too. */
 const STARTS_KEPT = 3;
@@ -223,7 +226,7 @@ export class Miniature {
   }
 
   /** One of the agent's attempts exits; now and then it says so twice. */
-  agentExits(choice: number, outcome: AttemptExited['outcome'], twice: boolean): boolean {
+  agentExits(choice: number, outcome: Outcome, twice: boolean): boolean {
     const agent = this.agents[choice % this.agents.length];
     const key =
       agent === undefined
@@ -329,20 +332,25 @@ export class Miniature {
         .sort((a, b) => b.sequence - a.sequence);
       agent.live.set(key, spec);
       if (newest !== undefined && afterStop < newest.sequence) {
-        this.#exit(agent, key, 'stopped', newest.isPause && 'paused');
+        this.#exit(agent, key, 'stopped', newest.isPause ? 'paused' : null);
         return;
       }
       agent.begun.push(key);
-      const accepted = { ...goldenMessages['attempt.accepted'], command: message.id };
+      const place = placeIn(spec);
+      const accepted = { ...goldenMessages['attempt.accepted'], command: message.id, ...place };
       this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
     } else if (message.name === 'command.revoke') {
-      const { superseded, ...ref } = message.data;
+      const { superseded, gang, ...ref } = message.data;
       const key = `${ref.run}/${ref.task}#${ref.n}`;
+      const isHere = agent.live.has(key);
+      if (gang !== undefined) {
+        if (isHere) this.#exit(agent, key, 'stopped', 'gang');
+        return;
+      }
       if (superseded !== true) {
         if (givesBack(agent, key)) this.#exit(agent, key, 'skipped', 'drained');
         return;
       }
-      const isHere = agent.live.has(key);
       if (isHere) this.#exit(agent, key, 'lost');
       const data = { ...ref, answer: isHere ? ('started' as const) : ('unknown' as const) };
       this.#store(subjects.ack(agent.id, message.id), 'command.revoke_answered', data);
@@ -355,22 +363,16 @@ export class Miniature {
       const ack = subjects.ack(agent.id, message.id);
       this.#store(ack, 'command.received', { kind: 'stop', attempts: hit.length });
       const outcome = cause === 'budget' ? 'timed_out' : 'stopped';
-      for (const [key] of hit) this.#exit(agent, key, outcome, isPause && 'paused');
+      for (const [key] of hit) this.#exit(agent, key, outcome, isPause ? 'paused' : null);
       this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
     }
   }
 
-  #exit(
-    agent: MiniAgent,
-    key: string,
-    outcome: AttemptExited['outcome'],
-    kind: EndKind = false,
-  ): void {
+  #exit(agent: MiniAgent, key: string, ...end: [Outcome, AttemptExited['class']?]): void {
     const spec = agent.live.get(key);
     if (spec === undefined) return;
     agent.live.delete(key);
-    const end = endOf(outcome, kind);
-    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', end);
+    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.exited', exited(...end));
   }
 
   #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {

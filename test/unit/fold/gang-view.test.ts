@@ -5,7 +5,9 @@ import { styleFor } from '#cli/output/style.ts';
 import { taskLines } from '#cli/output/task-text.ts';
 import { currentLines } from '#cli/output/run-text.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import { attemptViews } from '#protocol/fold/attempt-view.ts';
 import { runView } from '#protocol/fold/run-view.ts';
+import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 import { RecordLog, RUN } from '#test/support/records.ts';
@@ -80,5 +82,51 @@ describe('a task on three hosts', () => {
     expect(of()).toBe(true);
     gang.say(2, 'attempt.exited', goldenMessages['attempt.exited']);
     expect(of()).toBe(false);
+  });
+
+  it('names the ranks that its task went on without, whenever these are heard of', () => {
+    const gang = new Gang();
+    gang.say(0, 'attempt.exited', { ...goldenMessages['attempt.exited'], outcome: 'stopped' });
+    const data = {
+      n: 1,
+      class: 'lost' as const,
+      reason: null,
+      avoid: 'b',
+      superseded: true as const,
+    };
+    const subject = subjects.task(RUN, gang.task);
+    const retrying = gang.log.add(subject, 'task.retrying', { ...data, without: ['b', 'c'] });
+    applyToRun(gang.fold, retrying);
+    const left = (): string[] => gang.lines().filter((line) => line.includes(', superseded'));
+    expect(left().map((line) => /(attempt|rank) \d/.exec(line)?.[0])).toEqual([
+      'attempt 1',
+      'rank 1',
+      'rank 2',
+    ]);
+    gang.say(1, 'attempt.exited', { ...goldenMessages['attempt.exited'], outcome: 'lost' });
+    gang.say(2, 'attempt.exited', { ...goldenMessages['attempt.exited'], outcome: 'passed' });
+    const [attempt] = attemptViews(gang.fold.tasks.get(gang.task) as TaskFold);
+    expect(attempt).toMatchObject({ superseded: true, partial: true, state: 'exited' });
+    expect(attempt?.ranks?.map(({ superseded }) => superseded)).toEqual([false, true, true]);
+    expect(gang.fold.tasks.get(gang.task)).toMatchObject({ n: 2, state: 'pending' });
+  });
+
+  it('knows of a rank that nobody had heard of when its task went on', () => {
+    const log = new RecordLog();
+    const fold = createRunFold(RUN);
+    applyToRun(fold, log.submitted());
+    const [task = ''] = fold.tasks.keys();
+    const at = { task, n: 1, agent: 'a' };
+    const place = (rank: number) => ({
+      ...goldenMessages['attempt.accepted'],
+      gang: { rank, hosts: 2 },
+    });
+    applyToRun(fold, log.attempt(at, 'attempt.accepted', place(0)));
+    applyToRun(fold, log.attempt(at, 'attempt.exited', goldenMessages['attempt.exited']));
+    const end = { outcome: 'lost' as const, n: 1, stage: null, class: null, reason: null };
+    applyToRun(fold, log.add(subjects.task(RUN, task), 'task.ended', { ...end, without: ['b'] }));
+    applyToRun(fold, log.attempt({ ...at, agent: 'b' }, 'attempt.accepted', place(1)));
+    const [attempt] = attemptViews(fold.tasks.get(task) as TaskFold);
+    expect(attempt?.ranks?.map(({ superseded }) => superseded)).toEqual([false, true]);
   });
 });
