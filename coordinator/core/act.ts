@@ -14,6 +14,7 @@ import { hasOpenStop, stopCommands } from '../stop/stop-reducer.ts';
 import { publish, type Context } from './core-state.ts';
 import { resumeGangs } from './gang.ts';
 import { resumeStarts } from './gang-start.ts';
+import { reviewFailingHosts } from './failing-hosts.ts';
 import { freeForgotten } from './forget.ts';
 import { releaseRetries } from './held-retries.ts';
 import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf } from './lost.ts';
@@ -127,6 +128,7 @@ export function actOnTime(context: Context): void {
   dropOldCheckpoints(context);
   dropOldStarts(context);
   giveUpLost(context);
+  reviewFailingHosts(context);
   freeForgotten(context);
   dropStrayStops(context);
   sweepWhenDue(context);

@@ -18,6 +18,7 @@ import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { headIndex, isOpen, waitingIn } from '../scheduler/run-queue.ts';
 import { usageOf, type ScheduledLane } from '../scheduler/scheduler-state.ts';
 import { agentReason, closedReason } from './agent-reason.ts';
+import { failingReason } from './failing-hosts.ts';
 import { gangWait } from './gang-wait.ts';
 import { heldUntil } from './held-retries.ts';
 import type { CoreState } from './core-state.ts';
@@ -161,6 +162,7 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
         waiting: waitingIn(queue),
       })),
     closed: closedReason(agent),
+    ...failingReason(state, agent),
   };
 }
 

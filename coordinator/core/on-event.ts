@@ -38,6 +38,7 @@ import { onBudgetUsed, wakeForBudget } from './run-budget.ts';
 import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gang.ts';
 import { noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
+import { noteHostEnd } from './failing-hosts.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt } from './sweep.ts';
 
 export function onEvent(context: Context, record: EventRecord): void {
@@ -291,6 +292,8 @@ function onAttemptEvent(
     if (open?.agent === agent) survivorsGone(context, run, open);
   }
   if (message.name !== 'attempt.exited') return;
+  if (task !== undefined)
+    noteHostEnd(context, { run, task, agent }, { record, exited: message.data });
   const { vacated, decides: ended } = endAttempt(run, { ...ref, agent }, message.data);
   const decides = ended ?? (task === undefined ? null : reviewGang(context, run, task));
   if (vacated) {

@@ -9,6 +9,7 @@ import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { RunSubmitted } from '#protocol/messages/run/run.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import type { EndsThere } from '../fleet/failing-policy.ts';
 import type { Gang } from './gang-state.ts';
 import type { AttemptEnd } from './retry-policy.ts';
 
@@ -125,6 +126,8 @@ export interface RunEntry {
   readonly gangs: Map<string, Gang>;
   /** Agents that had an attempt: they get `release`. */
   readonly agents: Set<string>;
+  /** By class of need and agent: what its newest ends there were. */
+  readonly hostEnds: Map<number, Map<string, EndsThere>>;
   readonly counts: Partial<Record<TaskOutcome, number>>;
   /**
    * Objects of checkpoints that newer ones have replaced, by `agent/sha256`, until they are removed; and
@@ -185,6 +188,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     answered: new Set(),
     gangs: new Map(),
     agents: new Set(),
+    hostEnds: new Map(),
     counts: {},
     replaced: new Map(),
     endedTasks: 0,

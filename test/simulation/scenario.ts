@@ -2,6 +2,7 @@
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
+import { withFailingHost } from './cordon-checks.ts';
 import { withLostHosts } from './lost-hosts.ts';
 import type { Temper } from './machine.ts';
 
@@ -63,7 +64,10 @@ export interface Scenario {
     readonly slots: number;
     /** Of its steps, instead of the temper's. */
     readonly longestMs?: number;
+    readonly failing?: number;
   }[];
+  /** As the coordinator's flag. */
+  readonly cordonAfter: number;
   readonly coordinators: number;
   readonly temper: Temper;
   /** Of the server's deduplication. */
@@ -116,7 +120,7 @@ export function scenarioOf(seed: number): Scenario {
   const coordinators = 1 + Math.floor(random() * 2);
   const orders = [...ordersOf(random, runs), ...drainsOf(random, hosts)];
   const when = orders.map(({ atMs }) => atMs);
-  return withLostHosts({
+  const drawn = withLostHosts({
     seed,
     hosts,
     coordinators,
@@ -126,6 +130,7 @@ export function scenarioOf(seed: number): Scenario {
     orders,
     faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
   });
+  return withFailingHost(drawn);
 }
 
 function suiteOf(random: Random, mostSlots: number): SuiteSpec {

@@ -1,4 +1,5 @@
 /** What a simulation is given, and what comes of it. */
+import type { Checks } from './checks.ts';
 import type { Mesh } from './mesh.ts';
 import type { Fault, Order, Scenario } from './scenario.ts';
 
@@ -29,4 +30,20 @@ export interface Simulated {
   readonly retries: Readonly<Record<string, number>>;
   /** Attempts whose task went on without them. */
   readonly superseded: number;
+  /** Hosts that the coordinator has cordoned, each time. */
+  readonly cordons: number;
+}
+
+export function totalsOf({
+  runs,
+  revoked,
+}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded'> {
+  const outcomes: Record<string, number> = {};
+  const retries: Record<string, number> = {};
+  for (const run of runs.values()) {
+    for (const outcome of run.ended.values()) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    for (const used of run.retries.values())
+      for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
+  }
+  return { outcomes, retries, superseded: revoked.size };
 }

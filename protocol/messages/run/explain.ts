@@ -192,6 +192,16 @@ export const AgentExplanation = z.object({
   heldBack: z.array(z.object({ run: RunId, limit: count, waiting: count })),
   /** Why it takes nothing at all; null where it may. */
   closed: AgentReason.nullable(),
+  /** Tasks that failed there in a row, the newest last; absent where the last has passed. */
+  failing: z
+    .object({
+      tasks: z.array(z.string()),
+      /** So many cordon it, unless it is so elsewhere; 0: nothing does. */
+      cordonAfter: count,
+      /** Agents on which tasks like them passed since then, and those on which all failed. */
+      others: z.object({ passing: z.array(z.string()), failing: z.array(z.string()) }),
+    })
+    .optional(),
 });
 export type AgentExplanation = z.infer<typeof AgentExplanation>;
 
