@@ -143,11 +143,12 @@ export function cordonText({ by, reason }: AgentCordoned): string {
 }
 
 export function taskExplanationLines(
-  { run, task, reason, agents }: TaskExplanation,
+  { run, task, reason, agents, raised }: TaskExplanation,
   width: Width,
 ): string[] {
   const rows = gathered(agents).map(({ names, text }) => `  ${namesOf(names)}: ${text}`);
-  return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...rows].map(fitting(width));
+  const more = raised === undefined ? [] : [`  its needs were raised to ${raised}`];
+  return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...more, ...rows].map(fitting(width));
 }
 
 export function runExplanationLines(

@@ -25,6 +25,7 @@ import { endPassed } from './passed.ts';
 import { endOverBudget, endReason } from './run-budget.ts';
 import { goOnWithout, requeuedFrom } from './requeue.ts';
 import { announceStop, closeStops, dropStrayStops, endWaiting, stopsOf } from './stops.ts';
+import { raisedFor } from './unplaceable.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
 /** What follows an ended attempt: a retry, or the end of its task. */
@@ -40,6 +41,8 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
       end,
       retries: run.suite.retries,
       retryRules: run.suite.retryRules,
+      retryRaises: run.suite.retryRaises,
+      raise: (raises) => raisedFor(context.state, run, { task, raises }),
       task: task.id,
       used: task.used ?? {},
       stopped: isStopped(run, task),

@@ -12,6 +12,8 @@ import type {
   TaskExplanation,
   TaskReason,
 } from '#protocol/messages/run/explain.ts';
+import { raisedText } from '#protocol/suite/raised-needs.ts';
+import { taskNeeds } from '#protocol/suite/task-needs.ts';
 import { capacityOf, joinedAgents } from '../fleet/fleet-reducer.ts';
 import { isPaused, isStopped } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
@@ -35,7 +37,9 @@ export function explain(state: CoreState, request: ExplainRequest): ExplainReply
 function explainTask(state: CoreState, run: RunEntry, id: string): TaskExplanation {
   const task = run.tasks.get(id);
   if (task === undefined) throw new MeshError('not_found', `there is no task ${run.id}/${id}`);
-  return { run: run.id, task: id, ...whyOf(state, run, task) };
+  const { needs, plan } = task;
+  const raised = needs === null ? {} : { raised: raisedText(taskNeeds(run.suite, plan), needs) };
+  return { run: run.id, task: id, ...whyOf(state, run, task), ...raised };
 }
 
 const WAITING: ReadonlySet<string> = new Set(['waiting', 'unplaceable', 'few_hosts']);

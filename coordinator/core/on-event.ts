@@ -17,7 +17,7 @@ import {
   retryTask,
 } from '../runs/run-reducer.ts';
 import { createRun, type RunEntry } from '../runs/run-state.ts';
-import { addRun, enqueue, withdraw } from '../scheduler/scheduler-reducer.ts';
+import { addRun, enqueue, raiseTask, withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteAck, noteAnnounced, noteClosed, noteEvent, noteStart } from '../stop/stop-reducer.ts';
 import { finishRun, schedulePurge, settleTask } from './act.ts';
 import { placeElsewhere } from './hand-out.ts';
@@ -238,6 +238,8 @@ function onTaskEvent(
     const task = retryTask(run, id, message.data);
     if (task === null) return;
     supersede(context, run, { task: id, n: message.data.n });
+    const { needs } = message.data;
+    if (needs !== undefined) raiseTask(state.scheduler, run.id, { index: task.index, needs });
     if (isStopped(run, task)) {
       endWaiting(context, run, [task]);
       return;

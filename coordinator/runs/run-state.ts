@@ -7,6 +7,7 @@ import { needClasses, type NeedClasses } from '#protocol/suite/task-needs.ts';
 import { addedPriorities } from '#protocol/suite/task-priority.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import type { RunSubmitted } from '#protocol/messages/run/run.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import type { EndsThere } from '../fleet/failing-policy.ts';
@@ -39,6 +40,8 @@ export interface TaskEntry {
   requeueSequence: number;
   /** Further attempts by class of failure; null for none. */
   used: Partial<Record<FailureClass, number>> | null;
+  /** What it needs since they were raised; null: as its suite says. */
+  needs: Needs | null;
   /** Agents that were lost with an attempt of it, each once; null for none. */
   lostWith: readonly string[] | null;
 }
@@ -219,6 +222,7 @@ export function taskEntry(plan: PlannedTask): TaskEntry {
     resumedSequence: 0,
     requeueSequence: 0,
     used: null,
+    needs: null,
     lostWith: null,
   };
 }

@@ -283,10 +283,10 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
   const { message, timeMs } = record;
   if (task === undefined) return;
   if (message.name === 'task.retrying') {
-    const { n, delayMs, class: why, superseded, avoid } = message.data;
+    const { n, delayMs, class: why, superseded, avoid, needs } = message.data;
     if (n >= task.n) leaveBehind(task, n, superseded === true ? avoid : undefined);
     if (!move(fold, task, n + 1, 'pending')) return;
-    (task.retries ??= []).push({ n, class: why });
+    (task.retries ??= []).push({ n, class: why, ...(needs === undefined ? {} : { needs }) });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
   } else if (message.name === 'task.ended') {
     const { n } = message.data;

@@ -167,7 +167,7 @@ export class Checks {
       this.starts.set(key, { command: message.id, agent, spec, sequence, afterStop });
       this.#started.add(attempt);
       if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
-      this.#held.onStart(attempt, timeMs);
+      this.#held.onStart(attempt, timeMs, spec);
       const run = this.runs.get(spec.run);
       if (run === undefined) return;
       run.open.add(key);
@@ -246,9 +246,9 @@ export class Checks {
     if (message.name === 'run.tasks_ended')
       for (const task of message.data.tasks) this.#onTaskEnded(run, task, message.data.outcome);
     if (message.name === 'task.retrying' && parsed.kind === 'task') {
-      const { n, delayMs = 0 } = message.data;
+      const { n, delayMs = 0, needs } = message.data;
       this.#gangs.onFollowed(`${id}/${parsed.task}#${n}`, this.processes.proven());
-      this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs);
+      this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs, needs);
       this.#onRetry(run, parsed.task, message.data, message.id);
     }
     if (
@@ -364,10 +364,11 @@ export class Checks {
       for (const { agent, task, n, exited, superseded } of run.open.values()) {
         if (exited || superseded === true) continue;
         // Of a start on its way only the suite tells.
-        const plan = run.tasks.get(task)?.plan;
+        const known = run.tasks.get(task);
         const needs =
           this.starts.get(`${run.id}/${task}#${n}`)?.spec.needs ??
-          (plan === undefined ? run.suite.needs : taskNeeds(run.suite, plan));
+          known?.needs ??
+          (known === undefined ? run.suite.needs : taskNeeds(run.suite, known.plan));
         held.set(agent, (held.get(agent) ?? 0) + needs.slots);
       }
     }

@@ -279,6 +279,13 @@ export const MUTATIONS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('forget-raise', 'the leader forgets what a further attempt needs', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const run of mesh.api?.state().runs.values() ?? [])
+        for (const task of run.listed) task.needs = null;
+      return message;
+    };
+  }),
   mutation('uncounted-lost', 'lost hosts are not counted', (mesh) => {
     mesh.taps.onTail = (message) => {
       for (const run of mesh.api?.state().runs.values() ?? [])

@@ -107,13 +107,14 @@ export function scenarioOf(seed: number): Scenario {
   const later = seededRandom(seed ^ 0x5eed_0000);
   const latest = seededRandom(seed ^ 0x1eed_0000);
   const forGangs = seededRandom(seed ^ 0x6a46_0000);
+  const forRaises = seededRandom(seed ^ 0x4a15_0000);
   const machines = new Set(hosts.map(({ hostId }) => hostId)).size;
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
     suite: withHosts(
       forGangs,
-      withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+      withRaises(forRaises, withNeeds(latest, heldBack(later, suiteOf(random, most)), most), most),
       machines,
     ),
   }));
@@ -221,6 +222,14 @@ function withNeeds(random: Random, suite: SuiteSpec, most: number): SuiteSpec {
     ...lockOf(isLocked, '{{wide}}'),
   };
   return { ...suite, ...locks, axes: { ...suite.axes, wide }, needsTemplate };
+}
+
+/** Tasks of some runs need more slots each time that they fail, as far as hosts that stay have them. */
+function withRaises(random: Random, suite: SuiteSpec, most: number): SuiteSpec {
+  const isRaising = random() < 0.4;
+  const slots = { ...(random() < 0.5 ? { times: 2 } : { plus: 1 }), upTo: most };
+  if (!isRaising || suite.needs.exclusive) return suite;
+  return { ...suite, retryRaises: { exit: { slots }, signal: { slots } } };
 }
 
 /** Tasks of some runs take several hosts, their ranks a slot of each. */

@@ -176,6 +176,8 @@ export const TaskExplanation = z.object({
   reason: TaskReason,
   /** Of a task that waits for a host; else empty. */
   agents: z.array(z.object({ agent: z.string(), reason: AgentReason })),
+  /** In words, where its next attempt needs more than its suite says. */
+  raised: z.string().optional(),
 });
 export type TaskExplanation = z.infer<typeof TaskExplanation>;
 
