@@ -64,9 +64,11 @@ async function run(
     logFile: flags.logFile === null ? '' : resolve(flags.logFile),
     log,
     clock: systemClock,
-    ...(flags.purgeAfterMs === null
-      ? {}
-      : { timing: { ...CORE_TIMING, purgeAfterMs: flags.purgeAfterMs } }),
+    timing: {
+      ...CORE_TIMING,
+      ...(flags.purgeAfterMs === null ? {} : { purgeAfterMs: flags.purgeAfterMs }),
+      ...(flags.cordonAfter === null ? {} : { cordonAfter: flags.cordonAfter }),
+    },
     contend: (lease) => {
       const { server: url, credential } = flags;
       return contendInThread({ ...lease, url, credential, log, onBug });

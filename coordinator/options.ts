@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
 import { isToken } from '#protocol/messages/ids.ts';
 import { CORE_TIMING } from './core/core-state.ts';
+import { CORDON_AFTER_MOST } from './fleet/failing-policy.ts';
 
 export interface CoordinatorFlags {
   readonly id: string;
@@ -16,10 +17,12 @@ export interface CoordinatorFlags {
   readonly idleExitMs: number | null;
   /** An archived run leaves the streams after so long; null: as soon as its watchers have read it. */
   readonly purgeAfterMs: number | null;
+  /** So many different tasks that fail on a host in a row cordon it; 0: nothing does; null: as usual. */
+  readonly cordonAfter: number | null;
 }
 
 export const USAGE =
-  'coordinator --id ID --server URL [--credential FILE] --results DIR [--log-file FILE] [--purge-after SECONDS] [--home DIR] [--idle-exit MS]';
+  'coordinator --id ID --server URL [--credential FILE] --results DIR [--log-file FILE] [--purge-after SECONDS] [--cordon-after TASKS] [--home DIR] [--idle-exit MS]';
 
 /** Throws MeshError `usage`. */
 export function parseFlags(argv: readonly string[]): CoordinatorFlags {
@@ -39,6 +42,7 @@ export function parseFlags(argv: readonly string[]): CoordinatorFlags {
   }
   return {
     purgeAfterMs: purgeAfterMs(rest['purge-after']),
+    cordonAfter: cordonAfter(rest['cordon-after']),
     id,
     server,
     results,
@@ -59,6 +63,13 @@ function purgeAfterMs(text: string | undefined): number | null {
   throw new MeshError('usage', `--purge-after ${text}: a number of seconds is needed, ${least}`);
 }
 
+function cordonAfter(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  if (/^\d{1,3}$/.test(text) && Number(text) <= CORDON_AFTER_MOST) return Number(text);
+  const wanted = `a whole number is needed, 0 (never) to ${CORDON_AFTER_MOST}`;
+  throw new MeshError('usage', `--cordon-after ${text}: ${wanted}`);
+}
+
 function read(
   argv: readonly string[],
 ): Record<string, string | undefined> &
@@ -77,6 +88,7 @@ function read(
         home: text,
         'idle-exit': text,
         'purge-after': text,
+        'cordon-after': text,
       },
     }).values;
   } catch (error) {

@@ -69,6 +69,8 @@ export function childEnv(input: ChildEnvInput): Env {
   Object.assign(env, gpuEnv(spec.needs.gpus === undefined ? null : gpus));
   if (spec.gang !== undefined) Object.assign(env, gangEnv(spec.gang));
   if (cpus.length > 0) env['BENCHMESH_CPUS'] = formatCpuList(cpus);
+  const { memoryMiB } = spec.needs;
+  if (memoryMiB !== undefined) env['BENCHMESH_MEMORY_MIB'] = String(memoryMiB);
   if (spec.suiteDir !== null) env['BENCHMESH_SUITE_DIR'] = spec.suiteDir;
   if (budgetMs !== null) env['BENCHMESH_BUDGET_MS'] = String(budgetMs);
   if (hostSetup !== null) env['BENCHMESH_HOST_SETUP'] = hostSetup;

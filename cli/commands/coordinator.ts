@@ -1,12 +1,13 @@
 /** `benchmesh coordinator`: a coordinator in the foreground; a second one stands by. */
 import type { Command } from 'commander';
-import { withExamples, type MeshFlags } from '../command.ts';
+import { integerOption, withExamples, type MeshFlags } from '../command.ts';
 import { execProgram } from '../mesh/exec-program.ts';
 import { resultsDirOf, serverArgs } from '../mesh/find-mesh.ts';
 
 interface CoordinatorFlags extends MeshFlags {
   readonly id: string;
   readonly logFile?: string;
+  readonly cordonAfter?: number;
 }
 
 export function build(command: Command): void {
@@ -18,13 +19,21 @@ export function build(command: Command): void {
       '--results <dir>',
       'where finished runs go; else BENCHMESH_RESULTS, else of the local mesh',
     )
-    .option('--log-file <file>', 'its own log');
+    .option('--log-file <file>', 'its own log')
+    .addOption(
+      integerOption(
+        '--cordon-after <tasks>',
+        'cordon a host after so many different tasks failed there in a row, and not elsewhere; default 5, 0: never',
+        0,
+      ),
+    );
   withExamples(command, ['benchmesh coordinator --id standby --log-file standby.log']);
   command.action(async (flags: CoordinatorFlags) => {
     process.exitCode = await execProgram('coordinator', [
       ...['--id', flags.id, '--results', await resultsDirOf(flags)],
       ...(await serverArgs(flags)),
       ...(flags.logFile === undefined ? [] : ['--log-file', flags.logFile]),
+      ...(flags.cordonAfter === undefined ? [] : ['--cordon-after', String(flags.cordonAfter)]),
     ]);
   });
 }

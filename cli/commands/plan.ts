@@ -5,6 +5,7 @@ import type { SuiteSpec, TaskOrder } from '#protocol/messages/run/suite-spec.ts'
 import { findLastRun, readRunHistory } from '#protocol/runtime/last-run.ts';
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
 import { planRun, type PlanHost, type RunPlan } from '#protocol/suite/plan.ts';
+import { raisesText } from '#protocol/suite/raised-needs.ts';
 import { needsHistory, sequenceOf } from '#protocol/suite/task-order.ts';
 import { addedPriority } from '#protocol/suite/task-priority.ts';
 import { availableParallelism, hostname } from 'node:os';
@@ -54,6 +55,8 @@ export function build(command: Command): void {
     terminal.print(`${style.bold(suite.name)}: ${sizeText(suite, plan)}`);
     terminal.print(`parallel: ${plan.why} (${from})`);
     if (suite.order !== undefined) terminal.print(`order: ${orderLine(order)}`);
+    for (const [name, raises] of Object.entries(suite.retryRaises ?? {}))
+      terminal.print(`retries after ${name}: with ${raisesText(raises)}`);
     for (const warning of plan.warnings) terminal.print(style.warn(`warning: ${warning}`));
     const columns = [
       { header: 'id', value: (task: PlannedTask) => task.id },

@@ -1,9 +1,11 @@
 /** An event on one line: when, its sequence, what, about whom, and what matters of it. Pure. */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
+import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { ExecEnd } from '#protocol/messages/agent/exec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
+import { amountsText } from '#protocol/suite/raised-needs.ts';
 import type { Style } from './style.ts';
 import { oneLine } from './text.ts';
 
@@ -47,6 +49,12 @@ function outcomeText(end: { readonly outcome: string; readonly reason: string | 
 export function execEndText({ kind, code, signal }: ExecEnd): string {
   if (kind === 'exited') return `exit status ${code ?? '?'}`;
   return kind === 'signaled' ? `killed by ${signal ?? '?'}` : kind.replaceAll('_', ' ');
+}
+
+function retryText({ n, class: failure, delayMs, needs }: MessageData<'task.retrying'>): string {
+  const wait = delayMs === undefined ? '' : `, in ${delayMs / 1_000} s`;
+  const more = needs === undefined ? '' : `, with ${amountsText(needs)}`;
+  return `after attempt ${n}: ${failure}${wait}${more}`;
 }
 
 function detailOf(message: Message): string {
@@ -95,7 +103,7 @@ function detailOf(message: Message): string {
     case 'run.archived':
       return message.data.directory;
     case 'task.retrying':
-      return `after attempt ${message.data.n}: ${message.data.class}${message.data.delayMs === undefined ? '' : `, in ${message.data.delayMs / 1_000} s`}`;
+      return retryText(message.data);
     case 'attempt.step_started':
       return message.data.id;
     case 'attempt.phase':

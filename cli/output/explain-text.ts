@@ -143,11 +143,12 @@ export function cordonText({ by, reason }: AgentCordoned): string {
 }
 
 export function taskExplanationLines(
-  { run, task, reason, agents }: TaskExplanation,
+  { run, task, reason, agents, raised }: TaskExplanation,
   width: Width,
 ): string[] {
   const rows = gathered(agents).map(({ names, text }) => `  ${namesOf(names)}: ${text}`);
-  return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...rows].map(fitting(width));
+  const more = raised === undefined ? [] : [`  its needs were raised to ${raised}`];
+  return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...more, ...rows].map(fitting(width));
 }
 
 export function runExplanationLines(
@@ -184,7 +185,7 @@ function groupText({ tasks, reason }: RunExplanation['groups'][number]): string 
 }
 
 export function agentExplanationLines(explanation: AgentExplanation, width: Width): string[] {
-  const { agent, slots, handedOut, runs, heldBack, closed } = explanation;
+  const { agent, slots, handedOut, runs, heldBack, closed, failing } = explanation;
   const waiting = [
     ...runs.map(
       ({ run, waiting: count, reason }) =>
@@ -198,8 +199,25 @@ export function agentExplanationLines(explanation: AgentExplanation, width: Widt
   const state = closed === null ? '' : `; ${agentReasonText(closed)}`;
   return [
     `agent ${agent}: ${plural(handedOut, 'attempt')} handed to its ${plural(slots, 'slot')}${state}`,
+    ...(failing === undefined || closed?.kind === 'cordoned' ? [] : failingLines(failing)),
     ...(waiting.length === 0 ? ['  no task waits for a host'] : waiting),
   ].map(fitting(width));
+}
+
+function failingLines({
+  tasks,
+  cordonAfter,
+  others: { passing, failing },
+}: NonNullable<AgentExplanation['failing']>): string[] {
+  const last = tasks.at(-1) ?? '';
+  const failed = `${plural(tasks.length, 'task')} in a row failed there, the last ${last}`;
+  if (cordonAfter === 0) return [`  ${failed}`];
+  if (tasks.length < cordonAfter) return [`  ${failed}: ${cordonAfter} different ones cordon it`];
+  const elsewhere =
+    passing.length + failing.length === 0
+      ? 'no other agent that takes work has run any like them since'
+      : `of others ${namesOf(failing) || 'none'} failed them too, ${namesOf(passing) || 'none'} passed some`;
+  return [`  ${failed}; it is not cordoned: ${elsewhere}`];
 }
 
 const fitting =

@@ -3,6 +3,7 @@ import type { RunView } from '#protocol/fold/run-view.ts';
 import type { TaskView } from '#protocol/fold/task-view.ts';
 import type { NoteView } from '#protocol/fold/orders-view.ts';
 import type { AxisValue } from '#protocol/messages/ids.ts';
+import { amountsText } from '#protocol/suite/raised-needs.ts';
 import { axesText, dash, date, duration, elapsed, plural, quantity } from './format.ts';
 import { paintState, type Style } from './style.ts';
 import { table, type Column } from './table.ts';
@@ -175,6 +176,12 @@ export function taskColumns(style: Style, tasks: readonly TaskView[] = []): Colu
     value: (task) => (task.flaky === undefined ? '-' : countedText(task.flaky)),
     optional: true,
   };
+  const raised: Column<TaskView> = {
+    header: 'raised',
+    value: (task) => (task.needs === undefined ? '-' : amountsText(task.needs)),
+    shrinkTo: 8,
+    optional: true,
+  };
   return [
     { header: 'id', value: (task) => task.id, isKey: true },
     { header: 'axes', value: (task) => `${axesText(task.axes)} #${task.repeat}`, shrinkTo: 12 },
@@ -196,6 +203,7 @@ export function taskColumns(style: Style, tasks: readonly TaskView[] = []): Colu
     },
     { header: 'attempts', value: (task) => String(task.attempts), align: 'right', optional: true },
     ...(tasks.some((task) => task.flaky !== undefined) ? [flaky] : []),
+    ...(tasks.some((task) => task.needs !== undefined) ? [raised] : []),
     { header: 'stage', value: (task) => dash(task.stage), optional: true },
     { header: 'class', value: (task) => dash(task.class), optional: true },
     { header: 'message', value: (task) => dash(task.message), shrinkTo: 16, optional: true },

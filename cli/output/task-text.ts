@@ -2,6 +2,7 @@
 import type { TaskView } from '#protocol/fold/task-view.ts';
 import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { HostSnapshot } from '#protocol/messages/agent/resources.ts';
+import { amountsText } from '#protocol/suite/raised-needs.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
 import { isOfRequests, reportLines } from './report-text.ts';
 import { metricsText, noteText, percent, sofar, taskStateText } from './run-text.ts';
@@ -21,6 +22,14 @@ export function taskLines(
   const fields: [string, string][] = [
     ['axes', `${axesText(task.axes)} #${task.repeat}`],
     ['state', `${paintState(style, state)}${failure === '' ? '' : `: ${failure}`}`],
+    ...(task.needs === undefined
+      ? []
+      : [
+          ['needs', `${amountsText(task.needs)}, raised after a failure`] satisfies [
+            string,
+            string,
+          ],
+        ]),
     ['started', date(task.started)],
     ['ended', date(task.ended)],
     ['elapsed', sofar(task.elapsedMs, task.state === 'ended')],

@@ -14,6 +14,7 @@ import { hasOpenStop, stopCommands } from '../stop/stop-reducer.ts';
 import { publish, type Context } from './core-state.ts';
 import { resumeGangs } from './gang.ts';
 import { resumeStarts } from './gang-start.ts';
+import { reviewFailingHosts } from './failing-hosts.ts';
 import { freeForgotten } from './forget.ts';
 import { releaseRetries } from './held-retries.ts';
 import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf, unansweredBy } from './lost.ts';
@@ -26,6 +27,7 @@ import { endOverBudget, endReason } from './run-budget.ts';
 import { goOnWithout, requeuedFrom } from './requeue.ts';
 import { announceStop, closeStops, dropStrayStops, endWaiting, stopsOf } from './stops.ts';
 import { emptyCordoned, resumeTakeBacks, reviewEarly, takenBackOf } from './take-back.ts';
+import { raisedFor } from './unplaceable.ts';
 import { beginSweeps, sweepWhenDue } from './sweep.ts';
 
 /** What follows an ended attempt: a retry, or the end of its task. */
@@ -41,6 +43,8 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
       end,
       retries: run.suite.retries,
       retryRules: run.suite.retryRules,
+      retryRaises: run.suite.retryRaises,
+      raise: (raises) => raisedFor(context.state, run, { task, raises }),
       task: task.id,
       used: task.used ?? {},
       stopped: isStopped(run, task),
@@ -137,6 +141,7 @@ export function actOnTime(context: Context): void {
   dropOldCheckpoints(context);
   dropOldStarts(context);
   giveUpLost(context);
+  reviewFailingHosts(context);
   freeForgotten(context);
   dropStrayStops(context);
   sweepWhenDue(context);

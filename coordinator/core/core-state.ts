@@ -26,6 +26,7 @@ import type { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { LogFields } from '#protocol/runtime/log.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
+import { CORDON_AFTER } from '../fleet/failing-policy.ts';
 import { AGENT_LEASE_MS, createFleet, type FleetState } from '../fleet/fleet-reducer.ts';
 import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
@@ -205,7 +206,7 @@ export interface StrayStop {
   readonly sinceMs: number;
 }
 
-/** Waits and limits that tests shorten. */
+/** Waits and limits that flags set and tests shorten. */
 export interface CoreTiming {
   /** Watchers finish reading before an archived run's subjects are purged. */
   readonly purgeAfterMs: number;
@@ -221,6 +222,8 @@ export interface CoreTiming {
   readonly replacedAfterMs: number;
   /** Starts of a run are stored while they are fewer, whatever became of their attempts. */
   readonly startsKept: number;
+  /** So many different tasks that fail on a host in a row, and not elsewhere, cordon it; 0: nothing does. */
+  readonly cordonAfter: number;
 }
 
 export const CORE_TIMING: CoreTiming = {
@@ -231,6 +234,7 @@ export const CORE_TIMING: CoreTiming = {
   sweepEveryMs: 600_000,
   replacedAfterMs: 30_000,
   startsKept: 5_000,
+  cordonAfter: CORDON_AFTER,
 };
 
 export interface CoreState {

@@ -39,7 +39,7 @@ function startCycle(context: Context, run: RunEntry): void {
   if (cycles === null || scheduled === undefined || scheduled.queue.held) return;
   if (run.cycleAsked > cycles.begun || run.pauseSequence > run.resumedSequence) return;
   // As many wait as are handed out: the agents are looked at only when that is not so.
-  const dry = scheduled.lanes.filter(({ lane }) => isDry(lane));
+  const dry = scheduled.lanes.filter(({ lane }) => lane.raised === null && isDry(lane));
   if (dry.length === 0) return;
   const agents = availableAgents(state.fleet);
   const cycle = Math.max(

@@ -12,12 +12,15 @@ import type {
   TaskExplanation,
   TaskReason,
 } from '#protocol/messages/run/explain.ts';
+import { raisedText } from '#protocol/suite/raised-needs.ts';
+import { taskNeeds } from '#protocol/suite/task-needs.ts';
 import { capacityOf, joinedAgents } from '../fleet/fleet-reducer.ts';
 import { isPaused, isStopped } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { headIndex, isOpen, waitingIn } from '../scheduler/run-queue.ts';
 import { usageOf, type ScheduledLane } from '../scheduler/scheduler-state.ts';
 import { agentReason, closedReason } from './agent-reason.ts';
+import { failingReason } from './failing-hosts.ts';
 import { gangWait } from './gang-wait.ts';
 import { heldUntil } from './held-retries.ts';
 import type { CoreState } from './core-state.ts';
@@ -34,7 +37,9 @@ export function explain(state: CoreState, request: ExplainRequest): ExplainReply
 function explainTask(state: CoreState, run: RunEntry, id: string): TaskExplanation {
   const task = run.tasks.get(id);
   if (task === undefined) throw new MeshError('not_found', `there is no task ${run.id}/${id}`);
-  return { run: run.id, task: id, ...whyOf(state, run, task) };
+  const { needs, plan } = task;
+  const raised = needs === null ? {} : { raised: raisedText(taskNeeds(run.suite, plan), needs) };
+  return { run: run.id, task: id, ...whyOf(state, run, task), ...raised };
 }
 
 const WAITING: ReadonlySet<string> = new Set(['waiting', 'unplaceable', 'few_hosts']);
@@ -161,6 +166,7 @@ function explainAgent(state: CoreState, id: string): AgentExplanation {
         waiting: waitingIn(queue),
       })),
     closed: closedReason(agent),
+    ...failingReason(state, agent),
   };
 }
 

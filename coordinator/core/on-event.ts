@@ -17,7 +17,7 @@ import {
   retryTask,
 } from '../runs/run-reducer.ts';
 import { createRun, type RunEntry } from '../runs/run-state.ts';
-import { addRun, enqueue, withdraw } from '../scheduler/scheduler-reducer.ts';
+import { addRun, enqueue, raiseTask, withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteAck, noteAnnounced, noteClosed, noteEvent, noteStart } from '../stop/stop-reducer.ts';
 import { finishRun, schedulePurge, settleTask } from './act.ts';
 import { placeElsewhere, placeTakenBack } from './hand-out.ts';
@@ -39,6 +39,7 @@ import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gang.ts'
 import { noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
 import { closeTakeBack, onAnswered, onBegun } from './take-back.ts';
+import { noteHostEnd } from './failing-hosts.ts';
 import { noteAfterEnd, noteLateAck, noteLateAttempt } from './sweep.ts';
 
 export function onEvent(context: Context, record: EventRecord): void {
@@ -239,6 +240,8 @@ function onTaskEvent(
     if (task === null) return;
     const takenBack = closeTakeBack(context, run.id, id);
     supersede(context, run, { task: id, n: message.data.n });
+    const { needs } = message.data;
+    if (needs !== undefined) raiseTask(state.scheduler, run.id, { index: task.index, needs });
     if (isStopped(run, task)) {
       endWaiting(context, run, [task]);
       return;
@@ -298,6 +301,8 @@ function onAttemptEvent(
   }
   if (message.name !== 'attempt.exited') return;
   onAnswered(context, run, ref);
+  if (task !== undefined)
+    noteHostEnd(context, { run, task, agent }, { record, exited: message.data });
   const { vacated, decides: ended } = endAttempt(run, { ...ref, agent }, message.data);
   const decides = ended ?? (task === undefined ? null : reviewGang(context, run, task));
   if (vacated) {

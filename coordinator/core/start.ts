@@ -23,7 +23,12 @@ export function attemptOfStart(id: string, run: string): AttemptRef | null {
 /** The attempt spelled out, or why that cannot be done: a suite is no reason to end the process. */
 export function specOf(run: RunEntry, task: TaskEntry): AttemptSpec | string {
   try {
-    const spec = attemptSpec(run.suite, { run: run.id, task: task.plan, n: task.n });
+    const spec = attemptSpec(run.suite, {
+      run: run.id,
+      task: task.plan,
+      n: task.n,
+      needs: task.needs,
+    });
     const resume = resumeOf(run, task);
     return resume.length === 0 ? spec : { ...spec, resume };
   } catch (error) {

@@ -3,7 +3,9 @@ import { misfit, nearestMisfit } from '#protocol/messages/agent/fit.ts';
 import type { Offer } from '#protocol/messages/agent/accepts.ts';
 import type { Misfit, Unplaceable } from '#protocol/messages/run/explain.ts';
 import { capacityOf, joinedAgents } from '../fleet/fleet-reducer.ts';
-import type { RunEntry } from '../runs/run-state.ts';
+import type { Raises } from '#protocol/messages/run/raise.ts';
+import { raisedWithin, type RaisedTo } from '#protocol/suite/raised-needs.ts';
+import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { addedTo, headIndex } from '../scheduler/run-queue.ts';
 import type { AgentCapacity, ScheduledRun } from '../scheduler/scheduler-state.ts';
 import { laneAt } from '../scheduler/scheduler-reducer.ts';
@@ -52,6 +54,19 @@ export function unplaceableOf(state: CoreState, run: RunEntry): Unplaceable[] {
     const nearest = nearestMisfit(agents, lane.needs, offerOf(run, scheduled, index));
     return nearest === null ? [] : [{ tasks: lane.waiting.count, ...nearest }];
   });
+}
+
+/** What it needs when it is tried again with more: as much of that as an agent that has joined could give. */
+export function raisedFor(
+  state: CoreState,
+  run: RunEntry,
+  { task, raises }: { readonly task: TaskEntry; readonly raises: Raises },
+): RaisedTo {
+  const scheduled = state.scheduler.runs.get(run.id);
+  if (scheduled === undefined) return { kind: 'same' };
+  const { needs } = laneAt(scheduled, task.index).lane;
+  const offer = offerOf(run, scheduled, task.index);
+  return raisedWithin(capacities(state), { needs, raises, offer });
 }
 
 function capacities(state: CoreState): AgentCapacity[] {

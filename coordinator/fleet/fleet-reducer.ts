@@ -13,6 +13,7 @@
 import { countGpus } from '#protocol/messages/agent/gpu-counts.ts';
 import type { AgentCordoned, Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-state.ts';
+import type { FailedTask } from './failing-policy.ts';
 
 export const AGENT_LEASE_MS = 10_000;
 
@@ -37,6 +38,10 @@ export interface AgentEntry {
   ended: boolean;
   /** As stored: nothing new is started there. It outlives restarts of everybody. */
   cordon: AgentCordoned | null;
+  /** This leader has asked for a cordon. */
+  isCordonAsked: boolean;
+  /** Different tasks that failed there since one passed, the newest last (failing-policy.ts). */
+  failedInARow: readonly FailedTask[];
   /** It was forgotten (stream time), and its id is not free yet; `isFreeing`: that was asked for. */
   forgotten: { readonly atMs: number; isFreeing: boolean } | null;
   /** Messages on its fleet subject since that was said. */
@@ -191,6 +196,8 @@ export function onAgentUndrained(state: FleetState, id: string): boolean {
 export function onCordoned(state: FleetState, id: string, cordon: AgentCordoned | null): boolean {
   const agent = entryOf(state, id);
   agent.cordon = cordon;
+  agent.isCordonAsked = false;
+  if (cordon === null) agent.failedInARow = [];
   agent.observedSince = 0;
   return isAvailable(agent);
 }
@@ -307,7 +314,8 @@ export function availableAgents(
   return found;
 }
 
-function entryOf(state: FleetState, id: string): AgentEntry {
+/** Made where nothing is known of it yet. */
+export function entryOf(state: FleetState, id: string): AgentEntry {
   const known = state.agents.get(id);
   if (known !== undefined) return known;
   const fresh = newEntry(id);
@@ -329,6 +337,8 @@ function newEntry(id: string): AgentEntry {
     stopping: false,
     ended: false,
     cordon: null,
+    isCordonAsked: false,
+    failedInARow: [],
     forgotten: null,
     observedSince: 0,
     startedSequence: 0,

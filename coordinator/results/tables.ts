@@ -3,7 +3,7 @@ import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { taskView } from '#protocol/fold/task-view.ts';
 import { attemptView } from '#protocol/fold/attempt-view.ts';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
-import type { TaskFold } from '#protocol/fold/task-fold.ts';
+import { raisedNeedsOf, type TaskFold } from '#protocol/fold/task-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
@@ -61,7 +61,10 @@ export function* attemptRows(
       ...(rank === undefined ? {} : { rank }),
       metrics: exited?.metrics ?? [],
       registration: hosts[agent] ?? null,
-      spec: cell === undefined ? null : specOf(suite, { run: fold.run, task: cell, n }),
+      spec:
+        cell === undefined
+          ? null
+          : specOf(suite, { run: fold.run, task: cell, n, needs: raisedNeedsOf(task, n) }),
     });
   }
 }

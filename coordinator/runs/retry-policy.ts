@@ -1,13 +1,17 @@
 /**
  * What follows when the current attempt of a task has ended: another attempt, or the task's end.
  * Pure. A deliberate stop never leads to a retry and is never counted. What a draining agent gave back,
- * begun or not, and what was paused is tried again however often, and never counted either.
+ * begun or not, and what was paused is tried again however often, and never counted either. A further attempt
+ * that would need more than any host could give is not made.
  */
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { FailureClass } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { TaskEnded } from '#protocol/messages/run/run.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import { unplaceableText } from '#protocol/messages/agent/fit.ts';
+import type { Raises } from '#protocol/messages/run/raise.ts';
+import type { RaisedTo } from '#protocol/suite/raised-needs.ts';
 import { backoffMs } from './backoff-policy.ts';
 
 /** Of `attempt.exited`, what the decision needs. */
@@ -23,6 +27,9 @@ export interface DecisionInput {
   readonly retries: SuiteSpec['retries'];
   /** Classes not named are tried again at once. */
   readonly retryRules?: SuiteSpec['retryRules'];
+  /** What further attempts need more, by the class of the failure before them; and what comes of it. */
+  readonly retryRaises?: SuiteSpec['retryRaises'];
+  readonly raise?: (raises: Raises) => RaisedTo;
   /** Id of the task: what its waits differ by from those of others. */
   readonly task?: string;
   /** Further attempts the task has had, by the class of the failure before them. */
@@ -44,7 +51,16 @@ export function decide(input: DecisionInput): Decision {
   const failure = classOf(end, input.wasPaused && !stopped);
   if (failure === 'drained' || failure === 'paused') return decideGivenBack(input, failure);
   if (failure !== null && !stopped && (used[failure] ?? 0) < (retries[failure] ?? 0)) {
-    const data = { n, class: failure, reason: end.reason };
+    const raises = input.retryRaises?.[failure];
+    const raised = raises === undefined ? undefined : input.raise?.(raises);
+    if (raised?.kind === 'unplaceable') {
+      const why = unplaceableText({ tasks: 1, ...raised.nearest });
+      const reason = `${end.reason ?? failure}; not tried again, it would be unplaceable: ${why}`;
+      const { outcome, stage } = end;
+      return { kind: 'end', data: { outcome, n, stage, class: failure, reason } };
+    }
+    const needs = raised?.kind === 'raised' ? { needs: raised.needs } : {};
+    const data = { n, class: failure, reason: end.reason, ...needs };
     const rule = input.retryRules?.[failure];
     if (rule === undefined) return { kind: 'retry', data };
     const delayMs = backoffMs(rule, used[failure] ?? 0, `${input.task ?? ''}#${n}`);

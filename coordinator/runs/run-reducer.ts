@@ -174,6 +174,7 @@ export function retryTask(
   task.used = { ...task.used, [data.class]: (task.used?.[data.class] ?? 0) + 1 };
   if (data.superseded === true && data.avoid !== undefined)
     task.lostWith = [...new Set([...(task.lostWith ?? []), data.avoid])];
+  task.needs = data.needs ?? task.needs;
   task.n = data.n + 1;
   task.phase = 'pending';
   run.gangs.delete(id);

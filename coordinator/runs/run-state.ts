@@ -7,8 +7,10 @@ import { needClasses, type NeedClasses } from '#protocol/suite/task-needs.ts';
 import { addedPriorities } from '#protocol/suite/task-priority.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import type { RunSubmitted } from '#protocol/messages/run/run.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import type { EndsThere } from '../fleet/failing-policy.ts';
 import type { Gang } from './gang-state.ts';
 import type { AttemptEnd } from './retry-policy.ts';
 
@@ -38,6 +40,8 @@ export interface TaskEntry {
   requeueSequence: number;
   /** Further attempts by class of failure; null for none. */
   used: Partial<Record<FailureClass, number>> | null;
+  /** What it needs since they were raised; null: as its suite says. */
+  needs: Needs | null;
   /** Agents that were lost with an attempt of it, each once; null for none. */
   lostWith: readonly string[] | null;
 }
@@ -127,6 +131,8 @@ export interface RunEntry {
   readonly gangs: Map<string, Gang>;
   /** Agents that had an attempt: they get `release`. */
   readonly agents: Set<string>;
+  /** By class of need and agent: what its newest ends there were. */
+  readonly hostEnds: Map<number, Map<string, EndsThere>>;
   readonly counts: Partial<Record<TaskOutcome, number>>;
   /**
    * Objects of checkpoints that newer ones have replaced, by `agent/sha256`, until they are removed; and
@@ -188,6 +194,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     answered: new Set(),
     gangs: new Map(),
     agents: new Set(),
+    hostEnds: new Map(),
     counts: {},
     replaced: new Map(),
     endedTasks: 0,
@@ -218,6 +225,7 @@ export function taskEntry(plan: PlannedTask): TaskEntry {
     resumedSequence: 0,
     requeueSequence: 0,
     used: null,
+    needs: null,
     lostWith: null,
   };
 }

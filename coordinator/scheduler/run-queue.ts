@@ -9,7 +9,7 @@
  * order of the whole, once in a run's life, is O(tasks).
  */
 import type { Needs } from '#protocol/messages/attempt/needs.ts';
-import type { NeedClasses } from '#protocol/suite/task-needs.ts';
+import { needsKey, type NeedClasses } from '#protocol/suite/task-needs.ts';
 import type { Sequence } from '#protocol/suite/task-order.ts';
 import {
   addRank,
@@ -27,6 +27,8 @@ import {
 export interface Lane {
   readonly queue: RunQueue;
   readonly needs: Needs;
+  /** Of tasks whose needs were raised, in the order in which they were: what they share; null: as submitted. */
+  readonly raised: string | null;
   /** Index of the task of each place below `size`; null: the place is the index. */
   members: Uint32Array | null;
   /** How many tasks stand in it, waiting or not; there may be room for more. */
@@ -55,6 +57,8 @@ export interface RunQueue {
   readonly lanes: Lane[];
   /** By index, over and over in later cycles; null: all are in the first lane. */
   readonly laneOf: Uint32Array | null;
+  /** By index, of tasks whose needs were raised: number of the lane, and the place there. */
+  readonly moved: Map<number, { readonly lane: number; readonly place: number }>;
   /** By index; null: as listed. */
   placeOf: Uint32Array | null;
   rankOf: Uint32Array | null;
@@ -83,6 +87,7 @@ export function createRunQueue(input: QueueInput): RunQueue {
     size: tasks,
     lanes: [],
     laneOf: needs.of,
+    moved: new Map(),
     placeOf: null,
     rankOf: null,
   };
@@ -91,7 +96,9 @@ export function createRunQueue(input: QueueInput): RunQueue {
     const own = members?.[at] ?? null;
     const size = own?.length ?? tasks;
     const waiting = fullRankSet(size);
-    queue.lanes.push({ queue, needs: each, members: own, size, waiting, inFlight: 0 });
+    queue.lanes.push({
+      ...{ queue, needs: each, raised: null, members: own, size, waiting, inFlight: 0 },
+    });
   });
   queue.placeOf = placeOf;
   return queue;
@@ -136,7 +143,8 @@ function inverse(sequence: Sequence): Uint32Array {
 
 /** From now on tasks are served in this order; whether a task waits does not change. */
 export function setSequence(queue: RunQueue, sequence: Sequence): void {
-  const { lanes, laneOf } = queue;
+  const { laneOf } = queue;
+  const lanes = queue.lanes.filter(({ raised }) => raised === null);
   const { members, placeOf } = lineUp({ classes: lanes, of: laneOf }, sequence.length, sequence);
   lanes.forEach((lane, at) => {
     const own = members?.[at] ?? sequence;
@@ -233,12 +241,40 @@ export function takeFirst(lane: Lane): number | null {
 
 /** Takes a task out; false if it did not wait. */
 export function takeOut(queue: RunQueue, index: number): boolean {
-  return removeRank(laneOfTask(queue, index).waiting, queue.placeOf?.[index] ?? index);
+  return removeRank(laneOfTask(queue, index).waiting, placeIn(queue, index));
 }
 
 /** The task waits again, at its place. */
 export function putBack(queue: RunQueue, index: number): void {
-  addRank(laneOfTask(queue, index).waiting, queue.placeOf?.[index] ?? index);
+  addRank(laneOfTask(queue, index).waiting, placeIn(queue, index));
+}
+
+function placeIn({ moved, placeOf }: RunQueue, index: number): number {
+  return moved.get(index)?.place ?? placeOf?.[index] ?? index;
+}
+
+const ROOM_AT_FIRST = 8;
+
+/** A task that does not wait stands in the lane of these needs from now on, and of its own priority. */
+export function moveTask(
+  queue: RunQueue,
+  index: number,
+  needs: Needs,
+): { readonly lane: Lane; readonly isNew: boolean } {
+  const raised = `${addedTo(queue.added, index)} ${needsKey(needs)}`;
+  const known = queue.lanes.findIndex((lane) => lane.raised === raised);
+  const number = known >= 0 ? known : queue.lanes.length;
+  const lane: Lane = queue.lanes[known] ?? {
+    ...{ queue, needs, raised, size: 0, inFlight: 0 },
+    members: new Uint32Array(ROOM_AT_FIRST),
+    waiting: createRankSet(ROOM_AT_FIRST),
+  };
+  if (known < 0) queue.lanes.push(lane);
+  else if (queue.moved.get(index)?.lane === number) return { lane, isNew: false };
+  const place = append(lane, index);
+  removeRank(lane.waiting, place);
+  queue.moved.set(index, { lane: number, place });
+  return { lane, isNew: known < 0 };
 }
 
 export function laneOfTask(queue: RunQueue, index: number): Lane {
@@ -247,8 +283,8 @@ export function laneOfTask(queue: RunQueue, index: number): Lane {
   return lane;
 }
 
-export function laneNumber({ laneOf }: RunQueue, index: number): number {
-  return laneOf?.[index % laneOf.length] ?? 0;
+export function laneNumber({ laneOf, moved }: RunQueue, index: number): number {
+  return moved.get(index)?.lane ?? laneOf?.[index % laneOf.length] ?? 0;
 }
 
 /** Whether anything of the run may be handed out now. */
@@ -267,7 +303,12 @@ export function waitingBefore(queue: RunQueue, index: number): number {
   return queue.lanes.reduce((sum, lane) => sum + waitingBelow(lane, rank), 0);
 }
 
-function waitingBelow({ queue, members, size, waiting }: Lane, rank: number): number {
+function waitingBelow({ queue, raised, members, size, waiting }: Lane, rank: number): number {
+  if (raised !== null) {
+    const isBefore = (index: number, place: number): boolean =>
+      hasRank(waiting, place) && rankOfTask(queue, index) < rank;
+    return (members?.subarray(0, size) ?? new Uint32Array()).filter(isBefore).length;
+  }
   if (members === null) return ranksBelow(waiting, rank);
   let [low, high] = [0, size];
   while (low < high) {

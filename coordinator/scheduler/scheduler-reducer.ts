@@ -35,6 +35,7 @@ import {
   headIndex,
   isOpen,
   laneNumber,
+  moveTask,
   putBack,
   setSequence,
   takeFirst,
@@ -143,6 +144,19 @@ export function enqueue(state: SchedulerState, run: string, index: number): void
   if (scheduled === undefined) return;
   putBack(scheduled.queue, index);
   review(state, laneAt(scheduled, index));
+}
+
+/** It needs that from now on. It has no attempt in hand, and waits only when it is put back. */
+export function raiseTask(
+  state: SchedulerState,
+  run: string,
+  { index, needs }: { readonly index: number; readonly needs: Needs },
+): void {
+  const scheduled = state.runs.get(run);
+  if (scheduled === undefined) return;
+  withdraw(state, run, index);
+  const { lane, isNew } = moveTask(scheduled.queue, index, needs);
+  if (isNew) addLane(state, scheduled, lane);
 }
 
 /** An attempt of a task of the run. */

@@ -284,11 +284,11 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
   const { message, timeMs } = record;
   if (task === undefined) return;
   if (message.name === 'task.retrying') {
-    const { n, delayMs, class: why, superseded, avoid, without = [] } = message.data;
+    const { n, delayMs, class: why, superseded, avoid, without = [], needs } = message.data;
     const lost = superseded === true && avoid !== undefined ? [avoid] : [];
     if (n >= task.n) leaveBehind(task, n, [...lost, ...without]);
     if (!move(fold, task, n + 1, 'pending')) return;
-    (task.retries ??= []).push({ n, class: why });
+    (task.retries ??= []).push({ n, class: why, ...(needs === undefined ? {} : { needs }) });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
   } else if (message.name === 'task.ended') {
     const { n, without = [] } = message.data;

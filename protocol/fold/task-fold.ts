@@ -7,8 +7,16 @@
  */
 import type { AxisValue } from '../messages/ids.ts';
 import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
+import type { Needs } from '../messages/attempt/needs.ts';
 import type { AttemptFold } from './attempt-fold.ts';
 import { membersOf } from './gang-fold.ts';
+
+export interface Retry {
+  readonly n: number;
+  readonly class: FailureClass;
+  /** Where the attempts after this one need more. */
+  readonly needs?: Needs;
+}
 
 export interface TaskFold {
   readonly id: string;
@@ -27,7 +35,7 @@ export interface TaskFold {
   /** While its next attempt is held back after a failure: until when, by the stream's clock. */
   retryAtMs: number | null;
   /** Which attempts were followed by another, and why, in order; null while none was. */
-  retries: { readonly n: number; readonly class: FailureClass }[] | null;
+  retries: Retry[] | null;
   /** By n - 1; holes are attempts nobody reported. */
   readonly attempts: (AttemptFold | undefined)[];
   /** Attempts that it went on without, by n, with their agents, of a gang those of its ranks; absent for none. */
@@ -109,6 +117,11 @@ export function isLeftBehind(task: TaskFold, { n, agent }: { n: number; agent: s
 /** The attempt that is current, if an agent has accepted it. */
 export function currentAttempt(task: TaskFold): AttemptFold | null {
   return task.attempts[task.n - 1] ?? null;
+}
+
+/** What attempt `n` needs, where that was raised since the first; null: as its suite says. */
+export function raisedNeedsOf({ retries }: TaskFold, n: number): Needs | null {
+  return retries?.findLast((retry) => retry.n < n && retry.needs !== undefined)?.needs ?? null;
 }
 
 /** Elapsed time of a task: the sum of its attempts' elapsed times. */

@@ -8,6 +8,7 @@ import type {
   TaskState,
 } from '../messages/attempt/outcome.ts';
 import type { AttemptExited } from '../messages/attempt/attempt.ts';
+import type { Needs } from '../messages/attempt/needs.ts';
 import type { AttemptResources } from '../messages/agent/resources.ts';
 import type { PerturbationReason } from '../messages/agent/telemetry.ts';
 import { addedPriority } from '../suite/task-priority.ts';
@@ -18,7 +19,7 @@ import { repeatsOf } from './cycle-view.ts';
 import { noteView, pausedOf, type NoteView, type Paused } from './orders-view.ts';
 import type { RunFold } from './run-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
-import { currentAttempt, taskElapsedMs, type TaskFold } from './task-fold.ts';
+import { currentAttempt, raisedNeedsOf, taskElapsedMs, type TaskFold } from './task-fold.ts';
 
 export interface TaskView {
   readonly id: string;
@@ -41,6 +42,8 @@ export interface TaskView {
   readonly priority: number;
   /** How the repeats of its cell have ended; absent where they agree. */
   readonly flaky?: CellCounts;
+  /** What it needs since a further attempt asks for more; absent: as its suite says. */
+  readonly needs?: Needs;
   /** It waits until then before it is tried again; the stream's clock. */
   readonly retryAt?: string;
   readonly created: string;
@@ -82,6 +85,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
     priority: priorityOf(fold, task),
     ...repeatsOf(fold, task),
+    ...raisedOf(task),
     created: iso(fold.submittedMs),
     started: isoOrNull(task.startedMs),
     ended: isoOrNull(task.endedMs),
@@ -104,6 +108,11 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
 /** Its agent drained, or it was taken back: nothing of it ever ran. */
 function isGivenBack({ exited }: AttemptFold): boolean {
   return exited?.outcome === 'skipped' && exited.class === 'drained';
+}
+
+function raisedOf(task: TaskFold): Pick<TaskView, 'needs'> {
+  const needs = raisedNeedsOf(task, task.n);
+  return needs === null ? {} : { needs };
 }
 
 function priorityOf({ submitted, priority }: RunFold, { axes }: TaskFold): number {

@@ -12,6 +12,8 @@ import type {
   HealthRule,
   HealthTemplate,
 } from '../messages/attempt/health.ts';
+import type { LimitsTemplate } from '../messages/attempt/limits.ts';
+import type { Needs } from '../messages/attempt/needs.ts';
 import type { StepTemplate, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { hostSetupId } from '../messages/ids.ts';
 import { checkSpecOf, readySpecOf } from './check-values.ts';
@@ -24,12 +26,16 @@ export interface AttemptOf {
   readonly run: string;
   readonly task: PlannedTask;
   readonly n: number;
+  /** Where they were raised since; else as the suite says. */
+  readonly needs?: Needs | null;
 }
 
 /** The same for every attempt of a suite, so templates are compiled once per suite. */
 const COMPILED = new WeakMap<SuiteSpec, Compiled>();
 
-export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): AttemptSpec {
+export function attemptSpec(suite: SuiteSpec, of: AttemptOf): AttemptSpec {
+  const { run, task, n } = of;
+  const needs = of.needs ?? taskNeeds(suite, task);
   let compiled = COMPILED.get(suite);
   if (compiled === undefined) COMPILED.set(suite, (compiled = compile(suite)));
   const seed = suite.seed + task.repeat - 1;
@@ -57,9 +63,11 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     index: task.index,
     seed,
     suiteDir: suite.dir,
-    steps: compiled.steps.map((step) => step(valueOf)),
+    steps: compiled.steps.map((step, at) =>
+      withLimits(step(valueOf), suite.steps[at]?.limits, needs),
+    ),
     phases: suite.phases,
-    needs: taskNeeds(suite, task),
+    needs,
     budgetMs: suite.budgetMs,
     graceMs: suite.graceMs,
     stopSignal: suite.stopSignal,
@@ -72,6 +80,21 @@ export function attemptSpec(suite: SuiteSpec, { run, task, n }: AttemptOf): Atte
     ...(suite.report === undefined ? {} : { report: suite.report }),
     ...compiled.health(valueOf),
     ...(suite.onPartition === undefined ? {} : { onPartition: suite.onPartition }),
+  };
+}
+
+/** A limit that follows the needs is as high as these are now. */
+function withLimits(
+  step: StepSpec,
+  template: LimitsTemplate | undefined,
+  { memoryMiB }: Needs,
+): StepSpec {
+  if (template === undefined) return step;
+  const { memory, ...limits } = template;
+  const isFollowing = memory === 'needs' && memoryMiB !== undefined;
+  return {
+    ...step,
+    limits: { ...limits, ...(isFollowing ? { memoryBytes: memoryMiB * 1024 ** 2 } : {}) },
   };
 }
 
@@ -171,7 +194,7 @@ function compileHealthCheck(dir: string | null, of: HealthCheckTemplate): Make<H
   });
 }
 
-type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'limits' | 'check' | 'service';
+type MoreKeys = 'timeoutMs' | 'graceMs' | 'stopSignal' | 'check' | 'service';
 
 /** Until when a service must be ready. */
 const DEFAULT_READY_MS = 300_000;
@@ -181,7 +204,7 @@ function compileMore(
   dir: string | null,
   step: StepTemplate,
 ): Make<Pick<Partial<StepSpec>, MoreKeys>> {
-  const { stopSignal, limits } = step;
+  const { stopSignal } = step;
   const timeout = step.timeout === undefined ? null : compileTemplate(step.timeout);
   const grace = step.grace === undefined ? null : compileTemplate(step.grace);
   const check = step.check === undefined ? null : compileCheck(dir, step.check, checkSpecOf);
@@ -192,7 +215,6 @@ function compileMore(
       ...(timeout === null ? {} : { timeoutMs }),
       ...(grace === null ? {} : { graceMs: durationOf(render(grace, valueOf)) }),
       ...(stopSignal === undefined ? {} : { stopSignal }),
-      ...(limits === undefined ? {} : { limits }),
       ...(check === null ? {} : { check: check(valueOf) }),
       ...(ready === null
         ? {}

@@ -1,10 +1,13 @@
 /** The `limits` of a suite and of its commands: their form, and from there to the wire form. */
 import { z } from 'zod';
-import { EACH_LIMITS, type StepLimits } from '../messages/attempt/limits.ts';
+import { EACH_LIMITS, type LimitsTemplate } from '../messages/attempt/limits.ts';
 import { parseSize } from './units.ts';
 
 const SIZE = 'must be a size with a unit, such as 500kB, 64MiB or 1GiB';
-const size = z.string({ error: SIZE }).refine((value) => (parseSize(value) ?? 0) > 0, SIZE);
+const MEMORY = `${SIZE}, or needs`;
+const memory = z
+  .string({ error: MEMORY })
+  .refine((value) => value === 'needs' || (parseSize(value) ?? 0) > 0, MEMORY);
 const MAYBE = 'must be a size with a unit, such as 0B or 64MiB, or unlimited';
 const maybeSize = z
   .string({ error: MAYBE })
@@ -17,8 +20,9 @@ const count = z.union([z.number().int().positive(), z.string().regex(/^[1-9]\d{0
 
 export const LimitsForm = z
   .strictObject({
-    memory: size.optional().meta({
-      description: 'Memory of all its processes together; needs a memory cgroup on the host',
+    memory: memory.optional().meta({
+      description:
+        'Memory of all its processes together, or needs: as much as needs.memory; needs a memory cgroup on the host',
     }),
     processes: count.optional().meta({
       description: 'Processes and threads; without a cgroup it does not bind root',
@@ -38,19 +42,24 @@ export type LimitsForm = z.infer<typeof LimitsForm>;
 export function limitsOf(
   suite: LimitsForm | undefined,
   command: LimitsForm | undefined,
-): { limits?: StepLimits } {
+): { limits?: LimitsTemplate } {
   const form = { ...suite, ...command };
   const { memory, processes } = form;
   const each = EACH_LIMITS.flatMap((name) => {
     const written = form[name];
     return written === undefined ? [] : [[name, amountOf(written)] as const];
   });
-  const limits: StepLimits = {
-    ...(memory === undefined ? {} : { memoryBytes: parseSize(memory) ?? 0 }),
+  const limits: LimitsTemplate = {
+    ...memoryOf(memory),
     ...(processes === undefined ? {} : { pids: Number(processes) }),
     ...(each.length === 0 ? {} : { each: Object.fromEntries(each) }),
   };
   return Object.keys(limits).length === 0 ? {} : { limits };
+}
+
+function memoryOf(written: string | undefined): Pick<LimitsTemplate, 'memory' | 'memoryBytes'> {
+  if (written === undefined) return {};
+  return written === 'needs' ? { memory: written } : { memoryBytes: parseSize(written) ?? 0 };
 }
 
 /** Of a text that the form has checked. */

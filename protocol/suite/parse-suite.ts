@@ -9,6 +9,7 @@ import { MeshError } from '../messages/errors.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { axisNamesOf, checkTree } from './check.ts';
 import { checkBudget } from './check-budget.ts';
+import { checkRaises } from './check-raises.ts';
 import { checkNeeds, checkNeedValues } from './check-needs.ts';
 import { checkPriority } from './check-priority.ts';
 import { explainIssues } from './explain.ts';
@@ -74,6 +75,7 @@ export function parseSuite(source: SuiteSource): ParsedSuite {
     ...form.findings,
     ...checkTree(tree, source.dir),
     ...checkBudget(tree),
+    ...checkRaises(tree),
     ...[tree, ...variants].flatMap((one) => [...checkPriority(one, variants), ...checkNeeds(one)]),
     ...schemas.findings,
     ...only.findings,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { FailureClass } from '../messages/attempt/outcome.ts';
 import type { RetryRule, SuiteSpec } from '../messages/run/suite-spec.ts';
+import { RaiseForms, raisesOf } from './raise-form.ts';
 import { positiveDuration } from './form-parts.ts';
 import { parseDuration } from './units.ts';
 
@@ -33,6 +34,7 @@ const RetryForm = z
       .max(1)
       .optional()
       .meta({ description: 'Share by which a wait may be longer, by task; default 0.1' }),
+    ...RaiseForms,
   })
   .superRefine((rule, context) => {
     if (rule.backoff !== undefined) return;
@@ -57,20 +59,28 @@ const BY_NUMBER = ['exit', 'signal', 'timeout', 'lost', 'oom', 'partition'] as c
 
 export function retriesOf(
   form: RetriesForm | undefined,
-): Pick<SuiteSpec, 'retries' | 'retryRules'> {
+): Pick<SuiteSpec, 'retries' | 'retryRules' | 'retryRaises'> {
   if (form === undefined) return { retries: {} };
   if (typeof form === 'number')
     return { retries: Object.fromEntries(BY_NUMBER.map((name) => [name, form])) };
   const retries: SuiteSpec['retries'] = {};
   const retryRules: NonNullable<SuiteSpec['retryRules']> = {};
+  const retryRaises: NonNullable<SuiteSpec['retryRaises']> = {};
   for (const name of RetriedClass.options) {
     const written = form[name];
     if (written === undefined) continue;
     retries[name] = typeof written === 'number' ? written : written.most;
     const rule = typeof written === 'number' ? null : ruleOf(written);
     if (rule !== null) retryRules[name] = rule;
+    const { memory, vram, cpus, slots } = typeof written === 'number' ? {} : written;
+    const raises = raisesOf({ memory, vram, cpus, slots });
+    if (raises !== null) retryRaises[name] = raises;
   }
-  return Object.keys(retryRules).length === 0 ? { retries } : { retries, retryRules };
+  return {
+    retries,
+    ...(Object.keys(retryRules).length === 0 ? {} : { retryRules }),
+    ...(Object.keys(retryRaises).length === 0 ? {} : { retryRaises }),
+  };
 }
 
 function ruleOf(form: z.infer<typeof RetryForm>): RetryRule | null {

@@ -156,7 +156,7 @@ export class Checks {
       this.starts.set(key, { command: message.id, agent, spec, sequence, afterStop });
       this.#started.add(attempt);
       if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
-      this.#held.onStart(attempt, timeMs);
+      this.#held.onStart(attempt, timeMs, spec);
       if (spec.gang === undefined) this.givenBack.onStart(attempt);
       const run = this.runs.get(spec.run);
       if (run === undefined) return;
@@ -239,9 +239,9 @@ export class Checks {
     if (message.name === 'run.tasks_ended')
       for (const task of message.data.tasks) this.#onTaskEnded(run, task, message.data.outcome);
     if (message.name === 'task.retrying' && parsed.kind === 'task') {
-      const { n, delayMs = 0, without = [] } = message.data;
+      const { n, delayMs = 0, without = [], needs } = message.data;
       this.#gangs.onFollowed(`${id}/${parsed.task}#${n}`, this.processes.proven(), without);
-      this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs);
+      this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs, needs);
       this.#onRetry(run, parsed.task, message.data, message.id);
     }
     if (

@@ -1,4 +1,7 @@
-/** What is not to be handed out: tasks that were withdrawn, and retries before their wait is over. */
+/** What is not to be handed out: tasks that were withdrawn, retries before their wait is over or without what they need. */
+import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { Needs } from '#protocol/messages/attempt/needs.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
 
@@ -14,21 +17,27 @@ export class HeldChecks {
   readonly #notBefore = new Map<string, number>();
   /** By `run/task`. */
   readonly #withdrawn = new Set<string>();
+  /** What tasks need since they were tried again with more. */
+  readonly #raised = new Map<string, Needs>();
 
   constructor(of: Of) {
     this.#of = of;
   }
 
-  onStart(key: string, timeMs: number): void {
+  onStart(key: string, timeMs: number, { needs }: Pick<AttemptSpec, 'needs'>): void {
     const fromMs = this.#notBefore.get(key);
     if (fromMs !== undefined && timeMs < fromMs)
       this.#of.note(`${key} is tried again ${fromMs - timeMs} ms before its wait is over`);
-    if (this.#withdrawn.has(key.slice(0, key.lastIndexOf('#'))))
+    const raised = this.#raised.get(taskOf(key));
+    if (raised !== undefined && canonicalJson(raised) !== canonicalJson(needs))
+      this.#of.note(`${key} is to need ${canonicalJson(raised)}, not ${canonicalJson(needs)}`);
+    if (this.#withdrawn.has(taskOf(key)))
       this.#of.note(`I4: ${key} starts although its task was withdrawn`);
   }
 
-  onRetry(key: string, waitsUntilMs: number): void {
+  onRetry(key: string, waitsUntilMs: number, needs?: Needs): void {
     this.#notBefore.set(key, waitsUntilMs);
+    if (needs !== undefined) this.#raised.set(taskOf(key), needs);
   }
 
   /** Before it is folded. */
@@ -44,4 +53,8 @@ export class HeldChecks {
       this.#withdrawn.add(key);
     }
   }
+}
+
+function taskOf(key: string): string {
+  return key.slice(0, key.lastIndexOf('#'));
 }

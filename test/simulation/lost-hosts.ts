@@ -6,10 +6,12 @@ import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { seededRandom } from '#test/support/seed.ts';
 import type { Fault, Order, Scenario } from './scenario.ts';
 
+type Drawn = Omit<Scenario, 'cordonAfter'>;
+
 /** Its tasks are tried again after this; null: they wait; absent: after a minute. */
 const DELAYS = [undefined, 0, 2_000, 2_000, 10_000, null] as const;
 
-export function withLostHosts(scenario: Scenario): Scenario {
+export function withLostHosts(scenario: Drawn): Drawn {
   const random = seededRandom(scenario.seed * 2 + 2);
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
   const kind = random();

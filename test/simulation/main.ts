@@ -73,12 +73,13 @@ async function one(seed: number): Promise<number> {
 async function many(from: number, count: number): Promise<number> {
   const began = performance.now();
   let saidMs = began;
-  let [failed, stored, begins] = [0, 0, 0];
+  let [failed, stored, begins, cordons] = [0, 0, 0, 0];
   const rate = (done: number): string => (done / ((performance.now() - began) / 1000)).toFixed(1);
   for (let seed = from; seed < from + count; seed += 1) {
     const result = await simulate(seed, base);
     stored += result.stored;
     begins += result.begins;
+    cordons += result.cordons;
     if (result.violations.length > 0) {
       failed += 1;
       await explain(result);
@@ -88,7 +89,7 @@ async function many(from: number, count: number): Promise<number> {
     say(`${seed - from + 1} seeds, ${rate(seed - from + 1)} per second, ${failed} failed`);
   }
   say(
-    `${count} seeds from ${from}: ${failed} failed; ${stored} messages, ${begins} processes, ${rate(count)} seeds per second`,
+    `${count} seeds from ${from}: ${failed} failed; ${stored} messages, ${begins} processes, ${cordons} cordons, ${rate(count)} seeds per second`,
   );
   return failed === 0 ? 0 : 1;
 }

@@ -9,6 +9,7 @@ import { EventSink } from '#agent/state/event-sink.ts';
 import { LedgerFold, type NumberedEvent } from '#agent/state/ledger-entries.ts';
 import { Ledger } from '#agent/state/ledger.ts';
 import { markDirty } from '#coordinator/core/core-state.ts';
+import type { AgentEntry } from '#coordinator/fleet/fleet-reducer.ts';
 import { enqueue, giveLocksBack } from '#coordinator/scheduler/scheduler-reducer.ts';
 import { typeOf, type MessageName } from '#protocol/messages/catalog.ts';
 import { decode } from '#protocol/messages/envelope.ts';
@@ -306,6 +307,34 @@ export const MUTATIONS: readonly Mutation[] = [
   }),
   mutation('forget-nothing', 'the leader does not read that an agent was forgotten', (mesh) => {
     mesh.taps.onTail = (message) => (isOf(message, 'agent.forgotten') ? null : message);
+  }),
+  mutation('grudge', 'tasks that pass on a host do not take back what failed there', (mesh) => {
+    const rows = new Map<string, AgentEntry['failedInARow']>();
+    mesh.taps.onTail = (message) => {
+      for (const agent of mesh.api?.state().fleet.agents.values() ?? []) {
+        const row = rows.get(agent.id) ?? [];
+        if (agent.failedInARow.length < row.length) agent.failedInARow = row;
+        else rows.set(agent.id, agent.failedInARow);
+      }
+      return message;
+    };
+  }),
+  mutation('forget-cordon', 'the leader forgets that a host is cordoned', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const { fleet } = mesh.api?.state() ?? {};
+      for (const agent of fleet?.agents.values() ?? []) {
+        if (agent.cordon !== null && mesh.api !== null) markDirty(mesh.api.state(), [agent.id]);
+        agent.cordon = null;
+      }
+      return message;
+    };
+  }),
+  mutation('forget-raise', 'the leader forgets what a further attempt needs', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const run of mesh.api?.state().runs.values() ?? [])
+        for (const task of run.listed) task.needs = null;
+      return message;
+    };
   }),
   mutation('uncounted-lost', 'lost hosts are not counted', (mesh) => {
     mesh.taps.onTail = (message) => {

@@ -82,6 +82,11 @@ export class Operator {
     this.#mesh.world.after(0, () => void send(), this.#link.owner);
   }
 
+  uncordon(agent: string): void {
+    const request = { agent, by: 'u@h', reason: null, undo: true };
+    this.#ask((token) => ({ kind: 'cordon', token, request }));
+  }
+
   /** Refused while it is there: again until it is not. */
   forget(agent: string): void {
     const request = { agent, by: 'u@h', reason: null, force: false };

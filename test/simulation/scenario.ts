@@ -2,6 +2,7 @@
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
+import { withFailingHost } from './cordon-checks.ts';
 import { withLostHosts } from './lost-hosts.ts';
 import type { Temper } from './machine.ts';
 
@@ -63,7 +64,10 @@ export interface Scenario {
     readonly slots: number;
     /** Of its steps, instead of the temper's. */
     readonly longestMs?: number;
+    readonly failing?: number;
   }[];
+  /** As the coordinator's flag. */
+  readonly cordonAfter: number;
   readonly coordinators: number;
   readonly temper: Temper;
   /** Of the server's deduplication. */
@@ -103,20 +107,21 @@ export function scenarioOf(seed: number): Scenario {
   const later = seededRandom(seed ^ 0x5eed_0000);
   const latest = seededRandom(seed ^ 0x1eed_0000);
   const forGangs = seededRandom(seed ^ 0x6a46_0000);
+  const forRaises = seededRandom(seed ^ 0x4a15_0000);
   const machines = new Set(hosts.map(({ hostId }) => hostId)).size;
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
     suite: withHosts(
       forGangs,
-      withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+      withRaises(forRaises, withNeeds(latest, heldBack(later, suiteOf(random, most)), most), most),
       machines,
     ),
   }));
   const coordinators = 1 + Math.floor(random() * 2);
   const orders = [...ordersOf(random, runs), ...drainsOf(random, hosts)];
   const when = orders.map(({ atMs }) => atMs);
-  return withLostHosts({
+  const drawn = withLostHosts({
     seed,
     hosts,
     coordinators,
@@ -126,6 +131,7 @@ export function scenarioOf(seed: number): Scenario {
     orders,
     faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
   });
+  return withFailingHost(drawn);
 }
 
 function suiteOf(random: Random, mostSlots: number): SuiteSpec {
@@ -216,6 +222,14 @@ function withNeeds(random: Random, suite: SuiteSpec, most: number): SuiteSpec {
     ...lockOf(isLocked, '{{wide}}'),
   };
   return { ...suite, ...locks, axes: { ...suite.axes, wide }, needsTemplate };
+}
+
+/** Tasks of some runs need more slots each time that they fail, as far as hosts that stay have them. */
+function withRaises(random: Random, suite: SuiteSpec, most: number): SuiteSpec {
+  const isRaising = random() < 0.4;
+  const slots = { ...(random() < 0.5 ? { times: 2 } : { plus: 1 }), upTo: most };
+  if (!isRaising || suite.needs.exclusive) return suite;
+  return { ...suite, retryRaises: { exit: { slots }, signal: { slots } } };
 }
 
 /** Tasks of some runs take several hosts, their ranks a slot of each. */

@@ -54,12 +54,18 @@ export class SimCoordinator {
   readonly #mesh: Mesh;
   readonly #lease: Lease;
   readonly #clock: Clock;
+  readonly #cordonAfter: number;
   #starts = 0;
 
-  constructor(mesh: Mesh, lease: Lease, id: string) {
+  constructor(
+    mesh: Mesh,
+    lease: Lease,
+    { id, cordonAfter }: { readonly id: string; readonly cordonAfter: number },
+  ) {
     this.#mesh = mesh;
     this.#lease = lease;
     this.id = id;
+    this.#cordonAfter = cordonAfter;
     const { world } = mesh;
     const [skewMs, bootMs] = [world.between(-10_000, 10_000), world.between(0, 1e6)];
     this.#clock = {
@@ -156,7 +162,7 @@ export class SimCoordinator {
         version: '0',
         resultsDir: '/simulated-results',
         logFile: '',
-        timing: { ...CORE_TIMING, startsKept: STARTS_KEPT },
+        timing: { ...CORE_TIMING, startsKept: STARTS_KEPT, cordonAfter: this.#cordonAfter },
         ports: this.#ports(owner, link),
         snapshots: this.#mesh.snapshots.port(),
         onEnded: (reason) => {

@@ -1,13 +1,14 @@
 /** One seed from its begin to its end: the mesh, its faults, its operators, and what is checked. */
 import { expandTasks } from '#protocol/suite/expand.ts';
 import { Checks } from './checks.ts';
+import { CordonChecks } from './cordon-checks.ts';
 import { Disk } from './disk.ts';
 import { installGlobals } from './machine-globals.ts';
 import { Machine } from './machine.ts';
 import type { Mesh } from './mesh.ts';
 import { Operator } from './operator.ts';
 import { FAULTS_UNTIL_MS, scenarioOf, type Fault, type Order, type Scenario } from './scenario.ts';
-import type { SimulateOptions, Simulated } from './simulated.ts';
+import { totalsOf, type SimulateOptions, type Simulated } from './simulated.ts';
 import { SimSnapshots } from './sim-snapshots.ts';
 import { SimServer } from './server.ts';
 import { SimAgent } from './sim-agent.ts';
@@ -47,6 +48,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
       stored,
       begins,
       simulatedMs: world.nowMs,
+      cordons: simulation.cordons,
       ...totalsOf(checks),
     };
   } finally {
@@ -56,6 +58,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
 
 class Simulation {
   readonly checks: Checks;
+  readonly #cordons: CordonChecks;
   readonly #world: World;
   readonly #scenario: Scenario;
   readonly #storedMost: number;
@@ -75,6 +78,7 @@ class Simulation {
     const server = new SimServer(world, {
       onStored: (stored) => {
         const message = this.checks.onStored(stored);
+        this.#cordons.onStored(stored, message);
         world.trace(
           () =>
             `${stored.stream} ${stored.sequence} ${stored.by} ${stored.subject} ${message?.name ?? ''} ${JSON.stringify(message?.data ?? null).slice(0, 300)}`,
@@ -84,6 +88,10 @@ class Simulation {
     server.dedupeMs = scenario.dedupeMs;
     this.checks = new Checks(server);
     const { checks } = this;
+    const note = (text: string): void => {
+      checks.note(text);
+    };
+    this.#cordons = new CordonChecks({ after: scenario.cordonAfter, note });
     this.#mesh = {
       world,
       server,
@@ -114,19 +122,23 @@ class Simulation {
         checks.processes.onDead(machine, step);
       },
     };
-    const { temper } = scenario;
+    const { temper, cordonAfter } = scenario;
     this.#agents = scenario.hosts.map(
-      ({ longestMs = temper.longestMs, ...host }) =>
+      ({ longestMs = temper.longestMs, failing = temper.failing, ...host }) =>
         new SimAgent(
           this.#mesh,
-          new Machine(world, { ...host, temper: { ...temper, longestMs }, hooks }),
+          new Machine(world, { ...host, temper: { ...temper, longestMs, failing }, hooks }),
         ),
     );
     this.#coordinators = Array.from(
       { length: scenario.coordinators },
-      (_, at) => new SimCoordinator(this.#mesh, this.#lease, `c${at}`),
+      (_, at) => new SimCoordinator(this.#mesh, this.#lease, { id: `c${at}`, cordonAfter }),
     );
     this.#operator = new Operator(this.#mesh);
+  }
+
+  get cordons(): number {
+    return this.#cordons.cordons;
   }
 
   async run(): Promise<void> {
@@ -187,6 +199,7 @@ class Simulation {
       if (stored > this.#storedMost)
         this.checks.note(`I12: ${stored} messages are stored, and it goes on`);
       if (stored % usageEvery === 0) this.checks.checkUsage(api.state());
+      this.#cordons.look(api.state());
       if (stored % COMPARE_EVERY === 0)
         for (const { id } of this.#scenario.runs) this.checks.compare(id, api.state());
     }
@@ -322,6 +335,8 @@ class Simulation {
   #resumeAll(): void {
     for (const { id, host } of this.#agents)
       if (host?.isDraining() === true) this.#operator.drain(id, true);
+    for (const { id, cordon } of this.#mesh.api?.state().fleet.agents.values() ?? [])
+      if (cordon !== null) this.#operator.uncordon(id);
     for (const [id, run] of this.checks.runs)
       if (run.fold.state !== 'ended' && run.fold.pauses.sinceMs !== null) this.#operator.resume(id);
     for (const [id, run] of this.checks.runs) {
@@ -381,20 +396,4 @@ class Simulation {
     left.push(...this.checks.processes.living().map((dir) => `${dir} lives`));
     return left;
   }
-}
-
-function totalsOf({
-  runs,
-  revoked,
-  givenBack,
-}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack'> {
-  const outcomes: Record<string, number> = {};
-  const retries: Record<string, number> = {};
-  for (const run of runs.values()) {
-    for (const outcome of run.ended.values()) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    for (const used of run.retries.values())
-      for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
-  }
-  const { takenBack } = givenBack;
-  return { outcomes, retries, superseded: revoked.size, takenBack };
 }

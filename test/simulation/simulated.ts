@@ -1,4 +1,5 @@
 /** What a simulation is given, and what comes of it. */
+import type { Checks } from './checks.ts';
 import type { Mesh } from './mesh.ts';
 import type { Fault, Order, Scenario } from './scenario.ts';
 
@@ -31,4 +32,22 @@ export interface Simulated {
   readonly superseded: number;
   /** Attempts that agents were asked for and gave back. */
   readonly takenBack: number;
+  /** Hosts that the coordinator has cordoned, each time. */
+  readonly cordons: number;
+}
+
+export function totalsOf({
+  runs,
+  revoked,
+  givenBack,
+}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack'> {
+  const outcomes: Record<string, number> = {};
+  const retries: Record<string, number> = {};
+  for (const run of runs.values()) {
+    for (const outcome of run.ended.values()) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    for (const used of run.retries.values())
+      for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
+  }
+  const { takenBack } = givenBack;
+  return { outcomes, retries, superseded: revoked.size, takenBack };
 }

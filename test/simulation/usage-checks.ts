@@ -15,10 +15,11 @@ export function usageProblems(
     for (const { agent, task, n, exited, superseded } of run.open.values()) {
       if (exited || superseded === true) continue;
       // Of a start on its way only the suite tells.
-      const plan = run.tasks.get(task)?.plan;
+      const known = run.tasks.get(task);
       const needs =
         starts.get(`${run.id}/${task}#${n}`)?.spec.needs ??
-        (plan === undefined ? run.suite.needs : taskNeeds(run.suite, plan));
+        known?.needs ??
+        (known === undefined ? run.suite.needs : taskNeeds(run.suite, known.plan));
       held.set(agent, (held.get(agent) ?? 0) + needs.slots);
     }
   }

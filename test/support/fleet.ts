@@ -5,15 +5,16 @@ import { until } from './until.ts';
 
 const OTHER_HOST = resolve('test/fixtures/other-host.mjs');
 
-/** Resolves when all have joined. They end with the test's processes: `end` waits for that. */
+/** Resolves when all have joined; `more`: in their environment. They end with the test's processes: `end` waits for that. */
 export async function startAgents(
   mesh: TestMesh,
   ids: readonly string[],
+  more: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly end: () => Promise<void> }> {
   const { server } = await mesh.meshFile();
   const flags = ['--server', server.url, '--credential', server.credentialFile, '--slots', '1'];
   const agents: CliProcess[] = ids.map((id) => {
-    const env = { NODE_OPTIONS: `--import=${OTHER_HOST}`, OTHER_HOST: `host-${id}` };
+    const env = { NODE_OPTIONS: `--import=${OTHER_HOST}`, OTHER_HOST: `host-${id}`, ...more };
     const own = ['--id', id, '--state', join(mesh.home, `state-${id}`)];
     return mesh.start(['agent', 'run', ...flags, ...own], { env, deadlineMs: 600_000 });
   });

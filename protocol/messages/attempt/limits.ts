@@ -22,3 +22,10 @@ export const StepLimits = z.object({
     .optional(),
 });
 export type StepLimits = z.infer<typeof StepLimits>;
+
+/** As a suite has them. */
+export const LimitsTemplate = StepLimits.extend({
+  /** As much as the attempt needs: `memoryBytes` of its spec says how much that is. */
+  memory: z.literal('needs').optional(),
+});
+export type LimitsTemplate = z.infer<typeof LimitsTemplate>;

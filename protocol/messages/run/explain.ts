@@ -176,6 +176,8 @@ export const TaskExplanation = z.object({
   reason: TaskReason,
   /** Of a task that waits for a host; else empty. */
   agents: z.array(z.object({ agent: z.string(), reason: AgentReason })),
+  /** In words, where its next attempt needs more than its suite says. */
+  raised: z.string().optional(),
 });
 export type TaskExplanation = z.infer<typeof TaskExplanation>;
 
@@ -192,6 +194,16 @@ export const AgentExplanation = z.object({
   heldBack: z.array(z.object({ run: RunId, limit: count, waiting: count })),
   /** Why it takes nothing at all; null where it may. */
   closed: AgentReason.nullable(),
+  /** Tasks that failed there in a row, the newest last; absent where the last has passed. */
+  failing: z
+    .object({
+      tasks: z.array(z.string()),
+      /** So many cordon it, unless it is so elsewhere; 0: nothing does. */
+      cordonAfter: count,
+      /** Agents on which tasks like them passed since then, and those on which all failed. */
+      others: z.object({ passing: z.array(z.string()), failing: z.array(z.string()) }),
+    })
+    .optional(),
 });
 export type AgentExplanation = z.infer<typeof AgentExplanation>;
 

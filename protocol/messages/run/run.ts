@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { StopCause } from './command.ts';
+import { Needs } from '../attempt/needs.ts';
 import { RunId, Token } from '../ids.ts';
 import { FailureClass, RunOutcome, Stage, TaskOutcome } from '../attempt/outcome.ts';
 import { SuiteSpec } from './suite-spec.ts';
@@ -134,6 +135,8 @@ export const TaskRetrying = z.object({
   reason: z.string().nullable(),
   /** It waits so long before that, from this event's time in the stream; absent: it does not. */
   delayMs: z.number().int().positive().optional(),
+  /** What it needs from now on, where that is more than before. */
+  needs: Needs.optional(),
   /** The agent it was requeued from: another one is preferred. */
   avoid: Token.optional(),
   /** That agent is lost: attempt `n` may live on there, and is ended when it is back. */

@@ -16,8 +16,9 @@ import { GangRules } from '../attempt/gang.ts';
 import { HealthTemplate } from '../attempt/health.ts';
 import { Needs } from '../attempt/needs.ts';
 import { CheckTemplate } from '../attempt/check-spec.ts';
-import { StepLimits } from '../attempt/limits.ts';
+import { LimitsTemplate } from '../attempt/limits.ts';
 import { Token } from '../ids.ts';
+import { Raises } from './raise.ts';
 import { FailureClass } from '../attempt/outcome.ts';
 import { FileRule } from '../attempt/stored-file.ts';
 
@@ -36,7 +37,7 @@ export const StepTemplate = z.object({
   timeout: z.string().optional(),
   grace: z.string().optional(),
   stopSignal: z.string().optional(),
-  limits: StepLimits.optional(),
+  limits: LimitsTemplate.optional(),
   /** Of the step that prepares a host. Without a key: the command itself, with its environment. */
   hostSetup: z.object({ key: z.string().nullable() }).optional(),
   check: CheckTemplate.optional(),
@@ -113,6 +114,8 @@ export const SuiteSpec = z.object({
   retries: z.partialRecord(FailureClass, z.number().int().nonnegative()),
   /** Of the classes whose retries wait; of the others they follow at once. */
   retryRules: z.partialRecord(FailureClass, RetryRule).optional(),
+  /** Of the classes after which a further attempt needs more. */
+  retryRaises: z.partialRecord(FailureClass, Raises).optional(),
   metrics: z.array(MetricSpec),
   files: z.array(z.string()),
   /** Of those of `files` that have limits or are required; absent where none has. */

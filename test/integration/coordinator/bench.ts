@@ -88,6 +88,7 @@ export async function openBench(): Promise<CoordinatorBench> {
           sweepEveryMs: 500,
           replacedAfterMs: 1_000,
           startsKept: 20,
+          cordonAfter: 0,
         },
         onStandby: ({ description }) => standbyOf.push(description),
         onBug: (error) => bugs.push(error),

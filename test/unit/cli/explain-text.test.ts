@@ -171,6 +171,20 @@ describe('lines', () => {
       'agent a: 1 attempt handed to its 2 slots',
       '  no task waits for a host',
     ]);
+    const tasks = [`${RUN}/a`, `${RUN}/b`];
+    const others = { passing: ['x'], failing: ['y', 'z'] };
+    for (const [cordonAfter, text] of [
+      [0, ''],
+      [5, ': 5 different ones cordon it'],
+      [2, '; it is not cordoned: of others y, z failed them too, x passed some'],
+    ] as const)
+      expect(
+        agentExplanationLines({ ...of, failing: { tasks, cordonAfter, others } }, null),
+      ).toEqual([
+        'agent a: 1 attempt handed to its 2 slots',
+        `  2 tasks in a row failed there, the last ${RUN}/b${text}`,
+        '  no task waits for a host',
+      ]);
     const runs = [{ run: RUN, priority: 0, waiting: 3, reason: { kind: 'taken' } as const }];
     const heldBack = [{ run: RUN, limit: 2, waiting: 1 }];
     expect(

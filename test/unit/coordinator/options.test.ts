@@ -9,6 +9,16 @@ describe("the coordinator's flags", () => {
     expect(parseFlags([...NEEDED, '--purge-after', '3600']).purgeAfterMs).toBe(3_600_000);
   });
 
+  it('say after how many failures a host is cordoned', () => {
+    expect(parseFlags(NEEDED).cordonAfter).toBeNull();
+    for (const count of [0, 3, 100])
+      expect(parseFlags([...NEEDED, `--cordon-after=${count}`]).cordonAfter).toBe(count);
+    for (const text of ['', '-1', '101', '2.5', 'never'])
+      expect(() => parseFlags([...NEEDED, `--cordon-after=${text}`])).toThrow(
+        `--cordon-after ${text}: a whole number is needed, 0 (never) to 100`,
+      );
+  });
+
   it.each(['', '-1', '5', 'soon'])('refuse %j for that, with one line', (text) => {
     expect(() => parseFlags([...NEEDED, `--purge-after=${text}`])).toThrow(
       expect.objectContaining({
