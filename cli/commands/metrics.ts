@@ -1,12 +1,19 @@
 /** `benchmesh metrics RUN/TASK[/N]`: what an attempt used, and what its host did meanwhile. */
 import { Option, type Command } from 'commander';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { seriesAcross } from '#protocol/fold/series-across.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import { withExamples, withMesh, withRank, type MeshFlags, type RankFlag } from '../command.ts';
-import { reportedTable } from '../output/report-text.ts';
+import { gangSampleText, reportedTable } from '../output/report-text.ts';
 import { coverageText, noteLines, seriesTable } from '../output/telemetry-text.ts';
 import { terminal } from '../output/terminal.ts';
-import { archivedSamples, SamplePrinter, tailSamples, type SampleKind } from '../runs/samples.ts';
+import {
+  archivedSamples,
+  SampleCollector,
+  SamplePrinter,
+  tailSamples,
+  type SampleKind,
+} from '../runs/samples.ts';
 import { attemptOf, membersAsked, type Asked } from '../runs/find-attempt.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { parseTarget, type Target } from '../runs/match.ts';
@@ -16,6 +23,7 @@ interface MetricsFlags extends MeshFlags, RankFlag {
   readonly samples?: boolean;
   readonly host?: boolean;
   readonly reported?: boolean;
+  readonly together?: boolean;
   readonly follow?: boolean;
   readonly json?: boolean;
 }
@@ -35,6 +43,12 @@ export function build(command: Command): void {
       }),
     )
     .addOption(
+      new Option(
+        '--together',
+        'of a task on several hosts: the values of all ranks as one, a second a line',
+      ).conflicts(['rank', 'host', 'follow', 'samples']),
+    )
+    .addOption(
       new Option('-f, --follow', 'samples as they come, until it ends').implies({ samples: true }),
     )
     .option('--json', 'one versioned JSON value; of samples one a line');
@@ -48,13 +62,15 @@ result, what disturbed it, and the metrics that the benchmark reported more than
   withExamples(command, [
     'benchmesh metrics k3f9/d2xq',
     'benchmesh metrics k3f9/d2xq/1 --host --json > host.ndjson',
+    'benchmesh metrics k3f9/d2xq --together',
   ]);
   command.action(async (text: string, flags: MetricsFlags) => {
     const asked = parseTarget(text);
     await withRun(flags, asked.run, async (found) => {
       const fold = await readRun(found);
       const target = { ...asked, rank: flags.rank };
-      if (flags.samples !== true) printSummary(fold, target, flags);
+      if (flags.together === true) await printTogether({ found, fold }, target, flags);
+      else if (flags.samples !== true) printSummary(fold, target, flags);
       else await printSamples({ found, fold }, target, flags);
     });
   });
@@ -135,6 +151,39 @@ async function printSamples(
   if (follow !== null) count = (await Promise.all(members.map(print))).reduce((a, b) => a + b, 0);
   else for (const one of members) count += await print(one);
   if (count === 0) terminal.note('there are no samples of it (yet)');
+}
+
+/** What the ranks have reported, by the operator of each metric. */
+async function printTogether(
+  { found, fold }: { readonly found: FoundRun; readonly fold: RunFold },
+  target: Target,
+  flags: MetricsFlags,
+): Promise<void> {
+  const { ref } = attemptOf(fold, target);
+  const ranks: SampleCollector[] = [];
+  for (const one of membersAsked(fold, target)) {
+    const at = { ref: one.ref, agent: one.attempt.agent, json: false };
+    const collector = new SampleCollector({ kind: 'reported', ...at });
+    ranks.push(collector);
+    if (found.kind === 'archived') await archivedSamples(found.directory, collector);
+    else {
+      const { connection } = found.mesh;
+      const fromMs = one.attempt.startedMs ?? one.attempt.acceptedMs;
+      const { resultsDir } = found;
+      await tailSamples({ connection, resultsDir, printer: collector, fromMs, follow: null });
+    }
+  }
+  const declared = fold.submitted?.suite.metrics ?? [];
+  const operatorOf = (metric: string) => declared.find(({ name }) => name === metric)?.across;
+  const rows = seriesAcross(
+    ranks.map(({ samples }) => samples),
+    operatorOf,
+  );
+  for (const sample of rows) {
+    if (flags.json === true) terminal.printJson('gang_sample', { ...ref, sample });
+    else terminal.print(gangSampleText(sample));
+  }
+  if (rows.length === 0) terminal.note('nothing was reported (yet)');
 }
 
 function onInterrupt(): AbortSignal {

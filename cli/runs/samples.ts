@@ -77,6 +77,15 @@ export class SamplePrinter {
   }
 }
 
+/** Keeps what was reported instead of printing it. */
+export class SampleCollector extends SamplePrinter {
+  readonly samples: ReportedSample[] = [];
+
+  override reported(sample: ReportedSample): void {
+    this.samples.push(sample);
+  }
+}
+
 /** A row that cannot be read is damage: throws. */
 export async function archivedSamples(directory: string, printer: SamplePrinter): Promise<void> {
   const { kind, ref, agent } = printer.target;
