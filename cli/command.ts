@@ -64,6 +64,17 @@ export function integerOption(flags: string, description: string, least: number)
   });
 }
 
+/** Of what is asked of a task on several hosts. */
+export interface RankFlag {
+  readonly rank?: number;
+}
+
+export function withRank(command: Command, without: string): Command {
+  return command.addOption(
+    integerOption('--rank <rank>', `of a task on several hosts; without it ${without}`, 0),
+  );
+}
+
 /** `--label key=value` of an agent, several times; checked as they are read. */
 export function labelOption(description: string): Option {
   return new Option('--label <key=value>', description).argParser(

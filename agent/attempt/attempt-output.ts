@@ -126,6 +126,7 @@ export class AttemptOutput {
     this.#shipper ??= new LogShipper({
       subject: subjects.log(agent, spec),
       instance,
+      rank: spec.gang?.rank,
       store,
       pacer,
       clock,

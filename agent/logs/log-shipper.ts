@@ -32,6 +32,8 @@ const RETRY = { firstMs: 50, maxMs: 2_000, factor: 2 } as const;
 export interface ShipperOptions {
   readonly subject: string;
   readonly instance: string;
+  /** Of a gang. */
+  readonly rank?: number | undefined;
   readonly store: LogStore;
   readonly pacer: LogPacer;
   readonly clock: Clock;
@@ -200,12 +202,12 @@ export class LogShipper {
   #read(source: Source): LogBatch | null {
     const from = this.#position(source);
     if (source.bytes !== null && from >= source.bytes) return null;
-    const { instance, isShared = false } = this.#options;
+    const { instance, rank, isShared = false } = this.#options;
     const read = source.segments.readFrom(from, READ_BYTES, CHUNKS_MOST);
     const { step } = source;
-    if (!isShared) return firstBatch(read, { step, baseOffset: source.baseOffset, instance });
+    if (!isShared) return firstBatch(read, { step, baseOffset: source.baseOffset, instance, rank });
     const baseOffset = this.#offset - from;
-    return firstBatch(read, { step, baseOffset, instance, positions: this.#positions });
+    return firstBatch(read, { step, baseOffset, instance, rank, positions: this.#positions });
   }
 
   /** Little, and not the first after quiet: more may come along (3). */

@@ -16,12 +16,12 @@ import type {
   MalformedLine,
   ReportedSample,
   ReportSummary,
-  RequestSummary,
   SeriesFigure,
 } from '#protocol/messages/attempt/report.ts';
+import { requestMetrics } from '#protocol/fold/request-metrics.ts';
 import { parseReportLine, type MetricLine, type ReportLine } from './report-lines.ts';
 import { RequestTally } from './request-tally.ts';
-import { ValueSummary } from './value-summary.ts';
+import { ValueSummary, type ValueFigures } from './value-summary.ts';
 
 export const METRICS_MOST = 100;
 export const MESSAGES_MOST = 100;
@@ -53,7 +53,7 @@ export interface ReportFigures {
   readonly summary: Omit<ReportSummary, 'dropped'>;
 }
 
-export type ReportSpec = Pick<AttemptSpec, 'phases' | 'metrics' | 'report'>;
+export type ReportSpec = Pick<AttemptSpec, 'phases' | 'metrics' | 'report' | 'gang'>;
 
 export class ReportFold {
   readonly #spec: ReportSpec;
@@ -98,7 +98,7 @@ export class ReportFold {
   }
 
   figures(): ReportFigures {
-    const requests = this.#requests.summary();
+    const requests = this.#requests.summary(this.#spec.gang !== undefined);
     return {
       metrics: [
         ...[...this.#metrics.values()].flatMap((entry) => entry.metric()),
@@ -190,13 +190,17 @@ class MetricEntry {
   readonly phases: readonly string[] | undefined;
   readonly #name: string;
   readonly #figure: SeriesFigure;
+  readonly #across: Metric['across'];
+  readonly #isRank: boolean;
   #unit: string;
   #direction: Metric['direction'] | null;
 
-  constructor(name: string, { metrics, report }: ReportSpec) {
+  constructor(name: string, { metrics, report, gang }: ReportSpec) {
     const declared = metrics.find((metric) => metric.name === name);
     const from = declared?.from.kind === 'report' ? declared.from : null;
     this.#name = name;
+    this.#across = declared?.across;
+    this.#isRank = gang !== undefined;
     this.#figure = from?.figure ?? DEFAULT_FIGURE;
     this.phases = from?.phases ?? report?.phases;
     this.#unit = declared?.unit ?? '';
@@ -225,25 +229,16 @@ class MetricEntry {
         value: figures[figure],
         unit: figure === 'count' ? '' : this.#unit,
         direction: this.#direction ?? 'none',
-        ...(figures.count === 1 ? {} : { series: { figure, ...figures } }),
+        ...(this.#across === undefined ? {} : { across: this.#across }),
+        ...this.#series(figures),
       },
     ];
   }
-}
 
-/** Those figures of the requests that runs are compared by. */
-function requestMetrics(requests: RequestSummary | null): Metric[] {
-  if (requests === null) return [];
-  const { errors, tokensPerSecond, requestsPerSecond, latencyMs } = requests;
-  const figures: readonly (readonly [string, number | null, string, Metric['direction']])[] = [
-    ['errors', errors, '', 'lower'],
-    ['rate', requestsPerSecond, '1/s', 'higher'],
-    ['tokens_per_second', tokensPerSecond, 'tok/s', 'higher'],
-    ['latency_p50', latencyMs?.p50 ?? null, 'ms', 'lower'],
-    ['latency_p95', latencyMs?.p95 ?? null, 'ms', 'lower'],
-    ['latency_p99', latencyMs?.p99 ?? null, 'ms', 'lower'],
-  ];
-  return figures.flatMap(([name, value, unit, direction]) =>
-    value === null ? [] : [{ name: `requests.${name}`, value, unit, direction }],
-  );
+  /** Of a rank always, with what it takes to merge it with those of the others. */
+  #series(figures: ValueFigures): Pick<Metric, 'series'> {
+    if (this.#isRank)
+      return { series: { figure: this.#figure, ...figures, sketch: this.values.sketch() } };
+    return figures.count === 1 ? {} : { series: { figure: this.#figure, ...figures } };
+  }
 }

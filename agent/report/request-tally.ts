@@ -3,7 +3,7 @@
  * is refused at once would make them look good, one that times out says the limit.
  */
 import type { RequestSummary } from '#protocol/messages/attempt/report.ts';
-import { QuantileSketch } from '../telemetry/quantile-sketch.ts';
+import { QuantileSketch } from '#protocol/fold/quantile-sketch.ts';
 import type { RequestRecord } from './report-lines.ts';
 import { SKETCH_BUCKETS } from './value-summary.ts';
 
@@ -30,8 +30,8 @@ export class RequestTally {
     } else if (latencyMs !== null) this.#latencies.add(latencyMs);
   }
 
-  /** Null where there was none. */
-  summary(): RequestSummary | null {
+  /** Null where there was none. Of a rank with its sketch. */
+  summary(isRank = false): RequestSummary | null {
     if (this.#total === 0) return null;
     const durationMs = Math.max(0, this.#toMs - this.#fromMs);
     const perSecond = (amount: number | null): number | null =>
@@ -56,6 +56,7 @@ export class RequestTally {
               p50: brief(this.#latencies.quantile(0.5)),
               p95: brief(found.p95),
               p99: brief(this.#latencies.quantile(0.99)),
+              ...(isRank ? { sketch: this.#latencies.state() } : {}),
             },
     };
   }

@@ -4,13 +4,13 @@
  * span more than a factor of 28,000 only while that rank is among the largest ones.
  */
 import type { MetricSeries } from '#protocol/messages/attempt/report.ts';
-import { QuantileSketch } from '../telemetry/quantile-sketch.ts';
+import { QuantileSketch } from '#protocol/fold/quantile-sketch.ts';
 
 export const SKETCH_BUCKETS = 512;
 /** What summing up may have added in the last digits of a double is no measurement. */
 const DIGITS = 12;
 
-export type ValueFigures = Omit<MetricSeries, 'figure'>;
+export type ValueFigures = Omit<MetricSeries, 'figure' | 'sketch'>;
 
 export class ValueSummary {
   readonly #above = new QuantileSketch(SKETCH_BUCKETS);
@@ -45,6 +45,11 @@ export class ValueSummary {
       max: this.#max,
       p95: within(Number(this.#atRank(Math.ceil(0.95 * this.#count)).toPrecision(DIGITS))),
     };
+  }
+
+  /** For those of other ranks to be merged with. */
+  sketch(): NonNullable<MetricSeries['sketch']> {
+    return { above: this.#above.state(), below: this.#below.state() };
   }
 
   #atRank(rank: number): number {

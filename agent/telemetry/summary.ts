@@ -11,7 +11,7 @@ import type {
   SeriesSummary,
 } from '#protocol/messages/agent/telemetry.ts';
 import { PerturbationTally } from './perturbation-policy.ts';
-import { QuantileSketch } from './quantile-sketch.ts';
+import { QuantileSketch } from '#protocol/fold/quantile-sketch.ts';
 
 /** Series of that many GPUs: a host with more has them in its samples. */
 const MOST_GPUS = 16;

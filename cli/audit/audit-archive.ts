@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';
+import { attemptName } from '#protocol/messages/ids.ts';
 import { linesOf, readArchivedRun, readJson } from '../runs/archive.ts';
 import { attemptsOf, type TargetAttempt } from '../logs/log-status.ts';
 import { differences, type Difference } from './differences.ts';
@@ -17,7 +18,9 @@ export interface AuditReport {
 }
 
 const Self = z.looseObject({
-  missingLogs: z.array(z.looseObject({ task: z.string(), n: z.number() })),
+  missingLogs: z.array(
+    z.looseObject({ task: z.string(), n: z.number(), rank: z.number().optional() }),
+  ),
 });
 const IndexRow = z.looseObject({
   offset: z.number(),
@@ -36,7 +39,7 @@ export async function auditArchive(directory: string, run: string): Promise<Audi
     ...(await metricDifferences(directory, fold)),
   ];
   const { missingLogs } = Self.parse(await readJson(join(directory, 'benchmesh.json')));
-  const missing = new Set(missingLogs.map(({ task, n }) => `${task}/${n}`));
+  const missing = new Set(missingLogs.map((log) => `${log.task}/${attemptName(log)}`));
   for (const attempt of attempts) {
     found.push(...(await logDifferences(directory, attempt, missing)));
   }
@@ -50,9 +53,10 @@ export async function auditArchive(directory: string, run: string): Promise<Audi
 async function metricDifferences(directory: string, fold: RunFold): Promise<Difference[]> {
   const pick = (row: Record<string, unknown>): unknown[] =>
     ['task', 'n', 'name', 'value', 'unit', 'direction'].map((name) => row[name]);
-  const folded = attemptsOf(fold, { run: fold.run, task: null, n: null }).flatMap(
-    ({ ref, fold: at }) =>
-      (at.exited?.metrics ?? []).map((metric) => pick({ ...metric, task: ref.task, n: ref.n })),
+  const folded = [...fold.tasks.values()].flatMap(({ id: task, attempts }) =>
+    attempts.flatMap((at) =>
+      (at?.exited?.metrics ?? []).map((metric) => pick({ ...metric, task, n: at?.n })),
+    ),
   );
   const archived = (await rowsOf(join(directory, 'metrics.ndjson'))).map((row) =>
     pick(row as Record<string, unknown>),
@@ -70,12 +74,13 @@ async function logDifferences(
   { ref, fold }: TargetAttempt,
   missing: ReadonlySet<string>,
 ): Promise<Difference[]> {
-  const path = join(directory, 'logs', ref.task, String(ref.n));
+  const name = `logs/${ref.task}/${attemptName(ref)}`;
+  const path = join(directory, name);
   const expected = fold.exited?.logBytes ?? 0;
-  if (missing.has(`${ref.task}/${ref.n}`)) {
+  if (missing.has(`${ref.task}/${attemptName(ref)}`)) {
     return [
       {
-        path: `logs/${ref.task}/${ref.n}`,
+        path: name,
         folded: `${expected} bytes`,
         found: 'known to be incomplete',
       },
@@ -92,15 +97,9 @@ async function logDifferences(
       next = gapTo ?? offset + length;
     }
     const { size } = await stat(`${path}.log`);
-    return differences(
-      { end: expected, bytes: expected - gaps },
-      { end: next, bytes: size },
-      `logs/${ref.task}/${ref.n}`,
-    );
+    return differences({ end: expected, bytes: expected - gaps }, { end: next, bytes: size }, name);
   } catch (error) {
-    return [
-      { path: `logs/${ref.task}/${ref.n}`, folded: `${expected} bytes`, found: String(error) },
-    ];
+    return [{ path: name, folded: `${expected} bytes`, found: String(error) }];
   }
 }
 

@@ -2,27 +2,34 @@
 import type { Command } from 'commander';
 import { lastFiles } from '#protocol/fold/attempt-fold.ts';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
+import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import {
   exitWith,
   withExamples,
   withJson,
   withMesh,
+  withRank,
   type JsonFlag,
   type MeshFlags,
+  type RankFlag,
 } from '../command.ts';
 import { collectedLines } from '../output/collected-text.ts';
 import { plural } from '../output/format.ts';
 import { terminal } from '../output/terminal.ts';
-import { collectAgain } from '../runs/collect-again.ts';
-import { withRun } from '../runs/find-run.ts';
+import { collectAgain, type CollectedAgain } from '../runs/collect-again.ts';
+import { membersAsked } from '../runs/find-attempt.ts';
+import { readRun, withRun } from '../runs/find-run.ts';
 import { parseTarget } from '../runs/match.ts';
 
-interface CollectFlags extends MeshFlags, JsonFlag {
+interface CollectFlags extends MeshFlags, JsonFlag, RankFlag {
   readonly again?: boolean;
 }
 
 export function build(command: Command): void {
-  withMesh(withJson(command.argument('<run/task[/n]>', 'id, a unique part of it, or latest')))
+  withRank(
+    withMesh(withJson(command.argument('<run/task[/n]>', 'id, a unique part of it, or latest'))),
+    'every rank',
+  )
     .option('--again', 'take them now; they are taken by themselves when the attempt ends')
     .addHelpText(
       'after',
@@ -47,16 +54,36 @@ answer, and 9 where the run has ended: then its directory has what was kept.`,
       );
     const asked = parseTarget(text);
     await withRun(flags, asked.run, async (found) => {
-      const collected = await collectAgain(found, { ...asked, run: found.run }, (files) => {
-        terminal.note(`${plural(files, 'file')} so far`);
-      });
-      const { id, ref, attempt, lost, unfit } = collected;
-      const files = lastFiles(attempt.files).filter(({ kind }) => kind === 'result');
-      if (flags.json === true) {
-        const outcome = attempt.exited?.outcome ?? null;
-        terminal.printJson('collect', { ...ref, id, outcome, files, lost, unfit });
-      } else terminal.printLines(collectedLines({ ...collected, files }));
-      exitWith(lost.length + unfit.length === 0 ? EXIT.ok : EXIT.failed);
+      const members = membersAsked(await readRun(found), { ...asked, rank: flags.rank });
+      const all = await Promise.all(
+        members.map(({ ref }) =>
+          collectAgain(found, ref, (files) => {
+            const who = ref.rank === undefined ? '' : `rank ${ref.rank}: `;
+            terminal.note(`${who}${plural(files, 'file')} so far`);
+          }),
+        ),
+      );
+      const values = all.map(valueOf);
+      const [first] = values;
+      if (flags.json !== true)
+        for (const one of all) terminal.printLines(collectedLines({ ...one, files: keptOf(one) }));
+      else if (values.length === 1 && first !== undefined) terminal.printJson('collect', first);
+      else if (first !== undefined) {
+        const { run, task, n } = first;
+        terminal.printJson('collect', { run, task, n, ranks: values });
+      }
+      const isWhole = all.every(({ lost, unfit }) => lost.length + unfit.length === 0);
+      exitWith(isWhole ? EXIT.ok : EXIT.failed);
     });
   });
+}
+
+function keptOf({ attempt }: CollectedAgain): StoredFile[] {
+  return lastFiles(attempt.files).filter(({ kind }) => kind === 'result');
+}
+
+function valueOf(collected: CollectedAgain) {
+  const { id, ref, attempt, lost, unfit } = collected;
+  const outcome = attempt.exited?.outcome ?? null;
+  return { ...ref, id, outcome, files: keptOf(collected), lost, unfit };
 }

@@ -4,23 +4,26 @@ import { chmod, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { MeshError, toError } from '#protocol/messages/errors.ts';
-import { withExamples, withMesh, type MeshFlags } from '../command.ts';
+import { withExamples, withMesh, withRank, type MeshFlags, type RankFlag } from '../command.ts';
 import { terminal } from '../output/terminal.ts';
 import { attemptOf } from '../runs/find-attempt.ts';
 import { readRun, withRun } from '../runs/find-run.ts';
 import { parseTarget } from '../runs/match.ts';
 import { keptFile, liveFile } from '../runs/work-file.ts';
 
-interface GetFlags extends MeshFlags {
+interface GetFlags extends MeshFlags, RankFlag {
   readonly output?: string;
   readonly json?: boolean;
 }
 
 export function build(command: Command): void {
-  withMesh(
-    command
-      .argument('<run/task[/n]>', 'id, a unique part of it, or latest')
-      .argument('<path>', 'relative to the work folder'),
+  withRank(
+    withMesh(
+      command
+        .argument('<run/task[/n]>', 'id, a unique part of it, or latest')
+        .argument('<path>', 'relative to the work folder'),
+    ),
+    'rank 0',
   )
     .option('-o, --output <file>', 'write it there instead of to standard output')
     .option('--json', 'what it is, as one versioned JSON value; needs --output');
@@ -40,7 +43,10 @@ not followed.`,
       throw new MeshError('usage', '--json says what was written: give --output too');
     const asked = parseTarget(text);
     await withRun(flags, asked.run, async (found) => {
-      const { ref, attempt } = attemptOf(await readRun(found), asked);
+      const fold = await readRun(found);
+      const isGang = attemptOf(fold, asked).attempt.gang !== undefined;
+      const rank = flags.rank ?? (isGang ? 0 : undefined);
+      const { ref, attempt } = attemptOf(fold, { ...asked, rank });
       const content =
         found.kind === 'archived'
           ? keptFile(found.directory, { ref, path })

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
-import { logName, type AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
-import { withExamples, withMesh, type MeshFlags } from '../command.ts';
+import { withExamples, withMesh, withRank, type MeshFlags, type RankFlag } from '../command.ts';
 import { followLog, printArchived, readStoredLog } from '../logs/follow-log.ts';
 import { LogCursors } from '../logs/log-cursor.ts';
 import { LogPrinter, stdoutWriter } from '../logs/log-printer.ts';
@@ -22,7 +22,7 @@ import { terminal } from '../output/terminal.ts';
 import { readRun, withRun, type FoundRun } from '../runs/find-run.ts';
 import { matchTask, parseTarget } from '../runs/match.ts';
 
-interface LogsFlags extends MeshFlags {
+interface LogsFlags extends MeshFlags, RankFlag {
   readonly follow?: boolean;
   readonly stdout?: boolean;
   readonly stderr?: boolean;
@@ -32,7 +32,10 @@ interface LogsFlags extends MeshFlags {
 }
 
 export function build(command: Command): void {
-  withMesh(command.argument('<run[/task[/n]]>', 'id, a unique part of it, or latest'))
+  withRank(
+    withMesh(command.argument('<run[/task[/n]]>', 'id, a unique part of it, or latest')),
+    'all ranks, each line with its own',
+  )
     .option('-f, --follow', 'until it ends, then say how')
     .addOption(new Option('--stdout', 'only standard output').conflicts('stderr'))
     .addOption(new Option('--stderr', 'only standard error'))
@@ -44,19 +47,24 @@ export function build(command: Command): void {
   command.addHelpText(
     'after',
     `
-Of several attempts each line carries its task. What is not log (states, gaps, the outcome) goes
+Of several attempts each line carries its task, and of a task on several hosts its rank; with --raw or
+--json the pieces come as the ranks have sent them. What is not log (states, gaps, the outcome) goes
 to standard error.`,
   );
   withExamples(command, [
     'benchmesh logs latest -f',
     'benchmesh logs k3f9/d2xq/1 --raw --stdout > out.bin',
+    'benchmesh logs k3f9/d2xq --rank 1 -f',
   ]);
   command.action(async (text: string, flags: LogsFlags) => {
     const asked = parseTarget(text);
     await withRun(flags, asked.run, async (found) => {
       const fold = await readRun(found);
       const task = asked.task === null ? null : matchTask(asked.task, fold.tasks.keys());
-      await printLogs(found, fold, { target: { run: found.run, task, n: asked.n }, flags });
+      await printLogs(found, fold, {
+        target: { run: found.run, task, n: asked.n, rank: flags.rank },
+        flags,
+      });
     });
   });
 }
@@ -72,6 +80,8 @@ async function printLogs(
       `there is no attempt ${target.n} of ${target.run}/${target.task ?? ''}`,
     );
   }
+  if (target.rank !== undefined && fold.state === 'ended' && attemptsOf(fold, target).length === 0)
+    throw new MeshError('not_found', `nothing of ${target.run} has a rank ${target.rank}`);
   const note = (line: string): void => {
     if (flags.raw !== true) terminal.note(line);
   };
@@ -85,7 +95,7 @@ async function printLogs(
     unfinished = unfinishedOf(fold, target, (ref) => cursors.next(ref)).map((one) => ({
       ...one,
       isAway: false,
-      file: join(found.directory, 'logs', one.ref.task, `${logName(one.ref)}.log`),
+      file: join(found.directory, 'logs', one.ref.task, `${attemptName(one.ref)}.log`),
     }));
   } else {
     const { connection } = found.mesh;
@@ -114,8 +124,11 @@ function printerOf(fold: RunFold, target: LogTarget, flags: LogsFlags): LogPrint
     },
   };
   if (flags.json === true) return new JsonLog(only, output);
-  const many = target.n === null && (target.task === null ? fold.tasks.size > 1 : false);
-  const label = many ? (ref: AttemptRef) => `${ref.task}#${ref.n}` : null;
+  const many = target.n === null && target.task === null && fold.tasks.size > 1;
+  const label = (ref: AttemptRef): string | null => {
+    if (many) return `${ref.task}#${attemptName(ref)}`;
+    return ref.rank === undefined || target.rank !== undefined ? null : `rank ${ref.rank}`;
+  };
   return new LogPrinter(
     { raw: flags.raw === true, timestamps: flags.timestamps === true, label, only },
     output,

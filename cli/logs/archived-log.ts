@@ -2,7 +2,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { logName, type AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
 import { isThere, linesOf } from '../runs/archive.ts';
 import type { LogCursors, LogItem } from './log-cursor.ts';
 
@@ -48,7 +48,7 @@ export async function* archivedLog(
   ref: AttemptRef,
   cursors: LogCursors,
 ): AsyncGenerator<LogItem> {
-  const path = join(directory, 'logs', ref.task, logName(ref));
+  const path = join(directory, 'logs', ref.task, attemptName(ref));
   if (!(await isThere(`${path}.log`))) return;
   const file = await open(`${path}.log`);
   const blocks = new BlockReader(file);

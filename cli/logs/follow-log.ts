@@ -12,6 +12,7 @@
  *                                    : ended attempts not complete? as they come : done
  */
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import { logRef } from '#protocol/messages/attempt/log.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { tail, type Tail } from '#protocol/nats/streams/tail.ts';
@@ -24,6 +25,7 @@ import type { LogPrinter } from './log-printer.ts';
 import {
   attemptsOf,
   hasEnded,
+  isOf,
   statusText,
   unfinishedOf,
   type LogTarget,
@@ -189,14 +191,16 @@ function tailLog(reading: LogReading, { onCaughtUp, onPrinted, onHole }: LogTail
     onMessage: async (message) => {
       const subject = parseSubject(message.subject);
       if (subject?.kind !== 'log' || isInDirectory) return;
-      if (onHole !== undefined && cursors.isAhead(subject.ref, message)) {
+      const ref = logRef(subject.ref, message);
+      if (!isOf(target, ref.rank)) return;
+      if (onHole !== undefined && cursors.isAhead(ref, message)) {
         isInDirectory = (await archivedDirectory(resultsDir, target.run)) !== null;
         if (isInDirectory) {
           onHole();
           return;
         }
       }
-      for (const item of cursors.take(subject.ref, message)) await printer.print(item);
+      for (const item of cursors.take(ref, message)) await printer.print(item);
       onPrinted?.();
     },
     onCaughtUp: () => {

@@ -11,7 +11,7 @@ export class JsonLog extends LogPrinter {
   #count = 0;
 
   constructor(only: LogStream | null, output: LogOutput) {
-    super({ raw: true, timestamps: false, label: null, only }, output);
+    super({ raw: true, timestamps: false, label: () => null, only }, output);
     this.#only = only;
     this.#write = output.write;
     this.#flush = output.flush;

@@ -13,8 +13,8 @@ import type { LogItem } from './log-cursor.ts';
 export interface PrintOptions {
   readonly raw: boolean;
   readonly timestamps: boolean;
-  /** Says whose line it is; null where there is one attempt only. */
-  readonly label: ((ref: AttemptRef) => string) | null;
+  /** Says whose line it is; null where there is one only. */
+  readonly label: (ref: AttemptRef) => string | null;
   /** Null for both streams. */
   readonly only: LogStream | null;
 }
@@ -65,7 +65,10 @@ export class LogPrinter {
     }
     if (this.#options.only !== null && item.stream !== this.#options.only) return;
     this.#bytes += item.bytes.length;
-    if (this.#options.raw || (this.#options.label === null && !this.#options.timestamps)) {
+    if (
+      this.#options.raw ||
+      (!this.#options.timestamps && this.#options.label(item.ref) === null)
+    ) {
       this.#lastByte = item.bytes.at(-1) ?? this.#lastByte;
       await this.#output.write(item.bytes);
       return;
@@ -104,9 +107,10 @@ export class LogPrinter {
   }
 
   #prefix(item: Extract<LogItem, { kind: 'chunk' }>): string {
-    const { label, timestamps } = this.#options;
+    const { timestamps } = this.#options;
+    const label = this.#options.label(item.ref);
     const time = timestamps ? `${new Date(item.arrivalMs).toISOString()} ` : '';
-    return `${time}${label === null ? '' : `${label(item.ref)} | `}`;
+    return `${time}${label === null ? '' : `${label} | `}`;
   }
 }
 

@@ -11,6 +11,8 @@ export interface LogTarget {
   readonly task: string | null;
   /** Null for all attempts. */
   readonly n: number | null;
+  /** Of a gang one rank; absent: all of them. */
+  readonly rank?: number | undefined;
 }
 
 export interface TargetAttempt {
@@ -25,12 +27,18 @@ export function attemptsOf(fold: RunFold, target: LogTarget): TargetAttempt[] {
     for (const attempt of task.attempts) {
       if (attempt === undefined || (target.n !== null && attempt.n !== target.n)) continue;
       const ref = { run: fold.run, task: task.id, n: attempt.n };
-      if (attempt.gang === undefined) found.push({ ref, fold: attempt });
+      if (attempt.gang === undefined && isOf(target, undefined)) found.push({ ref, fold: attempt });
       for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
-        if (one !== undefined) found.push({ ref: { ...ref, rank }, fold: one });
+        if (one !== undefined && isOf(target, rank))
+          found.push({ ref: { ...ref, rank }, fold: one });
     }
   }
   return found.sort((a, b) => a.fold.acceptedMs - b.fold.acceptedMs);
+}
+
+/** Whether that rank is meant. */
+export function isOf(target: LogTarget, rank: number | undefined): boolean {
+  return target.rank === undefined || target.rank === rank;
 }
 
 function tasksOf(fold: RunFold, target: LogTarget): Iterable<TaskFold> {
@@ -127,7 +135,8 @@ function stopped(stop: { readonly by: string; readonly reason: string | null }):
   return `, stopped by ${stop.by}${stop.reason === null ? '' : `: ${stop.reason}`}`;
 }
 
-function nameOf({ run, task, n }: LogTarget): string {
+function nameOf({ run, task, n, rank }: LogTarget): string {
   if (task === null) return `run ${run}`;
-  return n === null ? `task ${run}/${task}` : `attempt ${attemptKey({ run, task, n })}`;
+  const name = n === null ? `task ${run}/${task}` : `attempt ${attemptKey({ run, task, n })}`;
+  return rank === undefined ? name : `rank ${rank} of ${name}`;
 }

@@ -16,16 +16,20 @@ export interface InspectTextOptions {
   readonly width: number | null;
 }
 
-export function inspectLines(reply: InspectReply, { style, width }: InspectTextOptions): string[] {
+export function inspectLines(
+  reply: InspectReply & { readonly rank?: number },
+  { style, width }: InspectTextOptions,
+): string[] {
   const cut = (line: string): string => {
     const text = oneLine(line);
     return width === null ? text : truncate(text, width - 2);
   };
   const { run, task, n, agent, processes, gpus, gpuReason, isCut } = reply;
   const options = { width, paintHeader: style.dim };
+  const rank = reply.rank === undefined ? '' : `, rank ${reply.rank}`;
   const state = `${paintState(style, reply.state)}${reply.stopping ? ', being stopped' : ''}`;
   return [
-    `${style.bold(`attempt ${run}/${task}/${n}`)} on ${agent}: ${state}`,
+    `${style.bold(`attempt ${run}/${task}/${n}${rank}`)} on ${agent}: ${state}`,
     ...facts(reply).map((fact) => `  ${cut(fact)}`),
     ...(processes.length === 0
       ? ['  no process']

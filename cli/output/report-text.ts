@@ -1,5 +1,6 @@
 /** What a benchmark reported, in words. Pure. */
 import type { AttemptView } from '#protocol/fold/attempt-view.ts';
+import type { GangSample } from '#protocol/fold/series-across.ts';
 import type { Metric } from '#protocol/messages/attempt/outcome.ts';
 import type {
   ReportedSample,
@@ -94,6 +95,12 @@ export function reportedTable(
     },
   ];
   return table(rows, columns, { width: about.width, paintHeader: about.style.dim });
+}
+
+/** One second of a metric of a gang. */
+export function gangSampleText({ timeMs, name, value, unit, ranks }: GangSample): string {
+  const time = new Date(timeMs).toISOString().slice(11, 19);
+  return `${time}  ${name} ${quantity(value)}${unit === '' ? '' : ` ${unit}`}  of ${plural(ranks, 'rank')}`;
 }
 
 /** One reported value on one line. */

@@ -4,7 +4,7 @@ import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { HostSnapshot } from '#protocol/messages/agent/resources.ts';
 import { amountsText } from '#protocol/suite/raised-needs.ts';
 import { axesText, bytes, dash, date, duration, plural } from './format.ts';
-import { isOfRequests, reportLines } from './report-text.ts';
+import { isOfRequests, reportLines, requestsText } from './report-text.ts';
 import { metricsText, noteText, percent, sofar, taskStateText } from './run-text.ts';
 import { paintState, type Style } from './style.ts';
 import { telemetryLines } from './telemetry-text.ts';
@@ -53,6 +53,7 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
   return [
     head,
     ...(attempt.waiting === null ? [] : [`    ${oneLine(`waits: ${attempt.waiting}`)}`]),
+    ...(attempt.report?.requests ? [`    ${oneLine(requestsText(attempt.report.requests))}`] : []),
     ...ranks.flatMap((rank) =>
       ownLines(rank, `rank ${rank.rank}`, style).map((line) => `  ${line}`),
     ),

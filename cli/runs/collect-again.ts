@@ -4,7 +4,7 @@ import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { CollectReply } from '#protocol/messages/agent/agent-api.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { newId, type AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptName, newId, type AttemptRef } from '#protocol/messages/ids.ts';
 import { pause } from '#protocol/nats/connection.ts';
 import { attemptSpec } from '#protocol/suite/attempt-spec.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
@@ -83,10 +83,10 @@ async function told(found: FoundRun, ref: AttemptRef, id: string): Promise<Asked
 }
 
 async function endedAlready(found: FoundRun, fold: RunFold, ref: AttemptRef): Promise<MeshError> {
-  const { run, task, n } = ref;
+  const { run } = ref;
   const directory = found.kind === 'archived' ? found.directory : fold.archived;
-  const files = `${directory ?? ''}/files/${task}/${n}`;
-  let where = `nothing was kept of the files of ${task}/${n}`;
+  const files = `${directory ?? ''}/files/${ref.task}/${attemptName(ref)}`;
+  let where = `nothing was kept of the files of ${ref.task}/${attemptName(ref)}`;
   if (directory === null) where = 'its directory is being made';
   else if (await isThere(files)) where = `what was kept of its files is in ${files}`;
   return new MeshError('already_ended', `run ${run} has ended: ${where}`);

@@ -11,7 +11,7 @@ export interface Asked {
   readonly attempt: AttemptFold;
 }
 
-/** The current attempt where no number is given. Throws `not_found` or `usage`. */
+/** The current attempt where no number is given, one of its ranks where that is. Throws `not_found` or `usage`. */
 export function attemptOf(fold: RunFold, target: Target): Asked {
   const id = target.task === null ? onlyTask(fold) : matchTask(target.task, fold.tasks.keys());
   const task = fold.tasks.get(id);
@@ -28,7 +28,24 @@ export function attemptOf(fold: RunFold, target: Target): Asked {
       `no agent has ${target.n === null ? 'an' : 'such an'} attempt of ${fold.run}/${id}`,
     );
   }
-  return { ref: { run: fold.run, task: id, n: attempt.n }, attempt };
+  const ref = { run: fold.run, task: id, n: attempt.n };
+  return target.rank === undefined ? { ref, attempt } : rankOf({ ref, attempt }, target.rank);
+}
+
+/** Each that has an agent of its own: the ranks of a gang where none is named, else itself. */
+export function membersAsked(fold: RunFold, target: Target): Asked[] {
+  const asked = attemptOf(fold, target);
+  const { gang } = asked.attempt;
+  if (gang === undefined) return [asked];
+  return gang.ranks.flatMap((one, rank) => (one === undefined ? [] : [rankOf(asked, rank)]));
+}
+
+function rankOf({ ref, attempt }: Asked, rank: number): Asked {
+  const own = attempt.gang?.ranks[rank];
+  if (own !== undefined) return { ref: { ...ref, rank }, attempt: own };
+  const name = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
+  const has = attempt.gang === undefined ? 'is on one host only' : `has no rank ${rank} (yet)`;
+  throw new MeshError('not_found', `${name} ${has}`);
 }
 
 /** A run of one task needs no task to be named. */

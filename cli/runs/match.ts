@@ -39,6 +39,8 @@ export interface Target {
   readonly run: string;
   readonly task: string | null;
   readonly n: number | null;
+  /** Of a gang; no part of the text. */
+  readonly rank?: number | undefined;
 }
 
 /** `RUN`, `RUN/TASK` or `RUN/TASK/N`. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createRunFold } from '#protocol/fold/run-fold.ts';
 import { SampleCursor } from '#protocol/fold/sample-series.ts';
 import { decode } from '#protocol/messages/envelope.ts';
-import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
 import { ReportedSample } from '#protocol/messages/attempt/report.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { AttemptSample, HostSample } from '#protocol/messages/agent/telemetry.ts';
@@ -24,6 +24,8 @@ export interface SampleTarget {
   readonly ref: AttemptRef;
   readonly agent: string;
   readonly json: boolean;
+  /** Lines say whose they are: of several ranks. */
+  readonly isLabelled?: boolean;
 }
 
 export class SamplePrinter {
@@ -68,9 +70,19 @@ export class SamplePrinter {
 
   #print(sample: AttemptSample | HostSample | ReportedSample, text: string): void {
     this.count += 1;
-    const { json, kind, ref, agent } = this.target;
-    if (!json) terminal.print(text);
+    const { json, kind, ref, agent, isLabelled = false } = this.target;
+    const label = isLabelled ? `rank ${ref.rank ?? 0} | ` : '';
+    if (!json) terminal.print(`${label}${text}`);
     else terminal.printJson(`${kind}_sample`, { ...ref, agent, sample });
+  }
+}
+
+/** Keeps what was reported instead of printing it. */
+export class SampleCollector extends SamplePrinter {
+  readonly samples: ReportedSample[] = [];
+
+  override reported(sample: ReportedSample): void {
+    this.samples.push(sample);
   }
 }
 
@@ -79,7 +91,9 @@ export async function archivedSamples(directory: string, printer: SamplePrinter)
   const { kind, ref, agent } = printer.target;
   const attempts = kind === 'reported' ? 'reported' : 'attempts';
   const name =
-    kind === 'host' ? ['hosts', `${agent}.ndjson`] : [attempts, ref.task, `${ref.n}.ndjson`];
+    kind === 'host'
+      ? ['hosts', `${agent}.ndjson`]
+      : [attempts, ref.task, `${attemptName(ref)}.ndjson`];
   const file = join(directory, 'telemetry', ...name);
   if (!(await isThere(file))) return;
   let known = kind === 'reported' ? printer.count : 0;

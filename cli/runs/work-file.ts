@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { ReadReply } from '#protocol/messages/agent/agent-api.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { askAgent } from './ask-agent.ts';
 
@@ -50,13 +50,18 @@ export async function* keptFile(
   const clean = normalize(path);
   const isInside = !clean.startsWith('/') && clean !== '..' && !clean.startsWith('../');
   for (const folder of isInside ? ['files', 'checkpoints'] : []) {
-    const file = join(directory, folder, ref.task, String(ref.n), clean);
+    const file = join(directory, folder, ref.task, attemptName(ref), clean);
     if (!(await isFile(file))) continue;
     for await (const chunk of createReadStream(file)) yield chunk as Buffer;
     return;
   }
-  const where = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
+  const where = nameOf(ref);
   throw new MeshError('not_found', `${path} was not kept of ${where}: it is not among its files`);
+}
+
+/** `attempt 1 of RUN/TASK`, `rank 2 of attempt 1 of RUN/TASK`. */
+export function nameOf({ run, task, n, rank }: AttemptRef): string {
+  return `${rank === undefined ? '' : `rank ${rank} of `}attempt ${n} of ${run}/${task}`;
 }
 
 async function isFile(path: string): Promise<boolean> {

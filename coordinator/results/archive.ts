@@ -10,6 +10,7 @@
  *     tasks.ndjson, metrics.ndjson, attempts.ndjson (of each its spec and its record)
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
  *     telemetry/attempts/<task>/<n>.ndjson, telemetry/hosts/<agent>.ndjson
+ *       (of a rank of a gang everywhere <n>-<rank> instead of <n>)
  *
  * 1. Made from the stored records alone, not from this process's memory: whoever makes it, it is
  *    the same (I2).
@@ -21,11 +22,13 @@ import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import { ranksIn } from '#protocol/fold/gang-fold.ts';
 import { resumePoints } from '#protocol/fold/resume-points.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
+import { attemptName } from '#protocol/messages/ids.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
@@ -143,7 +146,7 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
       task: task.id,
       n: attempt.n,
       agent: attempt.agent,
-      ...(rank === undefined ? {} : { rank }),
+      ...rankOf(rank),
       logBytes: attempt.exited?.logBytes ?? 0,
     })),
   });
@@ -259,9 +262,9 @@ async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
 }
 
 function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
-  for (const { task, attempt } of attemptsIn(fold)) {
+  for (const { task, attempt, rank } of attemptsIn(fold)) {
     const { telemetry, report } = attempt.exited ?? {};
-    const at = { task: task.id, n: attempt.n };
+    const at = { task: task.id, n: attempt.n, agent: attempt.agent, ...rankOf(rank) };
     if (telemetry !== undefined)
       yield { of: 'attempts', ...at, samples: telemetry.samples - telemetry.dropped };
     if (report !== undefined && report.samples > report.dropped)
@@ -271,32 +274,40 @@ function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
 
 /** What the agents themselves could not store. */
 function* lostFilesIn(fold: RunFold): Generator<MissingFile> {
-  for (const { task, attempt } of attemptsIn(fold)) {
+  for (const { task, attempt, rank } of attemptsIn(fold)) {
     for (const { path, reason } of attempt.filesLost)
-      yield { task: task.id, n: attempt.n, path, reason };
+      yield { task: task.id, n: attempt.n, ...rankOf(rank), path, reason };
   }
 }
 
+/** Nothing for an attempt that is a task's only one. */
+function rankOf(rank: number | undefined): { readonly rank?: number } {
+  return rank === undefined ? {} : { rank };
+}
+
 /**
- * Of a path that was stored several times, the last one; of a task's checkpoints the newest: it is all
- * that a later run could begin with.
+ * Of a path that was stored several times, the last one; of the checkpoints of a task, or of each of its
+ * ranks, the newest: it is all that a later run could begin with.
  */
 function filesIn(fold: RunFold): Iterable<AttemptFile> {
   const files = new Map<string, AttemptFile>();
-  for (const { task, attempt } of attemptsIn(fold)) {
-    for (const file of attempt.files) {
-      const { n, agent } = attempt;
-      const at = { run: fold.run, task: task.id, n, agent };
-      files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { ...at, file });
-    }
+  const add = (one: AttemptFile): void => {
+    files.set(`${one.task}/${attemptName(one)}/${one.file.kind}/${one.file.path}`, one);
+  };
+  for (const { task, attempt, rank } of attemptsIn(fold)) {
+    const { n, agent } = attempt;
+    for (const file of attempt.files)
+      add({ run: fold.run, task: task.id, n, agent, ...rankOf(rank), file });
   }
   for (const task of fold.tasks.values()) {
-    const [newest] = resumePoints(task.attempts);
-    for (const file of newest?.files ?? []) {
-      const { n = 0, agent = '' } = newest ?? {};
-      const at = { run: fold.run, task: task.id, n, agent };
-      files.set(`${task.id}/${n}/${file.kind}/${file.path}`, { ...at, file });
-    }
+    const isGang = task.attempts.some((one) => one?.gang !== undefined);
+    ranksIn(task.attempts).forEach((attempts, rank) => {
+      const [newest] = resumePoints(attempts);
+      if (newest === undefined) return;
+      const { n, agent } = newest;
+      for (const file of newest.files)
+        add({ run: fold.run, task: task.id, n, agent, ...(isGang ? { rank } : {}), file });
+    });
   }
   return files.values();
 }

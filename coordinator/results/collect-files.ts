@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
 import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
+import { attemptName } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { pause } from '#protocol/nats/connection.ts';
@@ -17,12 +18,15 @@ export interface AttemptFile {
   readonly task: string;
   readonly n: number;
   readonly agent: string;
+  /** Of a gang. */
+  readonly rank?: number;
   readonly file: StoredFile;
 }
 
 export interface MissingFile {
   readonly task: string;
   readonly n: number;
+  readonly rank?: number;
   readonly path: string;
   readonly reason: string;
 }
@@ -36,10 +40,13 @@ export async function collectFile(
   stored: AttemptFile,
   signal: AbortSignal,
 ): Promise<MissingFile | null> {
-  const { run, task, n, agent, file } = stored;
+  const { run, task, n, rank, agent, file } = stored;
   const object = { run, sha256: file.sha256 };
-  const failed = (reason: string): MissingFile => ({ task, n, path: file.path, reason });
-  const path = pathIn(join(directory, folderOf(file), task, String(n)), file.path);
+  const failed = (reason: string): MissingFile => ({
+    ...{ task, n, ...(rank === undefined ? {} : { rank }) },
+    ...{ path: file.path, reason },
+  });
+  const path = pathIn(join(directory, folderOf(file), task, attemptName(stored)), file.path);
   if (path === null) return failed('its path leads out of the folder');
   await mkdir(dirname(path), { recursive: true });
   const target = await open(path, 'w');

@@ -4,6 +4,8 @@
  *   telemetry/attempts/<task>/<n>.ndjson     telemetry/hosts/<agent>.ndjson
  *   telemetry/reported/<task>/<n>.ndjson     values of metrics, as the benchmark reported them
  *
+ * Of a rank of a gang `<n>-<rank>`.
+ *
  * Those of a host are those taken together with an attempt's: they have the same `timeMs`. The stream
  * drops its oldest, so a long run's may be gone; what is missing is counted, and makes no run incomplete:
  * the results stand in `attempt.exited`.
@@ -13,7 +15,7 @@ import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SampleCursor } from '#protocol/fold/sample-series.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
-import { attemptKey } from '#protocol/messages/ids.ts';
+import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { pause, type MeshConnection } from '#protocol/nats/connection.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
@@ -24,6 +26,9 @@ export interface ExpectedSamples {
   readonly of: 'attempts' | 'reported';
   readonly task: string;
   readonly n: number;
+  readonly agent: string;
+  /** Of a gang. */
+  readonly rank?: number;
   /** What its result was summed up from, without what was never sent. */
   readonly samples: number;
 }
@@ -68,11 +73,8 @@ export async function collectSamples(options: CollectSamples): Promise<MissingSa
   }
 }
 
-function fileOf(
-  of: ExpectedSamples['of'],
-  { task, n }: { readonly task: string; readonly n: number },
-): string {
-  return join(of, task, `${n}.ndjson`);
+function fileOf(of: ExpectedSamples['of'], at: Pick<AttemptRef, 'task' | 'n' | 'rank'>): string {
+  return join(of, at.task, `${attemptName(at)}.ndjson`);
 }
 
 /** When an agent has sampled for this run, and where in the stream that begins. */
@@ -83,29 +85,34 @@ interface Span {
 }
 
 async function readAttempts(
-  { connection, run }: CollectSamples,
+  { connection, run, expected }: CollectSamples,
   files: RowFiles,
 ): Promise<Map<string, Span>> {
   const hosts = new Map<string, Span>();
   const cursors = new Map<string, SampleCursor>();
+  const placeOf = ({ task, n, agent }: Pick<ExpectedSamples, 'task' | 'n' | 'agent'>): string =>
+    `${task}#${n}@${agent}`;
+  const known = new Map(expected.map((one) => [placeOf(one), one]));
   const query = { stream: STREAMS.metrics, filters: [filters.metricsOf(run)] };
   await readAll(connection, query, ({ subject, sequence, data }) => {
     const at = parseSubject(subject);
     const message = messageOf(data);
     if (at?.kind !== 'metrics' || message === null) return;
-    const key = attemptKey(at.ref);
+    const key = placeOf({ ...at.ref, agent: at.agent });
+    const { rank } = known.get(key) ?? {};
+    const ref = rank === undefined ? at.ref : { ...at.ref, rank };
     const cursor = cursors.get(key) ?? new SampleCursor();
     cursors.set(key, cursor);
-    files.write(fileOf('reported', at.ref), cursor.reported(message));
+    files.write(fileOf('reported', ref), cursor.reported(message));
     const samples = cursor.attempt(message);
     const [first, last] = [samples[0], samples.at(-1)];
     if (first === undefined || last === undefined) return;
-    files.write(fileOf('attempts', at.ref), samples);
-    const known = hosts.get(at.agent);
+    files.write(fileOf('attempts', ref), samples);
+    const span = hosts.get(at.agent);
     hosts.set(at.agent, {
-      sequence: known?.sequence ?? sequence,
-      fromMs: Math.min(known?.fromMs ?? first.timeMs, first.timeMs),
-      toMs: Math.max(known?.toMs ?? last.timeMs, last.timeMs),
+      sequence: span?.sequence ?? sequence,
+      fromMs: Math.min(span?.fromMs ?? first.timeMs, first.timeMs),
+      toMs: Math.max(span?.toMs ?? last.timeMs, last.timeMs),
     });
   });
   return hosts;

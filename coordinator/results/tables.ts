@@ -21,7 +21,8 @@ export function* metricRows(fold: RunFold): Generator<string> {
     for (const attempt of attemptsOf(task)) {
       const outcome = attempt.exited?.outcome ?? null;
       const isDecisive = attempt.n === task.n && task.outcome === 'passed';
-      for (const { name, value, unit, direction } of attempt.exited?.metrics ?? []) {
+      for (const metric of attempt.exited?.metrics ?? []) {
+        const { name, value, unit, direction, across, ranks } = metric;
         yield canonicalJson({
           axes: task.axes,
           repeat: task.repeat,
@@ -31,6 +32,7 @@ export function* metricRows(fold: RunFold): Generator<string> {
           value,
           unit,
           direction,
+          ...(ranks === undefined ? {} : { across, ranks }),
           outcome,
           partial: !isDecisive,
         });

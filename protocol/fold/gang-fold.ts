@@ -8,10 +8,11 @@
  * 2. It takes as long as its longest rank, and has ended with the last of them.
  * 3. The rank that decides is the first that has not passed; one that somebody stopped or gave back before
  *    any that failed, and never one that ended because another had (class `gang`).
+ * 4. What the ranks have measured becomes one value of each metric (across-ranks.ts).
  */
 import type { GangPlace } from '../messages/attempt/gang.ts';
 import type { AttemptExited } from '../messages/attempt/attempt.ts';
-import type { Metric } from '../messages/attempt/outcome.ts';
+import { automaticAcross, metricsAcross, reportAcross } from './across-ranks.ts';
 import { attemptRank, createAttemptFold, type AttemptFold } from './attempt-fold.ts';
 
 export interface GangFold {
@@ -128,13 +129,21 @@ function end(attempt: AttemptFold, { ranks, ended }: GangFold): void {
   const deciding = decidingEnd(exits) ?? exits.find(({ outcome }) => outcome !== 'passed');
   const [first] = exits.toSorted((a, b) => a.place - b.place);
   if (first === undefined) return;
-  const { place, ...exited } = deciding ?? first;
+  // What was measured of a host, and left there, is seen with its rank.
+  const { place, telemetry: _, report: __, automatic: ___, ...exited } = deciding ?? first;
+  const byRank = ranks.flatMap((rank) => rank?.exited ?? []);
+  const report = reportAcross(byRank.flatMap((one) => one.report ?? []));
+  const automatic = automaticAcross(byRank.map((one) => one.automatic ?? []));
   const said = exited.reason === null ? null : `rank ${place}: ${exited.reason}`;
   attempt.exited = {
     ...exited,
     reason: said,
     elapsedMs: attempt.elapsedMs,
-    metrics: metricsOf(ranks),
+    metrics: metricsAcross(
+      byRank.map((one) => ({ metrics: one.metrics, requests: one.report?.requests ?? null })),
+    ),
+    ...(report === null ? {} : { report }),
+    ...(automatic.length === 0 ? {} : { automatic }),
     logBytes: exits.reduce((sum, { logBytes }) => sum + logBytes, 0),
     logGaps: [],
     proven: exits.every(({ proven }) => proven),
@@ -142,18 +151,6 @@ function end(attempt: AttemptFold, { ranks, ended }: GangFold): void {
   };
   attempt.state = 'exited';
   attempt.exitedMs = Math.max(...ranks.map((rank) => rank?.exitedMs ?? 0));
-}
-
-/** Of each metric that of the lowest rank which has it: what a rank has measured is seen with the rank. */
-function metricsOf(ranks: GangFold['ranks']): Metric[] {
-  const names = new Set<string>();
-  const found: Metric[] = [];
-  for (const rank of ranks) {
-    const own = rank?.exited?.metrics ?? [];
-    for (const metric of own) if (!names.has(metric.name)) found.push(metric);
-    for (const { name } of own) names.add(name);
-  }
-  return found;
 }
 
 /** The attempts of a task, of a gang those of each rank. */

@@ -14,7 +14,7 @@ import type { PerturbationReason } from '../messages/agent/telemetry.ts';
 import { addedPriority } from '../suite/task-priority.ts';
 import type { AttemptFold } from './attempt-fold.ts';
 import type { CellCounts } from './cell-tally.ts';
-import { agentsOf, isOutOfReach } from './gang-fold.ts';
+import { agentsOf, isOutOfReach, membersOf } from './gang-fold.ts';
 import { repeatsOf } from './cycle-view.ts';
 import { noteView, pausedOf, type NoteView, type Paused } from './orders-view.ts';
 import type { RunFold } from './run-fold.ts';
@@ -119,11 +119,14 @@ function priorityOf({ submitted, priority }: RunFold, { axes }: TaskFold): numbe
   return submitted === null ? priority : priority + addedPriority(submitted.suite, axes);
 }
 
-/** Each reason once. */
+/** Each reason once, of all ranks of a gang. */
 function perturbedOf(attempt: AttemptFold | null): PerturbationReason[] | null {
-  const telemetry = attempt?.exited?.telemetry;
-  if (telemetry === undefined) return null;
-  return [...new Set((telemetry.perturbed ?? []).map(({ reason }) => reason))];
+  const measured =
+    attempt === null ? [] : membersOf(attempt).flatMap((one) => one.exited?.telemetry ?? []);
+  if (measured.length === 0) return null;
+  return [
+    ...new Set(measured.flatMap(({ perturbed }) => (perturbed ?? []).map(({ reason }) => reason))),
+  ];
 }
 
 /** Every task, in the order of the matrix. */

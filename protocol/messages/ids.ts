@@ -92,14 +92,14 @@ export interface AttemptRef {
   readonly run: string;
   readonly task: string;
   readonly n: number;
-  readonly rank?: number;
+  readonly rank?: number | undefined;
 }
 
-/** Of the files of its log in the directory of the run. */
-export function logName({ n, rank }: Pick<AttemptRef, 'n' | 'rank'>): string {
+/** How its files are named in the directory of the run: `<n>`, and `<n>-<rank>` of a rank. */
+export function attemptName({ n, rank }: Pick<AttemptRef, 'n' | 'rank'>): string {
   return rank === undefined ? String(n) : `${n}-${rank}`;
 }
 
 export function attemptKey(ref: AttemptRef): string {
-  return `${ref.run}/${ref.task}#${logName(ref)}`;
+  return `${ref.run}/${ref.task}#${attemptName(ref)}`;
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { AxisValueSchema } from '../messages/attempt/attempt-spec.ts';
+import { RankOperator } from '../messages/attempt/gang.ts';
 import { SeriesFigure } from '../messages/attempt/report.ts';
 import {
   checks,
@@ -59,6 +60,10 @@ const Metric = z
       .boolean()
       .optional()
       .meta({ description: 'Without it the task has failed; default true' }),
+    across: RankOperator.optional().meta({
+      description:
+        'Of a task on several hosts: how the values of its ranks become one; default merge with report, else mean',
+    }),
     regex: filled
       .optional()
       .meta({ description: 'Regular expression with a group (?<value>...), tried on each line' }),
@@ -105,6 +110,7 @@ interface MetricKeys {
   readonly json?: string | undefined;
   readonly path?: string | undefined;
   readonly report?: string | undefined;
+  readonly across?: string | undefined;
   readonly phases?: readonly string[] | undefined;
 }
 
@@ -121,6 +127,8 @@ function checkMetric(metric: MetricKeys, context: z.RefinementCtx): void {
     say(['json'], 'needs path: where the value is in the file');
   if (metric.report === undefined && metric.phases !== undefined)
     say(['phases'], 'belongs to report only; remove it');
+  if (metric.report === undefined && metric.across === 'merge')
+    say(['across'], 'merge belongs to report only: write sum, mean, max or min');
   let groups = '';
   if (metric.regex !== undefined) {
     try {

@@ -232,8 +232,9 @@ function checkpointsOf({
 }
 
 function metricOf(metric: MetricForm): SuiteSpec['metrics'][number] {
-  const { name, unit = '', direction = 'none', required = true } = metric;
-  return { name, unit, direction, required, from: sourceOf(metric) };
+  const { name, unit = '', direction = 'none', required = true, across } = metric;
+  const ranks = across === undefined ? {} : { across };
+  return { name, unit, direction, required, ...ranks, from: sourceOf(metric) };
 }
 
 function sourceOf(metric: MetricForm): SuiteSpec['metrics'][number]['from'] {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { CheckSpec, ReadySpec } from './check-spec.ts';
 import { CheckpointRules, ResumePoint } from './checkpoint.ts';
 import { FileRule } from './stored-file.ts';
-import { GangSpec } from './gang.ts';
+import { GangSpec, RankOperator } from './gang.ts';
 import { HealthSpec } from './health.ts';
 import { RunId, Token } from '../ids.ts';
 import { StepLimits } from './limits.ts';
@@ -100,6 +100,8 @@ export const MetricSpec = z.object({
   direction: z.enum(['higher', 'lower', 'none']),
   /** Whether an attempt without this metric has failed at stage collect. */
   required: z.boolean(),
+  /** Of a gang: how those of its ranks become one. */
+  across: RankOperator.optional(),
   from: MetricSource,
 });
 export type MetricSpec = z.infer<typeof MetricSpec>;

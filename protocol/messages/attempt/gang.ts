@@ -34,6 +34,13 @@ export const GangRules = z.object({
 });
 export type GangRules = z.infer<typeof GangRules>;
 
+/**
+ * How the values of ranks become that of their gang. `merge`: the metric's figure over the samples of all
+ * ranks, of a quantile within 1 %.
+ */
+export const RankOperator = z.enum(['sum', 'mean', 'max', 'min', 'merge']);
+export type RankOperator = z.infer<typeof RankOperator>;
+
 /** With whose acceptance: which rank it is, of how many. */
 export const GangPlace = z.object({ rank, hosts: z.number().int().min(2) });
 export type GangPlace = z.infer<typeof GangPlace>;

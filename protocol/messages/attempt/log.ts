@@ -5,6 +5,8 @@
  * `chunks` splits the payload: `<o|e>:<bytes>:<arrival ms, wall clock>` joined by commas. A gap
  * record has an empty payload and says which range was dropped at the spool limit.
  */
+import type { AttemptRef } from '../ids.ts';
+
 export const LOG_HEADERS = {
   offset: 'bm-offset',
   step: 'bm-step',
@@ -16,6 +18,8 @@ export const LOG_HEADERS = {
    * included, `<step>:<bytes>` joined by commas. Only the agent reads it, to go on after a restart.
    */
   positions: 'bm-positions',
+  /** Of a gang: which rank has written it. */
+  rank: 'bm-rank',
 } as const;
 
 export type LogStream = 'stdout' | 'stderr';
@@ -33,6 +37,15 @@ export function formatChunks(chunks: readonly LogChunk[]): string {
         `${chunk.stream === 'stdout' ? 'o' : 'e'}:${chunk.bytes}:${Math.round(chunk.arrivalMs)}`,
     )
     .join(',');
+}
+
+/** Whose log the message is of: the attempt's, or that of a rank of it. */
+export function logRef(
+  ref: AttemptRef,
+  message: { header(name: string): string | null },
+): AttemptRef {
+  const rank = message.header(LOG_HEADERS.rank);
+  return rank === null || !/^\d{1,6}$/.test(rank) ? ref : { ...ref, rank: Number(rank) };
 }
 
 /** Null when the header is malformed. */

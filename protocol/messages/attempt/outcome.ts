@@ -1,6 +1,7 @@
 /** States, outcomes and failure classes: the words of docs/states.md. */
 import { z } from 'zod';
 import { StepName } from './attempt-spec.ts';
+import { RankOperator } from './gang.ts';
 import { MetricSeries } from './report.ts';
 
 export const RunState = z.enum(['submitted', 'running', 'paused', 'stopping', 'ended']);
@@ -72,7 +73,11 @@ export const Metric = z.object({
   value: z.number(),
   unit: z.string(),
   direction: z.enum(['higher', 'lower', 'none']),
-  /** Of one that the benchmark reported more than once. */
+  /** Of one that the benchmark reported more than once; of a gang over the samples of all its ranks. */
   series: MetricSeries.optional(),
+  /** How values of ranks become that of their gang; absent where the suite does not say. */
+  across: RankOperator.optional(),
+  /** Of a gang: how many of its ranks have it. */
+  ranks: z.number().int().positive().optional(),
 });
 export type Metric = z.infer<typeof Metric>;

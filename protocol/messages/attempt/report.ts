@@ -8,6 +8,15 @@ import { z } from 'zod';
 export const SeriesFigure = z.enum(['last', 'min', 'mean', 'max', 'p95', 'count']);
 export type SeriesFigure = z.infer<typeof SeriesFigure>;
 
+/** What a quantile sketch has counted (protocol/fold/quantile-sketch.ts), so that those of ranks can be merged. */
+export const SketchState = z.object({
+  /** Values too small for a bucket. */
+  zeros: z.number().int().nonnegative(),
+  /** Bucket and count, bucket and count ..., lowest first. */
+  buckets: z.array(z.number().int()),
+});
+export type SketchState = z.infer<typeof SketchState>;
+
 /** A metric that was reported more than once. `p95` is within 1 % of a sample at that rank. */
 export const MetricSeries = z.object({
   /** The one that is the metric's value. */
@@ -18,6 +27,8 @@ export const MetricSeries = z.object({
   mean: z.number(),
   max: z.number(),
   p95: z.number(),
+  /** Of a rank of a gang: its values of at least 0, and the others without their sign. */
+  sketch: z.object({ above: SketchState, below: SketchState }).optional(),
 });
 export type MetricSeries = z.infer<typeof MetricSeries>;
 
@@ -57,6 +68,8 @@ const Latency = z.object({
   p50: amount,
   p95: amount,
   p99: amount,
+  /** Of a rank of a gang. */
+  sketch: SketchState.optional(),
 });
 
 /** All requests of the phases that count. */

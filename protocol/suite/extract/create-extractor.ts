@@ -177,12 +177,13 @@ class Found {
       this.#isWrong = true;
       this.#reason ??= `more than ${MAX_MEASUREMENTS} measurements; the rest was left out`;
     } else {
-      const { name, unit, direction } = this.spec;
+      const { name, unit, direction, across } = this.spec;
       this.measurements.push({
         name: groups?.['name'] ?? name,
         value,
         unit: groups?.['unit'] ?? unit,
         direction,
+        ...(across === undefined ? {} : { across }),
       });
     }
   }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { LogItem } from '#cli/logs/log-cursor.ts';
 import { LogPrinter, type PrintOptions } from '#cli/logs/log-printer.ts';
 
-const plain: PrintOptions = { raw: false, timestamps: false, label: null, only: null };
+const plain: PrintOptions = { raw: false, timestamps: false, label: () => null, only: null };
 
 function chunk(
   bytes: string | Uint8Array,

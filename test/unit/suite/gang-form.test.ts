@@ -34,6 +34,16 @@ describe('a task on several hosts', () => {
     expect(suiteOf('run: [r]\nneeds: { hosts: 1 }').needs).not.toHaveProperty('hosts');
   });
 
+  it('says of a metric how the values of its ranks become one', () => {
+    const text = (more: string): string => `run: [r]\nmetrics:\n  - { name: m, unit: s, ${more} }`;
+    expect(suiteOf(text('report: mean, across: sum')).metrics).toMatchObject([{ across: 'sum' }]);
+    expect(suiteOf(text('report: mean')).metrics[0]).not.toHaveProperty('across');
+    expect(problemsOf(text("regex: '(?<value>1)', across: merge"))).toEqual([
+      expect.stringContaining('metrics[0].across: merge belongs to report only') as string,
+    ]);
+    expect(problemsOf(text('report: mean, across: median'))).toHaveLength(1);
+  });
+
   it.each([
     ['needs: { hosts: 0 }', '2:17: needs.hosts: must be more than 0'],
     ['gang: { port: 1 }', '2:7: gang: belongs to needs.hosts of 2 or more; remove it'],

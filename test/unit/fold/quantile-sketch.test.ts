@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { QuantileSketch } from '#agent/telemetry/quantile-sketch.ts';
+import { QuantileSketch } from '#protocol/fold/quantile-sketch.ts';
 
 const values = fc.array(
   fc.oneof(

@@ -4,6 +4,8 @@
  * value at its rank, whatever the distribution. Minimum, maximum, mean and count are exact.
  */
 
+import type { SketchState } from '../messages/attempt/report.ts';
+
 /** Relative error of a quantile. */
 const ACCURACY = 0.01;
 const LOG_GAMMA = Math.log((1 + ACCURACY) / (1 - ACCURACY));
@@ -11,6 +13,9 @@ const MIDDLE = 2 / (1 + Math.exp(LOG_GAMMA));
 /** Smaller is counted as 0, larger as this: 2,534 buckets at most. */
 const LEAST = 1e-6;
 const MOST = 1e16;
+
+/** Buckets that travel: with 200 of them values may span a factor of 55 before the lowest are joined. */
+const SENT_BUCKETS = 200;
 
 export interface Distribution {
   readonly count: number;
@@ -48,6 +53,32 @@ export class QuantileSketch {
     const bucket = Math.ceil(Math.log(Math.min(value, MOST)) / LOG_GAMMA);
     this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + 1);
     if (this.#buckets.size > this.#most) this.#join();
+  }
+
+  /** For another one to merge; its bounds and mean do not travel with it. */
+  state(): SketchState {
+    const all = [...this.#buckets].sort(([a], [b]) => a - b);
+    const joined = all.slice(0, Math.max(0, all.length - SENT_BUCKETS));
+    const kept = all.slice(joined.length);
+    const low = joined.reduce((sum, [, count]) => sum + count, 0);
+    if (kept[0] !== undefined) kept[0] = [kept[0][0], kept[0][1] + low];
+    return { zeros: this.#zeros, buckets: kept.flat() };
+  }
+
+  /**
+   * Adds what another one has counted: quantiles are then as exact as those of either. Only quantiles: who
+   * merges keeps the bounds.
+   */
+  merge({ zeros, buckets }: SketchState): void {
+    this.#zeros += zeros;
+    this.#count += zeros;
+    for (let at = 0; at + 1 < buckets.length; at += 2) {
+      const [bucket = 0, count = 0] = [buckets[at], buckets[at + 1]];
+      this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + count);
+      this.#count += count;
+    }
+    this.#min = 0;
+    this.#max = Infinity;
   }
 
   /** The two lowest become one. */
