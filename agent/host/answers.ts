@@ -59,7 +59,9 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
 function write<N extends AckName>(deps: Deps, command: string, answered: Answer<N>): void {
   const { name, data, seq } = answered;
   const { ledger, sink, agent } = deps;
-  const run = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
+  const of = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
+  // What is not sent of a released run is dropped. Not this: the revoke stays until it was answered.
+  const run = name === 'command.revoke_answered' ? '' : of;
   const event = { subject: subjects.ack(agent, command), run, seq, name, data };
   const isDone = name !== 'command.received';
   ledger.write({
