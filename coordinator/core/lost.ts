@@ -180,7 +180,7 @@ function goOnAfter(context: Context, run: RunEntry, key: string): void {
 
 /** Under a stop that nobody answers for it. */
 function forgottenDecision({ n, agent }: OpenAttempt): Decision {
-  return { kind: 'end', data: { n, ...forgottenEnd(agent) } };
+  return { kind: 'end', data: { n, ...forgottenEnd(agent), without: [agent] } };
 }
 
 function lostDecision(run: RunEntry, task: TaskEntry, agent: string): Decision {

@@ -32,7 +32,7 @@ export function decideLost(
   const { n } = task;
   const { crashLimit = Infinity } = rules;
   const lostWith = [...new Set([...(task.lostWith ?? []), agent])];
-  const end = { n, stage: null, class: 'lost' as const };
+  const end = { n, stage: null, class: 'lost' as const, without: [agent] };
   if (lostWith.length >= crashLimit) {
     const agents = `${lostWith.length} different agents were lost with it (${lostWith.join(', ')})`;
     return { kind: 'end', data: { ...end, outcome: 'quarantined', reason: agents } };

@@ -125,7 +125,10 @@ export const RunEnded = z.object({
 /** The run's directory is complete. `directory` is absolute on the coordinator's host. */
 export const RunArchived = z.object({ directory: z.string() });
 
-/** Of a gang: agents whose ranks have told no end. They may live on there, and are ended when their hosts are back. */
+/**
+ * Agents that have told no end of the attempt, or of their rank of it: it may live on there, and is ended when
+ * they are back.
+ */
 const without = z.array(Token).optional();
 
 /** Attempt `n` failed and attempt `n + 1` will follow: the task is pending again. */

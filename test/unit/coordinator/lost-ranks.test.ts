@@ -1,115 +1,14 @@
 /** Lost hosts of tasks on several: the other ranks are ended first, the task goes on once, stops ask for all. */
 import { describe, expect, it } from 'vitest';
 import { AGENT_LEASE_MS } from '#coordinator/fleet/fleet-reducer.ts';
-import { attemptViews, type AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { runView } from '#protocol/fold/run-view.ts';
-import { taskView, type TaskView } from '#protocol/fold/task-view.ts';
+import type { MessageName } from '#protocol/messages/catalog.ts';
+import { subjects } from '#protocol/messages/subjects.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
-import { beatOf } from './miniature-messages.ts';
-import { Miniature } from './miniature.ts';
-
-const RUN = '2026-02-13_14-30-45-aaaa';
-const NEEDS = { slots: 1, cpus: 0, exclusive: false, hosts: 2 };
-const AFTER_MS = 20_000;
-const LONG_MS = AGENT_LEASE_MS + AFTER_MS + 8_000;
-const TOKEN = 700;
-
-type Said = EventRecord['message']['data'];
-
-/** A gang on the first two of three agents. */
-class Gang {
-  readonly mesh = new Miniature([{ slots: 1 }, { slots: 1 }, { slots: 1 }]);
-
-  constructor(suite: Partial<SuiteSpec> = {}) {
-    const onLost = { requeueAfterMs: AFTER_MS };
-    this.mesh.submit(RUN, { needs: NEEDS, axes: { item: [1] }, onLost, ...suite });
-    this.flow();
-    expect(this.begun()).toEqual(['a0 1', 'a1 1']);
-  }
-
-  /** What is stored is read, by these agents too; none of what runs ends by itself. */
-  flow(agents: readonly number[] = [0, 1, 2]): void {
-    const { mesh } = this;
-    const reads = (): boolean => agents.some((at) => mesh.agentReads(at, false));
-    while (
-      mesh.storeOne(0) ||
-      mesh.readEvent() ||
-      mesh.readCommand() ||
-      mesh.sayPassed() ||
-      reads()
-    );
-  }
-
-  /** Only these are heard, and read. */
-  pass(ms: number, heard: readonly number[]): void {
-    for (let passedMs = 0; passedMs < ms; passedMs += 4_000) {
-      this.beat(heard);
-      this.mesh.later(4_000);
-      this.flow(heard);
-    }
-  }
-
-  beat(heard: readonly number[]): void {
-    for (const [at, agent] of this.mesh.agents.entries())
-      if (heard.includes(at)) this.mesh.post({ kind: 'heartbeat', beat: beatOf(agent) });
-  }
-
-  /** Until a revoke of the silent ones is on its way. */
-  untilRevoking(heard: readonly number[]): void {
-    const isRevoking = (): boolean =>
-      this.mesh.outgoing.some(({ name }) => name === 'command.revoke');
-    this.pass(AGENT_LEASE_MS + AFTER_MS - 6_000, heard);
-    for (let waited = 0; !isRevoking(); waited += 1) {
-      expect(waited).toBeLessThan(10);
-      this.beat(heard);
-      this.mesh.later(4_000);
-    }
-  }
-
-  forget(heard: readonly number[]): void {
-    const request = { agent: 'a0', by: 'u@h', reason: 'sold', force: false };
-    this.mesh.post({ kind: 'forget', token: TOKEN, request });
-    this.flow(heard);
-  }
-
-  begun(): string[] {
-    return this.mesh.agents.flatMap(({ id, begun: keys }) =>
-      keys.map((key) => `${id} ${key.split('#')[1] ?? ''}`),
-    );
-  }
-
-  said(name: string): Said[] {
-    const of = this.mesh.events.filter(({ message }) => message.name === name);
-    return of.map(({ message }) => message.data);
-  }
-
-  /** Of what was superseded; those that end the other ranks go with their run. */
-  revokes(): Said[] {
-    return this.mesh.commands.flatMap((record) => {
-      const message = record?.message;
-      const isOne = message?.name === 'command.revoke' && message.data.superseded === true;
-      return isOne ? [message.data] : [];
-    });
-  }
-
-  get run() {
-    const run = this.mesh.core.runs.get(RUN);
-    if (run === undefined) throw new Error('no run');
-    return run;
-  }
-
-  view(): TaskView {
-    const [task] = this.run.fold.tasks.values();
-    if (task === undefined) throw new Error('no task');
-    return taskView(this.run.fold, task);
-  }
-
-  attempts(): AttemptView[] {
-    const [task] = this.run.fold.tasks.values();
-    return task === undefined ? [] : attemptViews(task);
-  }
-}
+import { exited } from './exited.ts';
+import { Gang, LONG_MS, NEEDS, RUN, TOKEN } from './lost-gang.ts';
+import { messageOf } from './miniature-messages.ts';
 
 const LOST = {
   n: 1,
@@ -192,6 +91,8 @@ describe('a rank whose host is lost', () => {
     gang.pass(LONG_MS, [2]);
     expect(gang.said('task.retrying')).toMatchObject([{ n: 1, without: ['a0', 'a1'] }]);
     expect(gang.revokes()).toMatchObject([{ superseded: true }, { superseded: true }]);
+    const all = gang.mesh.commands.filter((one) => one?.message.name === 'command.revoke');
+    expect(all).toHaveLength(2); // neither is told that it ends because of the other
     gang.pass(4_000, [0, 1, 2]);
     expect(gang.revokes()).toEqual([]);
     gang.mesh.settle();
@@ -250,6 +151,26 @@ describe('a rank whose host is lost', () => {
     },
   );
 
+  it('leaves the locks to what has survived of another, until that is gone', () => {
+    const needs = { ...NEEDS, locks: { db: 1 } };
+    const gang = new Gang({ needs, locks: { db: 1 }, retries: {} });
+    const [task = ''] = gang.run.tasks.keys();
+    const say = (name: MessageName, data: unknown): void => {
+      const sequence = gang.mesh.events.length + 1;
+      const subject = subjects.attemptEvents('a1', { run: RUN, task, n: 1 });
+      const message = messageOf(name, data as never, `own${sequence}`);
+      gang.mesh.events.push({ subject, sequence, timeMs: sequence * 10, message });
+    };
+    gang.mesh.agents[1]?.live.clear();
+    say('attempt.exited', { ...exited('failed'), proven: false, survivors: [7] });
+    gang.pass(LONG_MS, [1, 2]);
+    expect(gang.said('task.retrying')).toMatchObject([LOST]);
+    expect(gang.begun()).toHaveLength(2);
+    say('attempt.survivors_gone', { elapsedMs: 9 });
+    gang.pass(8_000, [1, 2]);
+    expect(gang.begun()).toHaveLength(4);
+  });
+
   it('gives the locks of its task back, once', () => {
     const needs = { ...NEEDS, locks: { db: 1 } };
     const gang = new Gang({ needs, locks: { db: 1 }, maxParallel: 1 });
@@ -258,6 +179,51 @@ describe('a rank whose host is lost', () => {
     expect(gang.mesh.core.scheduler.locks.get('db')).toMatchObject({ held: 1 });
     gang.mesh.settle();
     expect(gang.view()).toMatchObject({ outcome: 'passed', n: 2 });
+  });
+});
+
+describe('a gang whose starts are not all stored when its leader dies', () => {
+  /** The start of its second rank never leaves. */
+  function halfStarted(suite: Partial<SuiteSpec> = {}): Gang {
+    const isSecond = ({ subject }: { readonly subject: string }): boolean =>
+      subject.startsWith('bm.v1.cmd.a1.start.');
+    return new Gang(suite, (mesh) => {
+      while (!mesh.outgoing.some(isSecond)) if (!mesh.storeOne(0)) mesh.readEvent();
+      mesh.outgoing = mesh.outgoing.filter((effect) => !isSecond(effect));
+    });
+  }
+
+  it('is not started on others where a rank of it is lost', () => {
+    const gang = halfStarted();
+    expect(gang.begun()).toEqual(['a0 1']);
+    gang.untilRevoking([1, 2]);
+    gang.mesh.storeOne(0);
+    gang.mesh.lead();
+    gang.flow([1, 2]);
+    expect(gang.said('task.retrying')).toMatchObject([LOST]);
+    expect(gang.begun()).toEqual(['a0 1', 'a1 2', 'a2 2']);
+  });
+
+  it('gives up the rank that its next leader starts on an agent that was forgotten', () => {
+    const gang = halfStarted({ onLost: { requeueAfterMs: null } });
+    const { mesh } = gang;
+    mesh.post({
+      kind: 'forget',
+      token: TOKEN,
+      request: { agent: 'a1', by: 'u@h', reason: null, force: true },
+    });
+    gang.flow([0, 2]);
+    mesh.agents.splice(1, 1); // it is registered no more
+    mesh.lead();
+    const start = mesh.outgoing.find(({ subject }) => subject.startsWith('bm.v1.cmd.a1.start.'));
+    mesh.outgoing = mesh.outgoing.filter((effect) => effect !== start);
+    const [task = ''] = gang.run.tasks.keys();
+    const sequence = mesh.commands.length + 1;
+    mesh.commands.push(null);
+    mesh.post({ kind: 'own_start', run: RUN, task, n: 1, agent: 'a1', sequence });
+    gang.pass(8_000, [0, 1]);
+    expect(start).toBeDefined();
+    expect(gang.said('task.retrying')).toMatchObject([{ class: 'lost', avoid: 'a1' }]);
   });
 });
 
@@ -313,16 +279,22 @@ describe('a stop of a gang that has lost a rank', () => {
     expect(gang.mesh.core.fleet.agents.get('a0')?.forgotten).toMatchObject({ isFreeing: true });
   });
 
-  it('that came between its revoke and what follows ends when it is forgotten', () => {
-    const gang = new Gang();
-    gang.untilRevoking([1, 2]);
-    gang.mesh.stop(RUN, null);
-    gang.flow([1, 2]);
-    expect(gang.said('task.ended')).toEqual([]);
-    gang.forget([1, 2]);
-    expect(gang.said('task.ended')).toMatchObject([{ outcome: 'stopped' }]);
-    expect(gang.said('run.stop_closed')).toMatchObject([{ result: 'unproven' }]);
-  });
+  it.each(['', ', under the next leader'])(
+    'that came between its revoke and what follows ends when it is forgotten%s',
+    (next) => {
+      const gang = new Gang();
+      gang.untilRevoking([1, 2]);
+      gang.mesh.stop(RUN, null);
+      gang.flow([1, 2]);
+      if (next !== '') gang.mesh.lead();
+      gang.flow([1, 2]);
+      gang.pass(AGENT_LEASE_MS + 8_000, [1, 2]);
+      expect(gang.said('task.ended')).toEqual([]);
+      gang.forget([1, 2]);
+      expect(gang.said('task.ended')).toMatchObject([{ outcome: 'stopped' }]);
+      expect(gang.said('run.stop_closed')).toMatchObject([{ result: 'unproven' }]);
+    },
+  );
 });
 
 it('a forgotten agent has its ranks given up at once, and its id is free when their task has gone on', () => {

@@ -261,6 +261,24 @@ describe('a lost host', () => {
     }
   });
 
+  it('is named by a stop also where nobody has heard of it, and its task has ended without it', () => {
+    const mesh = meshOf({ axes: { item: [1, 2] }, retries: { lost: 0 } }, 2);
+    // As if it had been cut off before it could say that it had its start.
+    const kept = mesh.events.filter(({ subject }) => !subject.includes('.agent.a0.'));
+    const renumbered = kept.map((record, at) => ({ ...record, sequence: at + 1 }));
+    mesh.events.splice(0, Infinity, ...renumbered);
+    mesh.lead();
+    pass(mesh, LONG_MS, [0]);
+    expect(said(mesh, 'task.ended')).toMatchObject([{ outcome: 'lost', without: ['a0'] }]);
+    mesh.lead();
+    mesh.stop(RUN, null);
+    flow(mesh, [1]);
+    const stops = mesh.core.stops.get(RUN)?.stops.values().next().value;
+    expect(stops?.closed).toBe('no');
+    flow(mesh);
+    expect(runView(foldOf(mesh))).toMatchObject({ stops: [{ result: 'dead' }] });
+  });
+
   it('with a thousand others is given up by portions', () => {
     const tasks = Array.from({ length: 1_400 }, (_, at) => at);
     const mesh = new Miniature(Array.from({ length: 350 }, () => ({ slots: 2 })));
