@@ -27,6 +27,8 @@ export class CordonChecks {
   /** By agent, as stored. */
   readonly #said = new Map<string, Said[]>();
   readonly #archived = new Set<string>();
+  /** Where so many have failed in a row at some time since the last uncordon. */
+  readonly #reached = new Set<string>();
   /** As stored; a leader reads it later. */
   readonly #cordoned = new Set<string>();
   /** Attempts of agents whose cordon the leader of that epoch has read. */
@@ -47,10 +49,12 @@ export class CordonChecks {
       const { run, task } = parsed.ref;
       const kind = saysOfHost(message.data);
       if (kind !== null) this.#saidOf(parsed.agent).push({ kind, run, task });
+      if (this.#rowOf(parsed.agent) >= this.#of.after) this.#reached.add(parsed.agent);
     }
     if (parsed.kind !== 'fleet') return;
     if (message.name === 'agent.uncordoned')
       this.#saidOf(parsed.agent).push({ kind: 'uncordoned' });
+    if (message.name === 'agent.uncordoned') this.#reached.delete(parsed.agent);
     if (message.name === 'agent.uncordoned' || message.name === 'agent.forgotten')
       this.#cordoned.delete(parsed.agent);
     if (message.name === 'agent.cordoned') this.#cordoned.add(parsed.agent);
@@ -69,7 +73,8 @@ export class CordonChecks {
     this.cordons += 1;
     const failed = this.#rowOf(agent);
     if (after === 0) note(`${agent} is cordoned, which nobody has asked for`);
-    if (failed < after)
+    // Tasks may have passed there while the word was on its way.
+    if (failed < after && !this.#reached.has(agent))
       note(`${agent} is cordoned after ${failed} failures in a row, not ${after}`);
     const hasPassed = [...this.#said].some(
       ([other, said]) => other !== agent && said.some(({ kind }) => kind === 'passed'),

@@ -137,3 +137,22 @@ it('stands in a lane of its own, in its run’s order and cycles, and is counted
   raiseTask(state, 'r', { index: 5, needs: { ...NEEDS, slots: 3 } });
   expect(queue.lanes).toHaveLength(2);
 });
+
+it('of a task of a cycling run asks for no more cycles than the others do', () => {
+  const mesh = meshOf([{ slots: 2 }], {
+    axes: { item: Array.from({ length: 400 }, (_, at) => at) },
+    runBudgetMs: 1e9,
+    untilBudget: { maxCycles: null },
+  });
+  for (let round = 0; round < 3; round += 1) {
+    mesh.agentExits(0, 'failed', false);
+    flow(mesh);
+  }
+  for (let round = 0; round < 12; round += 1) {
+    mesh.agentExits(0, 'passed', false);
+    flow(mesh);
+  }
+  // They are all with the agent: none of their kind waits.
+  expect(starts(mesh).filter(([n]) => n === 2)).toHaveLength(3);
+  expect(said(mesh, 'run.cycle_started')).toEqual([]);
+});
