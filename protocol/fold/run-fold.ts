@@ -24,6 +24,7 @@ import {
 } from './attempt-fold.ts';
 import { rankOf, refold, withRank } from './gang-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
+import { applyToRamp } from './ramp-fold.ts';
 import type { EventRecord } from './record.ts';
 import {
   advanceTask,
@@ -288,6 +289,8 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
     if (!move(fold, task, n + 1, 'pending')) return;
     (task.retries ??= []).push({ n, class: why });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
+  } else if (message.name === 'task.stage_opened' || message.name === 'task.ramp_ended') {
+    applyToRamp(task.attempts[message.data.n - 1], message);
   } else if (message.name === 'task.ended') {
     const { n } = message.data;
     if (task.state !== 'ended' && n !== null) leaveBehind(task, n);

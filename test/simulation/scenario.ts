@@ -103,14 +103,18 @@ export function scenarioOf(seed: number): Scenario {
   const later = seededRandom(seed ^ 0x5eed_0000);
   const latest = seededRandom(seed ^ 0x1eed_0000);
   const forGangs = seededRandom(seed ^ 0x6a46_0000);
+  const forRamps = seededRandom(seed ^ 0x4a3d_0000);
   const machines = new Set(hosts.map(({ hostId }) => hostId)).size;
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
-    suite: withHosts(
-      forGangs,
-      withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
-      machines,
+    suite: withRamp(
+      forRamps,
+      withHosts(
+        forGangs,
+        withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+        machines,
+      ),
     ),
   }));
   const coordinators = 1 + Math.floor(random() * 2);
@@ -230,6 +234,17 @@ function withHosts(random: Random, suite: SuiteSpec, machines: number): SuiteSpe
     needs: { ...suite.needs, slots: 1, hosts },
     ...(isWaiting ? { gang: { barriers } } : {}),
   };
+}
+
+/** The ranks of some gangs begin their run in steps; nothing is ever reported, so a gain is none. */
+function withRamp(random: Random, suite: SuiteSpec): SuiteSpec {
+  const isRamp = random() < 0.5;
+  const everyMs = 50 + random() * 1_500;
+  const isUntil = random() < 0.3;
+  if (!isRamp || suite.needs.hosts === undefined) return suite;
+  const until = { metric: 'm', gain: 0.1 };
+  const ramp = { steps: [1, 2], everyMs, ...(isUntil ? { until } : {}) };
+  return { ...suite, gang: { ...suite.gang, ramp } };
 }
 
 function lockOf<C>(isLocked: boolean, db: C): { locks?: { db: C } } {
