@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { rampTurn } from '#coordinator/core/ramp.ts';
 import { createAttemptFold, type AttemptFold } from '#protocol/fold/attempt-fold.ts';
-import { rampMetrics, rampView, type RampFold } from '#protocol/fold/ramp-fold.ts';
+import { applyToRamp, rampMetrics, rampView, type RampFold } from '#protocol/fold/ramp-fold.ts';
+import type { Message } from '#protocol/messages/envelope.ts';
 import type { AttemptStageMeasured } from '#protocol/messages/attempt/ramp-events.ts';
 import { stagesOf, type RampRules } from '#protocol/messages/attempt/ramp.ts';
 import type { Metric } from '#protocol/messages/attempt/outcome.ts';
@@ -91,6 +92,28 @@ describe('a ramp', () => {
     expect(turn(UNTIL, { values: [[100]] })).toMatchObject({ kind: 'open', stage: 2 });
     const rules = { ...UNTIL, until: { metric: 'other', gain: 0 } };
     expect(turn(rules, { values: [[1], [1, 1]] })).toMatchObject({ kind: 'end', why: 'gain' });
+  });
+
+  it('goes forward only, and is the phase of a gang that reports none', () => {
+    const attempt = createAttemptFold(1, 'a', { host: 'h', address: '', timeMs: 0 });
+    const gang: AttemptFold = { ...attempt, gang: { hosts: 4, ranks: [], ended: [] } };
+    const open = (stage: number, ranks: number): void => {
+      const data = { n: 1, stage, ranks, startMs: 1, measureMs: 1 };
+      applyToRamp(gang, { name: 'task.stage_opened', data } as Message);
+    };
+    const stages = (): unknown => gang.gang?.ramp?.stages.map(({ stage }) => stage);
+    open(1, 1);
+    open(1, 2);
+    open(3, 4);
+    expect(stages()).toEqual([1]);
+    open(2, 2);
+    expect([stages(), gang.phase]).toEqual([[1, 2], 'stage 2 (2 of 4 ranks)']);
+    const data = { n: 1, stage: 2, why: 'gain' as const, reason: 'r' };
+    applyToRamp(gang, { name: 'task.ramp_ended', data } as Message);
+    open(3, 4);
+    applyToRamp(gang, { name: 'task.ramp_ended', data: { ...data, reason: 'q' } } as Message);
+    expect(stages()).toEqual([1, 2]);
+    expect(gang.gang?.ramp?.ended?.reason).toBe('r');
   });
 
   it('is one row a stage; its result is that of the last one that was whole', () => {
