@@ -24,6 +24,7 @@ import { onHealth } from './rules/health-rules.ts';
 import { onGo, onWaited, waitsAtBarrier } from './rules/barrier-rules.ts';
 import { firstStep, tellHost } from './rules/host-setup-rules.ts';
 import { onCutOff } from './rules/partition-rules.ts';
+import { endsWithRamp, isEndOfRamp, onStageMeasured } from './rules/ramp-rules.ts';
 import { onReport } from './rules/report-rules.ts';
 import {
   closeServices,
@@ -108,7 +109,10 @@ function handle(turn: Turn, message: AttemptMessage): void {
       onStop(turn, message);
       return;
     case 'go':
-      onGo(turn, message);
+      if (onGo(turn, message)) afterSteps(turn);
+      return;
+    case 'stage_measured':
+      onStageMeasured(turn, message);
       return;
     case 'waited':
       onWait(turn, message);
@@ -234,7 +238,9 @@ function onStepEnded(turn: Turn, message: Of<'step_ended'>): void {
   if (turn.state.stop !== null) decideStopped(turn);
   const verdict =
     step.service === undefined
-      ? verdictOf(step, outcome, lastLine)
+      ? isEndOfRamp(turn.state, step, outcome)
+        ? null
+        : verdictOf(step, outcome, lastLine)
       : serviceVerdictOf(step, outcome, { when: 'before it was ready', lastLine });
   if (verdict !== null) decideFailed(turn, verdict, { step: step.id, text });
   tellHost(turn, step, verdict);
@@ -367,8 +373,9 @@ function onStepNotStarted(turn: Turn, message: Of<'step_not_started'>): void {
     return;
   }
   if (life.kind !== 'stepping' || life.index !== message.index) return;
-  const isOver = stop !== null || verdict !== null;
-  if (isOver && spec.steps[life.index]?.step !== 'teardown') {
+  const step = spec.steps[life.index]?.step;
+  const isOver = stop !== null || verdict !== null || endsWithRamp(turn.state, step);
+  if (isOver && step !== 'teardown') {
     if (stop !== null) decideStopped(turn);
     afterSteps(turn);
   } else {

@@ -31,6 +31,8 @@ import type { StepOutcome } from '../process/types.ts';
 import type { HealthChange } from '../health/health-policy.ts';
 import type { Reported } from '../report/attempt-report.ts';
 import type { ReportFact } from '../report/report-fold.ts';
+import type { Go } from './go.ts';
+import type { StageFigures, StageWindow } from '../report/stage-report.ts';
 
 export type Life =
   | { readonly kind: 'new' | 'queued' | 'closing' | 'collecting' | 'finishing' | 'exited' }
@@ -44,13 +46,6 @@ export type Life =
     }
   /** A rank that waits for the others before this step; `go`: for the start they have in common. */
   | { readonly kind: 'barrier'; readonly index: number; readonly go: Go | null };
-
-export interface Go {
-  /** By the wall clock. */
-  readonly startMs: number;
-  /** But no longer than this. */
-  readonly withinMs: number;
-}
 
 /** The end of the attempt, decided by the first thing that went wrong, or at the last step. */
 export interface Verdict {
@@ -135,6 +130,9 @@ export interface AttemptState {
   readonly services?: readonly LiveService[];
   /** Barriers that it has passed; absent before the first. */
   readonly opened?: readonly string[];
+  /** Of a gang that is started in steps: the stage it is in, by this host's wall clock. */
+  readonly ramp?: StageWindow & { readonly isTold: boolean };
+  readonly isRampOver?: true;
   /** Of the step whose failure is the verdict. */
   readonly stderrTail?: { readonly step: string; readonly text: string };
   /** Measured by the agent itself, beside what the results of the steps say. */
@@ -211,6 +209,12 @@ export type AttemptMessage =
   | { readonly kind: 'stop'; readonly stop: StopOrder }
   /** Every rank of its gang is ready for that step. */
   | ({ readonly kind: 'go'; readonly barrier: string } & Go)
+  /** The effect `stage` is done, or the run has ended before. */
+  | ({
+      readonly kind: 'stage_measured';
+      readonly stage: number;
+      readonly isWhole: boolean;
+    } & StageFigures)
   /** The effect `wait` is done. */
   | { readonly kind: 'waited'; readonly index: number }
   /** Its host is cut off from the server, for longer than its suite wants. */
@@ -273,6 +277,8 @@ export type AttemptEffect =
   | { readonly kind: 'say_accepted_soon' }
   /** Before that step; a later one takes its place. */
   | { readonly kind: 'wait'; readonly index: number; readonly forMs: number }
+  /** What is reported meanwhile is summed up, and told when it is over. */
+  | { readonly kind: 'stage'; readonly stage: StageWindow; readonly forMs: number }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }
   | {
       readonly kind: 'run_check';

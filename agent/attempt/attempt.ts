@@ -33,6 +33,7 @@ import {
 } from './attempt-state.ts';
 import { knownStart, stepSpecOf } from './step-spec.ts';
 import { hostSetupOf, prepareStep } from './prepare-step.ts';
+import { endsWithRamp } from './rules/ramp-rules.ts';
 import { ReportLink } from './report-link.ts';
 import { SurvivorWatch } from './survivor-watch.ts';
 
@@ -126,6 +127,7 @@ export class Attempt {
       this.#leaveWhenShipped();
       return;
     }
+    if (state.ramp?.isTold === false) this.#report.beginStage(state.ramp);
     this.#report.catchUp(state.life.kind === 'stepping');
     this.post({ kind: 'resume', bootId: this.#deps.bootId });
   }
@@ -157,6 +159,9 @@ export class Attempt {
       case 'say_accepted_soon':
       case 'wait':
         this.#timers.begin(effect);
+        return;
+      case 'stage':
+        this.#report.beginStage(effect.stage, effect.forMs);
         return;
       case 'start_step':
         this.#start(effect);
@@ -254,7 +259,7 @@ export class Attempt {
     this.#handles.set(index, handle);
     this.#files.watch();
     // Decided while it was prepared: it runs only to be ended, so that its end is proven.
-    const isOver = stop !== null || verdict !== null;
+    const isOver = stop !== null || verdict !== null || endsWithRamp(this.state(), step.step);
     if (isOver && step.step !== 'teardown') handle.stop(stop?.now === true ? { now: true } : {});
   }
 

@@ -1,9 +1,11 @@
 /** Between an attempt and its report: when it is read, and what becomes of it. */
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
+import type { Timer } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { HealthWatch } from '../health/health-watch.ts';
 import { AttemptReport } from '../report/attempt-report.ts';
+import type { StageWindow } from '../report/stage-report.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import type { AttemptMessage } from './attempt-state.ts';
 
@@ -24,6 +26,8 @@ export class ReportLink {
   readonly #options: ReportLinkOptions;
   /** Made when the first step begins: what never runs reports nothing. */
   #report: AttemptReport | null = null;
+  /** Of the end of a stage. */
+  #stage: Timer | null = null;
 
   constructor(options: ReportLinkOptions) {
     this.#options = options;
@@ -40,8 +44,26 @@ export class ReportLink {
     else this.#finish(this.#open());
   }
 
+  /** Of a ramp: from now on, what is read in its time counts for it. */
+  beginStage(stage: StageWindow, forMs: number | null = null): void {
+    this.#open().beginStage(stage);
+    if (forMs === null) return;
+    this.#stage?.cancel();
+    this.#stage = this.#options.deps.clock.after(forMs, () => {
+      this.#endStage(true);
+    });
+  }
+
+  /** Told once, where one was begun: at its end, or because the run has ended. */
+  #endStage(isWhole: boolean): void {
+    this.#stage?.cancel();
+    const ended = this.#report?.endStage();
+    if (ended) this.#options.post({ kind: 'stage_measured', isWhole, ...ended });
+  }
+
   /** The writers are gone. */
   endStep(): void {
+    this.#endStage(false);
     const report = this.#open();
     this.#finish(report);
     this.#options.deps.reports.remove(report);
@@ -53,6 +75,7 @@ export class ReportLink {
   }
 
   close(): void {
+    this.#stage?.cancel();
     if (this.#report === null) return;
     this.#options.deps.reports.remove(this.#report);
     this.#report.close();

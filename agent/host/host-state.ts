@@ -6,7 +6,8 @@ import type { Gpu } from '#protocol/messages/agent/hardware.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptOutcome, FailureClass, Stage } from '#protocol/messages/attempt/outcome.ts';
-import type { AttemptEnd, Go, Verdict } from '../attempt/attempt-state.ts';
+import type { AttemptEnd, Verdict } from '../attempt/attempt-state.ts';
+import type { Go } from '../attempt/go.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 
 /** The newest stop of a run or task: a start that does not know of it never runs (I6). */

@@ -15,6 +15,7 @@ import { ProgressPace } from './progress-pace.ts';
 import { ReportFold, type ReportFact, type ReportSpec } from './report-fold.ts';
 import { ReportJournal } from './report-journal.ts';
 import { ReportSeries } from './report-series.ts';
+import { StageReport, type StageFigures, type StageWindow } from './stage-report.ts';
 import { LINE_MOST, REPORT_MOST, ReportTail, type Pollable, type Read } from './report-tail.ts';
 
 /** A value of a metric as it was just reported, for who watches it. */
@@ -55,6 +56,8 @@ export class AttemptReport implements Pollable {
   readonly #journal: ReportJournal;
   readonly #series: ReportSeries;
   readonly #progress = new ProgressPace();
+  /** Of a ramp: the one that is measured. */
+  #stage: StageReport | null = null;
 
   constructor(options: AttemptReportOptions) {
     this.#options = options;
@@ -68,6 +71,20 @@ export class AttemptReport implements Pollable {
   poll(): void {
     this.#take(this.#tail.read());
     this.#tellProgress(false);
+  }
+
+  /** One that is begun goes on. */
+  beginStage(window: StageWindow): void {
+    if (this.#stage?.window.stage === window.stage) return;
+    this.#stage = new StageReport(window, this.#options.spec, this.#fold.phase);
+  }
+
+  /** What it came to; null where none is measured. */
+  endStage(): (StageFigures & { readonly stage: number }) | null {
+    this.poll();
+    const stage = this.#stage;
+    this.#stage = null;
+    return stage === null ? null : { stage: stage.window.stage, ...stage.figures() };
   }
 
   /** Its writers are gone: reads the rest. Null where nothing ever came. */
@@ -102,7 +119,9 @@ export class AttemptReport implements Pollable {
         if (fact !== null) facts.push(fact);
         continue;
       }
-      const folded = this.#fold.take(read.text, this.#journal.timeOf(read.end, now));
+      const at = this.#journal.timeOf(read.end, now);
+      this.#stage?.take(read.text, at);
+      const folded = this.#fold.take(read.text, at);
       for (const fact of folded.facts) {
         if (fact.kind === 'progress') this.#progress.say(fact.progress);
         else facts.push(fact);

@@ -66,8 +66,14 @@ export class ReportFold {
   #messages = 0;
   #malformed = 0;
 
-  constructor(spec: ReportSpec) {
+  /** `phase`: one that is passed already, by its place. */
+  constructor(spec: ReportSpec, phase = -1) {
     this.#spec = spec;
+    this.#phase = phase;
+  }
+
+  get phase(): number {
+    return this.#phase;
   }
 
   take(text: string, at: ReadAt): Folded {

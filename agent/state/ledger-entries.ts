@@ -14,7 +14,8 @@ import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
-import { isFenced, stoppedAttempt, type AttemptState, type Go } from '../attempt/attempt-state.ts';
+import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import type { Go } from '../attempt/go.ts';
 import { hasSetUp, setupOf } from '../attempt/rules/host-setup-rules.ts';
 import { floorOf, targetOf, type StopFloor } from '../host/host-state.ts';
 

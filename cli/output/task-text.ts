@@ -54,10 +54,25 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
     head,
     ...(attempt.waiting === null ? [] : [`    ${oneLine(`waits: ${attempt.waiting}`)}`]),
     ...(attempt.report?.requests ? [`    ${oneLine(requestsText(attempt.report.requests))}`] : []),
+    ...rampLines(attempt).map((line) => `    ${oneLine(line)}`),
     ...ranks.flatMap((rank) =>
       ownLines(rank, `rank ${rank.rank}`, style).map((line) => `  ${line}`),
     ),
   ];
+}
+
+/** A line for each stage, and why it was the last. */
+function rampLines({ ramp }: AttemptView): string[] {
+  if (ramp === undefined) return [];
+  const lines = ramp.stages.map(({ stage, ranks, whole, metrics, requests }) => {
+    const own = metricsText(metrics.filter(({ name }) => !isOfRequests(name)));
+    const all = [own, ...(requests === null ? [] : [requestsText(requests)])];
+    const said = all.filter((text) => text !== '').join(', ');
+    const state = whole === null ? ', being measured' : whole ? '' : ', not whole';
+    return `stage ${stage}, ${plural(ranks, 'rank')}${state}: ${said === '' ? 'nothing was reported' : said}`;
+  });
+  const { ended } = ramp;
+  return ended === null ? lines : [...lines, `ramp ended at stage ${ended.stage}: ${ended.reason}`];
 }
 
 /** Of an attempt that has an agent of its own: a rank, or the only one. */

@@ -13,6 +13,7 @@ import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { hasOpenStop, stopCommands } from '../stop/stop-reducer.ts';
 import { publish, type Context } from './core-state.ts';
 import { resumeGangs } from './gang.ts';
+import { resumeRamps } from './ramp.ts';
 import { resumeStarts } from './gang-start.ts';
 import { reviewFailingHosts } from './failing-hosts.ts';
 import { freeForgotten } from './forget.ts';
@@ -172,6 +173,7 @@ export function resume(context: Context): void {
     const over = resumeGangs(context, run, (task, peers) => {
       resumeStarts(context, { run, task }, peers);
     });
+    resumeRamps(context, run);
     for (const task of over) withdraw(state.scheduler, run.id, task.index);
     for (const id of run.undecided.keys()) {
       const task = run.tasks.get(id);

@@ -13,6 +13,7 @@
  */
 import type { GangPeer, GangPlace } from '#protocol/messages/attempt/gang.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import { RAMP_STEP } from '#protocol/messages/attempt/ramp.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { gangRulesOf } from '#protocol/suite/gang-form.ts';
 import { resumeOf } from '../runs/run-files.ts';
@@ -35,9 +36,9 @@ import { noteStart, type RunStops } from '../stop/stop-reducer.ts';
 import { publish, type Context } from './core-state.ts';
 
 /** From the decision to the common start: the time in which every rank hears of it. */
-const LEAD_MS = 250;
+export const LEAD_MS = 250;
 /** As of starts. */
-const TTL_SECONDS = 6 * 24 * 3_600;
+export const TTL_SECONDS = 6 * 24 * 3_600;
 
 /** All that a start of one rank is made of. */
 export interface GangStart {
@@ -83,7 +84,7 @@ export function startRanks(
 }
 
 /** The same whoever sends it. */
-function rankId(
+export function rankId(
   run: RunEntry,
   { id, n }: Pick<TaskEntry, 'id' | 'n'>,
   { rank, what }: { readonly rank: number; readonly what: string },
@@ -113,6 +114,11 @@ export function noteReady(
   openWhenReady(context, { run, task }, barrier);
 }
 
+/** Its ranks begin that step in stages (ramp.ts). */
+function isRamped({ suite }: RunEntry, barrier: string): boolean {
+  return suite.gang?.ramp !== undefined && barrier === RAMP_STEP;
+}
+
 /** With the last rank that is ready the barrier opens. */
 function openWhenReady(
   context: Context,
@@ -121,7 +127,7 @@ function openWhenReady(
 ): void {
   const gang = gangOf(run, task);
   if (!context.state.acting || gang === null || gang.opened.has(barrier)) return;
-  if (!isReady(gang, barrier)) return;
+  if (!isReady(gang, barrier) || isRamped(run, barrier)) return;
   gang.opened.set(barrier, null);
   const startMs = context.now.wallMs + LEAD_MS;
   const data = { n: gang.n, barrier, startMs };

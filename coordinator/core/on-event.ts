@@ -36,6 +36,7 @@ import { onRevokeAnswered, supersede } from './lost.ts';
 import { holdBack, letGo } from './pause.ts';
 import { onBudgetUsed, wakeForBudget } from './run-budget.ts';
 import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gang.ts';
+import { advanceRamp, onRampEnded, onStageOpened } from './ramp.ts';
 import { noteRequeue } from './requeue.ts';
 import { answerSubmit } from './on-submit.ts';
 import { closeTakeBack, onAnswered, onBegun } from './take-back.ts';
@@ -235,6 +236,12 @@ function onTaskEvent(
   } else if (message.name === 'task.barrier_opened') {
     const task = run.tasks.get(id);
     if (task?.n === message.data.n) onBarrierOpened(context, { run, task }, message.data);
+  } else if (message.name === 'task.stage_opened' || message.name === 'task.ramp_ended') {
+    const task = run.tasks.get(id);
+    if (task === undefined) return;
+    if (message.name === 'task.stage_opened') onStageOpened(context, { run, task }, message.data);
+    else onRampEnded(context, { run, task }, message.data);
+    advanceRamp(context, { run, task });
   } else if (message.name === 'task.retrying') {
     const task = retryTask(run, id, message.data);
     if (task === null) return;
@@ -268,6 +275,9 @@ function endOf(
   supersede(context, run, { task: task.id, n: task.n });
 }
 
+/** After which the ranks of a gang may go on to the next stage. */
+const RAMP_EVENTS: ReadonlySet<string> = new Set(['attempt.ready', 'attempt.stage_measured']);
+
 function onAttemptEvent(
   context: Context,
   run: RunEntry,
@@ -295,6 +305,7 @@ function onAttemptEvent(
     onBegun(context, { run, task }, { agent, timeMs: record.timeMs });
   if (message.name === 'attempt.ready' && task !== undefined)
     noteReady(context, { run, task }, { agent, n: ref.n, barrier: message.data.barrier });
+  if (task !== undefined && RAMP_EVENTS.has(message.name)) advanceRamp(context, { run, task });
   if (message.name === 'attempt.survivors_gone') {
     const open = openAttempt(run, { ...ref, agent });
     if (open?.agent === agent) survivorsGone(context, run, open);
@@ -305,6 +316,7 @@ function onAttemptEvent(
     noteHostEnd(context, { run, task, agent }, { record, exited: message.data });
   const { vacated, decides: ended } = endAttempt(run, { ...ref, agent }, message.data);
   const decides = ended ?? (task === undefined ? null : reviewGang(context, run, task));
+  if (task !== undefined) advanceRamp(context, { run, task });
   if (vacated) {
     const { elapsedMs, survivors } = message.data; // 0 for one that never got its slots
     const index = run.tasks.get(ref.task)?.index ?? 0;

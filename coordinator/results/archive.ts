@@ -8,6 +8,7 @@
  *     events.ndjson    every record of the run in BM_EVENTS: `audit` folds it again
  *     fleet.ndjson     what agents and the coordinator had said of hosts until then, as far as it is kept
  *     tasks.ndjson, metrics.ndjson, attempts.ndjson (of each its spec and its record)
+ *     stages.ndjson where the ranks of a gang began in steps: what each stage measured
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
  *     telemetry/attempts/<task>/<n>.ndjson, telemetry/hosts/<agent>.ndjson
  *       (of a rank of a gang everywhere <n>-<rank> instead of <n>)
@@ -41,7 +42,7 @@ import { collectLogs, type MissingLog } from './collect-logs.ts';
 import { collectSamples, type ExpectedSamples, type MissingSamples } from './collect-samples.ts';
 import { removeSalvaged } from './log-salvage.ts';
 import { eachOf, publishFolder, writeDurable } from './durable-files.ts';
-import { attemptRows, attemptsIn, metricRows, taskRows } from './tables.ts';
+import { attemptRows, attemptsIn, metricRows, stageRows, taskRows } from './tables.ts';
 
 export const ARCHIVE_FORMAT = 1;
 const FILES_AT_A_TIME = 8;
@@ -137,6 +138,8 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
   await writeRows(join(folder, 'fleet.ndjson'), await fleetRecords(env, fold.sequence));
   await writeRows(join(folder, 'tasks.ndjson'), taskRows(fold));
   await writeRows(join(folder, 'metrics.ndjson'), metricRows(fold));
+  const stages = [...stageRows(fold)];
+  if (stages.length > 0) await writeRows(join(folder, 'stages.ndjson'), stages);
   await writeRows(join(folder, 'attempts.ndjson'), attemptRows(fold, suite, job.hosts));
   const missingLogs = await collectLogs({
     ...env,

@@ -4,6 +4,7 @@ import { taskView } from '#protocol/fold/task-view.ts';
 import { attemptView } from '#protocol/fold/attempt-view.ts';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import { raisedNeedsOf, type TaskFold } from '#protocol/fold/task-fold.ts';
+import { rampView } from '#protocol/fold/ramp-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
@@ -36,6 +37,31 @@ export function* metricRows(fold: RunFold): Generator<string> {
           outcome,
           partial: !isDecisive,
         });
+      }
+    }
+  }
+}
+
+/** Of each task whose ranks began in steps: what each stage measured. */
+export function* stageRows(fold: RunFold): Generator<string> {
+  for (const task of fold.tasks.values()) {
+    for (const attempt of attemptsOf(task)) {
+      const ramp = attempt.gang === undefined ? null : rampView(attempt.gang);
+      const { id, axes, repeat } = task;
+      for (const { metrics, requests: _, ...stage } of ramp?.stages ?? []) {
+        for (const { name, value, unit, direction, across } of metrics) {
+          const measured = { name, value, unit, direction, ...(across && { across }) };
+          const isLast = ramp?.ended?.stage === stage.stage;
+          yield canonicalJson({
+            axes,
+            repeat,
+            task: id,
+            n: attempt.n,
+            ...stage,
+            isLast,
+            ...measured,
+          });
+        }
       }
     }
   }

@@ -12,6 +12,7 @@ import type {
 import type { StoredFile } from '../messages/attempt/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '../messages/attempt/checkpoint.ts';
 import type { AttemptResources } from '../messages/agent/resources.ts';
+import type { AttemptStageMeasured } from '../messages/attempt/ramp-events.ts';
 import type { AttemptHealth } from '../messages/attempt/health.ts';
 import type { Message } from '../messages/envelope.ts';
 import type { GangFold } from './gang-fold.ts';
@@ -77,6 +78,8 @@ export interface AttemptFold {
   survivorsGoneMs?: number;
   /** Its task went on without it: nothing that it came to is the task's. */
   superseded: boolean;
+  /** Of a rank of a gang that is started in steps: what it has measured in each stage. */
+  stages?: AttemptStageMeasured[];
   /** Of an attempt on several hosts: then all of this is the fold of its ranks (gang-fold.ts). */
   readonly gang?: GangFold;
 }
@@ -154,6 +157,12 @@ export function applyToAttempt(fold: AttemptFold, message: Message, timeMs: numb
     case 'attempt.ready':
       fold.barrier = message.data.barrier;
       break;
+    case 'attempt.stage_measured': {
+      const { stage } = message.data;
+      if (fold.stages?.some((one) => one.stage === stage) === true) return false;
+      (fold.stages ??= []).push(message.data);
+      break;
+    }
     case 'attempt.waiting':
       if (fold.state !== 'accepted' || fold.waiting === message.data.reason) return false;
       fold.waiting = message.data.reason;

@@ -12,6 +12,7 @@ import {
   type AttemptState,
   type SaidMessage,
 } from './attempt-fold.ts';
+import { rampView, type RampView } from './ramp-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
 import type { TaskFold } from './task-fold.ts';
 
@@ -84,6 +85,8 @@ export interface AttemptView {
   readonly health: readonly AttemptHealth[];
   /** What came by the report; null while it runs, and where nothing did. */
   readonly report: ReportSummary | null;
+  /** Of one whose ranks begin in steps: a row for each stage so far, and why it ended. */
+  readonly ramp?: RampView;
   /** Of an attempt on several hosts: then what is not here alone is of all its ranks together. */
   readonly ranks?: readonly RankView[];
 }
@@ -141,9 +144,11 @@ export function attemptView(attempt: AttemptFold): AttemptView {
   };
 }
 
-function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks'> {
+function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks' | 'ramp'> {
   if (gang === undefined) return {};
+  const ramp = rampView(gang);
   return {
+    ...(ramp === null ? {} : { ramp }),
     ranks: gang.ranks.flatMap((one, rank) =>
       one === undefined ? [] : [{ rank, ...attemptView(one) }],
     ),

@@ -12,8 +12,10 @@
  */
 import type { GangPlace } from '../messages/attempt/gang.ts';
 import type { AttemptExited } from '../messages/attempt/attempt.ts';
-import { automaticAcross, metricsAcross, reportAcross } from './across-ranks.ts';
+import type { Metric } from '../messages/attempt/outcome.ts';
+import { automaticAcross, metricsAcross, reportAcross, type RankFigures } from './across-ranks.ts';
 import { attemptRank, createAttemptFold, type AttemptFold } from './attempt-fold.ts';
+import { joinedRanks, rampMetrics, type RampFold } from './ramp-fold.ts';
 
 export interface GangFold {
   readonly hosts: number;
@@ -21,6 +23,8 @@ export interface GangFold {
   readonly ranks: (AttemptFold | undefined)[];
   /** Ranks in the order of their ends. */
   readonly ended: number[];
+  /** Of one whose ranks begin in steps. */
+  ramp?: RampFold;
 }
 
 type End = Pick<AttemptExited, 'outcome' | 'class'>;
@@ -84,7 +88,10 @@ export function refold(attempt: AttemptFold): void {
     if (rank.exited !== null && !gang.ended.includes(place)) gang.ended.push(place);
   });
   const isWhole = ranks.length === gang.hosts;
-  const least = ranks.reduce((a, b) => (attemptRank(b.state) < attemptRank(a.state) ? b : a));
+  const joined = ranks.slice(0, Math.max(1, joinedRanks(gang)));
+  const least = (gang.ended.length === gang.hosts ? ranks : joined).reduce((a, b) =>
+    attemptRank(b.state) < attemptRank(a.state) ? b : a,
+  );
   const state = isWhole ? least.state : 'accepted';
   if (attemptRank(state) > attemptRank(attempt.state)) attempt.state = state;
   attempt.startedMs ??= ranks.find(({ startedMs }) => startedMs !== null)?.startedMs ?? null;
@@ -99,7 +106,8 @@ export function refold(attempt: AttemptFold): void {
   if (reports.length > 0) attempt.progress = Math.max(attempt.progress ?? 0, Math.min(...reports));
   attempt.adoptions = ranks.reduce((sum, { adoptions }) => sum + adoptions, 0);
   attempt.stopping ??= ranks.find(({ stopping }) => stopping !== null)?.stopping ?? null;
-  attempt.waiting = ranks.find(({ waiting }) => waiting !== null)?.waiting ?? awaited(gang);
+  const waiting = gang.ramp === undefined ? awaited(gang) : null;
+  attempt.waiting = ranks.find((rank) => rank.waiting !== null)?.waiting ?? waiting;
   attempt.resources = ranks[0]?.resources ?? null;
   if (isWhole && gang.ended.length === gang.hosts) end(attempt, gang);
 }
@@ -120,8 +128,9 @@ function ranksText(places: readonly number[], hosts: number): string {
   return `ranks ${places.slice(0, -1).join(', ')} and ${last} of ${hosts}`;
 }
 
-function end(attempt: AttemptFold, { ranks, ended }: GangFold): void {
+function end(attempt: AttemptFold, gang: GangFold): void {
   if (attempt.exited !== null) return;
+  const { ranks, ended } = gang;
   const exits = ended.flatMap((place) => {
     const exited = ranks[place]?.exited;
     return exited === null || exited === undefined ? [] : [{ ...exited, place }];
@@ -134,16 +143,15 @@ function end(attempt: AttemptFold, { ranks, ended }: GangFold): void {
   const byRank = ranks.flatMap((rank) => rank?.exited ?? []);
   const report = reportAcross(byRank.flatMap((one) => one.report ?? []));
   const automatic = automaticAcross(byRank.map((one) => one.automatic ?? []));
+  const stage = stageReached(gang);
   const said = exited.reason === null ? null : `rank ${place}: ${exited.reason}`;
   attempt.exited = {
     ...exited,
     reason: said,
     elapsedMs: attempt.elapsedMs,
-    metrics: metricsAcross(
-      byRank.map((one) => ({ metrics: one.metrics, requests: one.report?.requests ?? null })),
-    ),
+    metrics: withStage(gang, metricsAcross(byRank.map(figuresOf))),
     ...(report === null ? {} : { report }),
-    ...(automatic.length === 0 ? {} : { automatic }),
+    ...(automatic.length + stage.length === 0 ? {} : { automatic: [...automatic, ...stage] }),
     logBytes: exits.reduce((sum, { logBytes }) => sum + logBytes, 0),
     logGaps: [],
     proven: exits.every(({ proven }) => proven),
@@ -151,6 +159,28 @@ function end(attempt: AttemptFold, { ranks, ended }: GangFold): void {
   };
   attempt.state = 'exited';
   attempt.exitedMs = Math.max(...ranks.map((rank) => rank?.exitedMs ?? 0));
+}
+
+function figuresOf({ metrics, report }: AttemptExited): RankFigures {
+  return { metrics, requests: report?.requests ?? null };
+}
+
+/** What its last stage has measured stands for the whole of a ramp. */
+function withStage(gang: GangFold, metrics: readonly Metric[]): Metric[] {
+  const measured = rampMetrics(gang);
+  const names = new Set(measured.map(({ name }) => name));
+  return [...measured, ...metrics.filter(({ name }) => !names.has(name))];
+}
+
+/** How far a ramp came. */
+function stageReached({ ramp }: GangFold): Metric[] {
+  const last = ramp?.stages.at(-1);
+  if (last === undefined) return [];
+  const counted = { unit: '', direction: 'none' } as const;
+  return [
+    { name: 'ramp.stage', value: last.stage, ...counted },
+    { name: 'ramp.ranks', value: last.ranks, ...counted },
+  ];
 }
 
 /** The attempts of a task, of a gang those of each rank. */

@@ -24,6 +24,7 @@ import {
 } from './attempt-fold.ts';
 import { rankOf, refold, withRank } from './gang-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
+import { applyToRamp } from './ramp-fold.ts';
 import type { EventRecord } from './record.ts';
 import {
   advanceTask,
@@ -290,6 +291,8 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
     if (!move(fold, task, n + 1, 'pending')) return;
     (task.retries ??= []).push({ n, class: why, ...(needs === undefined ? {} : { needs }) });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
+  } else if (message.name === 'task.stage_opened' || message.name === 'task.ramp_ended') {
+    applyToRamp(task.attempts[message.data.n - 1], message);
   } else if (message.name === 'task.ended') {
     const { n, without = [] } = message.data;
     if (task.state !== 'ended' && n !== null) leaveBehind(task, n, without);

@@ -11,6 +11,7 @@ import * as checkpoint from './attempt/checkpoint.ts';
 import * as command from './run/command.ts';
 import * as exec from './agent/exec.ts';
 import * as gang from './attempt/gang.ts';
+import * as ramp from './attempt/ramp-events.ts';
 import * as health from './attempt/health.ts';
 import * as host from './agent/host.ts';
 import * as report from './attempt/report.ts';
@@ -36,6 +37,7 @@ export const CATALOG = {
   'attempt.health': { version: 1, schema: health.AttemptHealth },
   'attempt.reported': { version: 1, schema: report.AttemptReported },
   'attempt.sampled': { version: 1, schema: telemetry.AttemptSampled },
+  'attempt.stage_measured': { version: 1, schema: ramp.AttemptStageMeasured },
   'attempt.exited': { version: 1, schema: attempt.AttemptExited },
   'attempt.survivors_gone': { version: 1, schema: attempt.AttemptSurvivorsGone },
   'run.submitted': { version: 1, schema: run.RunSubmitted },
@@ -56,6 +58,8 @@ export const CATALOG = {
   'run.archived': { version: 1, schema: run.RunArchived },
   'task.retrying': { version: 1, schema: run.TaskRetrying },
   'task.barrier_opened': { version: 1, schema: gang.TaskBarrierOpened },
+  'task.stage_opened': { version: 1, schema: ramp.TaskStageOpened },
+  'task.ramp_ended': { version: 1, schema: ramp.TaskRampEnded },
   'task.ended': { version: 1, schema: run.TaskEnded },
   'agent.started': { version: 1, schema: host.AgentStarted },
   'agent.changed': { version: 1, schema: host.AgentChanged },

@@ -4,6 +4,7 @@ import type { GangRules } from '../messages/attempt/gang.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import type { PlannedTask } from './expand.ts';
 import type { Finding } from './problem.ts';
+import { checkRamp, RampForm, rampOf } from './ramp-form.ts';
 import { child, type Tree } from './tree.ts';
 
 /** Steps that may begin on all hosts at once. */
@@ -26,14 +27,16 @@ export const GangForm = z.strictObject({
     .max(65_535)
     .optional()
     .meta({ description: 'MASTER_PORT of every gang; default: another one for each attempt' }),
+  ramp: RampForm.optional().meta({ description: 'The ranks begin their run in steps' }),
 });
-type GangForm = z.infer<typeof GangForm>;
+export type GangForm = z.infer<typeof GangForm>;
 
 export function gangOf(form: GangForm): GangRules {
-  const { barriers, port } = form;
+  const { barriers, port, ramp } = form;
   return {
     ...(barriers === undefined ? {} : { barriers: [...new Set(barriers)] }),
     ...(port === undefined ? {} : { port }),
+    ...(ramp === undefined ? {} : { ramp: rampOf(ramp) }),
   };
 }
 
@@ -48,13 +51,15 @@ export function checkGang(tree: Tree): Finding[] {
       { at: gang.at, path: ['gang'], message: 'belongs to needs.hosts of 2 or more; remove it' },
     ];
   const barriers = child(gang, 'barriers');
-  if (barriers?.kind !== 'list') return [];
-  return barriers.items.flatMap((node, i) => {
+  const ramp = checkRamp(tree);
+  if (barriers?.kind !== 'list') return ramp;
+  const unknown = barriers.items.flatMap((node, i) => {
     if (node.kind !== 'scalar' || child(tree, String(node.value)) !== null) return [];
     if (!BARRIERS.some((step) => step === node.value)) return [];
     const message = `the suite has no step ${String(node.value)} to wait before`;
     return [{ at: node.at, path: ['gang', 'barriers', i], message }];
   });
+  return [...unknown, ...ramp];
 }
 
 /** What every rank of an attempt has in common; the port is the same for whoever works it out. */

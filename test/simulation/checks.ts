@@ -177,8 +177,8 @@ export class Checks {
       if (superseded === true) this.revoked.set(key, agent);
     }
     if (message.name === 'command.go') {
-      const { run, task, n, barrier } = message.data;
-      this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
+      const { run, task, n, barrier, over } = message.data;
+      if (over === undefined) this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
     }
     if (message.name === 'command.stop') {
       const { run, task, pause: isPause = false } = message.data;
@@ -227,8 +227,7 @@ export class Checks {
       this.#onAttempt(run, this.#gangs.keyOf(attempt, parsed.agent), message);
       this.#gangs.onEvent(attempt, parsed.agent, message);
     }
-    if (message.name === 'task.barrier_opened' && parsed.kind === 'task')
-      this.#gangs.onOpened(`${id}/${parsed.task}#${message.data.n}`, message.data.barrier);
+    if (parsed.kind === 'task') this.#gangs.onSaid(`${id}/${parsed.task}`, message);
     if (message.name === 'task.ended' && parsed.kind === 'task') {
       const { n, without = [] } = message.data;
       const attempt = `${id}/${parsed.task}#${n ?? 0}`;

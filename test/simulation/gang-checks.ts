@@ -5,7 +5,9 @@
 import type { Message } from '#protocol/messages/envelope.ts';
 import type { GangSpec } from '#protocol/messages/attempt/gang.ts';
 import type { Start } from './seen.ts';
+import { RAMP_STEP } from '#protocol/messages/attempt/ramp.ts';
 import type { Machine } from './machine.ts';
+import { RampChecks } from './ramp-checks.ts';
 import type { Step } from './step.ts';
 
 interface Of {
@@ -38,9 +40,11 @@ export function attemptOf(key: string): string {
 export class GangChecks {
   readonly #of: Of;
   readonly #gangs = new Map<string, GangSeen>();
+  readonly #ramps: RampChecks;
 
   constructor(of: Of) {
     this.#of = of;
+    this.#ramps = new RampChecks(of.note);
   }
 
   onStart(attempt: string, agent: string, gang: GangSpec): void {
@@ -68,13 +72,27 @@ export class GangChecks {
     return this.#gangs.has(attempt);
   }
 
-  onEvent(attempt: string, agent: string, { name, data }: Message): void {
+  onEvent(attempt: string, agent: string, message: Message): void {
     const gang = this.#gangs.get(attempt);
     if (gang === undefined) return;
+    this.#ramps.onEvent(attempt, agent, message);
+    const { name, data } = message;
     if (name === 'attempt.exited') gang.exits.set(agent, data.outcome);
     if (name !== 'attempt.ready') return;
     const there = gang.ready.get(data.barrier) ?? new Set<string>();
     gang.ready.set(data.barrier, there.add(agent));
+  }
+
+  /** Of the task: what lets its ranks go. */
+  onSaid(task: string, message: Message): void {
+    const { name, data } = message;
+    const isStage = name === 'task.stage_opened' || name === 'task.ramp_ended';
+    if (name !== 'task.barrier_opened' && !isStage) return;
+    const attempt = `${task}#${data.n}`;
+    const gang = this.#gangs.get(attempt);
+    if (gang !== undefined) this.#ramps.onSaid(attempt, gang.agents, message);
+    if (name !== 'task.ramp_ended')
+      this.onOpened(attempt, name === 'task.barrier_opened' ? data.barrier : RAMP_STEP);
   }
 
   /** The word that lets them go, to all or to one of them. */
@@ -90,6 +108,9 @@ export class GangChecks {
     if (gang === undefined || barrier === undefined) return;
     if (!isWhole(gang, barrier))
       this.#of.note(`${key} begins ${barrier} on ${id}, and not all ranks were ready`);
+    const agent = key.slice(key.lastIndexOf('@') + 1);
+    const rank = gang.gang.peers.findIndex((peer) => peer.agent === agent);
+    this.#ramps.onBegun(attemptOf(key), rank, barrier);
   }
 
   /** What the attempt is known by on this agent. */

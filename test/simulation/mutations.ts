@@ -151,6 +151,20 @@ export const MUTATIONS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('early-stage', 'the leader takes a stage for measured as soon as it is open', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      const folds = isOf(message, 'attempt.ready') ? (mesh.api?.state().runs.values() ?? []) : [];
+      const told = { elapsedMs: 0, isWhole: true, metrics: [], requests: null };
+      for (const { fold } of folds)
+        for (const { attempts } of fold.tasks.values())
+          for (const rank of attempts.at(-1)?.gang?.ranks ?? [])
+            if (rank !== undefined) rank.stages = [1, 2].map((stage) => ({ ...told, stage }));
+      return message;
+    };
+  }),
+  mutation('ramp-unended', 'the word that a ramp is over is lost', (mesh) => {
+    mesh.taps.onRequest = (request) => (isOf(request, 'task.ramp_ended') ? PRETENDED : request);
+  }),
   mutation('ranks-left', 'a rank that has failed leaves the others running', (mesh) => {
     mesh.taps.onRequest = (request) => (isOf(request, 'command.revoke') ? PRETENDED : request);
   }),

@@ -108,14 +108,22 @@ export function scenarioOf(seed: number): Scenario {
   const latest = seededRandom(seed ^ 0x1eed_0000);
   const forGangs = seededRandom(seed ^ 0x6a46_0000);
   const forRaises = seededRandom(seed ^ 0x4a15_0000);
+  const forRamps = seededRandom(seed ^ 0x4a3d_0000);
   const machines = new Set(hosts.map(({ hostId }) => hostId)).size;
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
-    suite: withHosts(
-      forGangs,
-      withRaises(forRaises, withNeeds(latest, heldBack(later, suiteOf(random, most)), most), most),
-      machines,
+    suite: withRamp(
+      forRamps,
+      withHosts(
+        forGangs,
+        withRaises(
+          forRaises,
+          withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+          most,
+        ),
+        machines,
+      ),
     ),
   }));
   const coordinators = 1 + Math.floor(random() * 2);
@@ -244,6 +252,17 @@ function withHosts(random: Random, suite: SuiteSpec, machines: number): SuiteSpe
     needs: { ...suite.needs, slots: 1, hosts },
     ...(isWaiting ? { gang: { barriers } } : {}),
   };
+}
+
+/** The ranks of some gangs begin their run in steps; nothing is ever reported, so a gain is none. */
+function withRamp(random: Random, suite: SuiteSpec): SuiteSpec {
+  const isRamp = random() < 0.5;
+  const everyMs = 50 + random() * 1_500;
+  const isUntil = random() < 0.3;
+  if (!isRamp || suite.needs.hosts === undefined) return suite;
+  const until = { metric: 'm', gain: 0.1 };
+  const ramp = { steps: [1, 2], everyMs, ...(isUntil ? { until } : {}) };
+  return { ...suite, gang: { ...suite.gang, ramp } };
 }
 
 function lockOf<C>(isLocked: boolean, db: C): { locks?: { db: C } } {

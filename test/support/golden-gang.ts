@@ -6,6 +6,28 @@ const startMs = 1_770_993_045_000;
 export const goldenGang = {
   'attempt.ready': { elapsedMs: 10, barrier: 'run' },
   'task.barrier_opened': { n: 1, barrier: 'run', startMs },
+  'task.stage_opened': { n: 1, stage: 2, ranks: 2, startMs, measureMs: 30_000 },
+  'task.ramp_ended': {
+    n: 1,
+    stage: 2,
+    why: 'gain' as const,
+    reason: 'throughput was 104 req/s with 2 ranks, 4 % more than before: less than 5 %',
+  },
+  'attempt.stage_measured': {
+    elapsedMs: 30_010,
+    stage: 2,
+    isWhole: true,
+    metrics: [
+      {
+        name: 'throughput',
+        value: 52,
+        unit: 'req/s',
+        direction: 'higher' as const,
+        across: 'sum' as const,
+      },
+    ],
+    requests: null,
+  },
   'command.go': {
     run: GOLDEN_RUN,
     task: GOLDEN_TASK,

@@ -12,6 +12,7 @@
 import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { AttemptMessage, AttemptState } from '../attempt-state.ts';
 import { decide } from './end-rules.ts';
+import { onRampOver, openStage } from './ramp-rules.ts';
 import type { Turn } from './turn.ts';
 
 type Of<K extends AttemptMessage['kind']> = Extract<AttemptMessage, { kind: K }>;
@@ -50,13 +51,21 @@ function leftOf(turn: Turn): number | null {
   return spec.budgetMs === null ? null : spec.budgetMs - (turn.elapsedMs() - hostSetupMs);
 }
 
-/** Of a barrier that is open already, or is not reached, it changes nothing. */
-export function onGo(turn: Turn, { barrier, startMs, withinMs }: Of<'go'>): void {
+/**
+ * Of a barrier that is open already, or is not reached, it changes nothing, but for the stages of a ramp
+ * (ramp-rules.ts). True where the step is left out.
+ */
+export function onGo(turn: Turn, { barrier, kind: _, ...go }: Of<'go'>): boolean {
   const { life, spec } = turn.state;
-  if (life.kind !== 'barrier' || life.go !== null) return;
-  if (spec.steps[life.index]?.id !== barrier) return;
+  if (life.kind !== 'barrier' && life.kind !== 'stepping') return false;
+  if (spec.steps[life.index]?.id !== barrier) return false;
+  if (go.over !== undefined) return onRampOver(turn);
+  openStage(turn, go);
+  if (life.kind !== 'barrier' || life.go !== null) return false;
+  const { startMs, withinMs } = go;
   turn.keep({ life: { ...life, go: { startMs, withinMs } } });
   wait(turn);
+  return false;
 }
 
 /** What it does next, when a wait is over. */

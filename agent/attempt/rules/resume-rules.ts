@@ -3,6 +3,7 @@ import type { StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { givenOf, type AttemptMessage } from '../attempt-state.ts';
 import { wait } from './barrier-rules.ts';
 import { freeIfGone } from './fence-rules.ts';
+import { endsWithRamp, watchStage } from './ramp-rules.ts';
 import { graceOf, runningIn } from './service-rules.ts';
 import { budgetOf } from './step-rules.ts';
 import type { Turn } from './turn.ts';
@@ -24,10 +25,13 @@ export function onResume(turn: Turn, message: Of<'resume'>): void {
     case 'new':
     case 'queued':
     case 'exited':
-    case 'stepping':
     case 'closing':
       return;
+    case 'stepping':
+      watchStage(turn);
+      return;
     case 'barrier':
+      watchStage(turn);
       wait(turn);
       return;
     case 'collecting':
@@ -60,7 +64,11 @@ export function onStepAdopted(turn: Turn, message: Of<'step_adopted'>): void {
   // What was to end when the agent died is to end still; a verdict ends the step it found running.
   if (stop !== null)
     turn.effect({ kind: 'stop_step', index, graceMs: stop.graceMs, now: stop.now });
-  else if (life.kind === 'closing' || (turn.state.verdict !== null && step !== 'teardown'))
+  else if (
+    life.kind === 'closing' ||
+    (turn.state.verdict !== null && step !== 'teardown') ||
+    endsWithRamp(turn.state, step)
+  )
     turn.effect({ kind: 'stop_step', index, graceMs: graceOf(turn.state, index), now: false });
 }
 

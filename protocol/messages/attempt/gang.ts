@@ -8,6 +8,7 @@
  */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
+import { GoOver, GoStage, RampRules } from './ramp.ts';
 
 const rank = z.number().int().nonnegative();
 
@@ -31,6 +32,8 @@ export type GangSpec = z.infer<typeof GangSpec>;
 export const GangRules = z.object({
   barriers: z.array(z.string()).optional(),
   port: z.number().int().min(1).max(65_535).optional(),
+  /** Absent: all ranks begin their run together. */
+  ramp: RampRules.optional(),
 });
 export type GangRules = z.infer<typeof GangRules>;
 
@@ -66,6 +69,9 @@ export const GoCommand = z.object({
   barrier: z.string(),
   startMs: z.number(),
   withinMs: z.number().nonnegative(),
+  /** Of a gang that is started in steps (ramp.ts). */
+  stage: GoStage.optional(),
+  over: GoOver.optional(),
 });
 export type GoCommand = z.infer<typeof GoCommand>;
 

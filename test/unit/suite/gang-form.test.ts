@@ -44,6 +44,51 @@ describe('a task on several hosts', () => {
     expect(problemsOf(text('report: mean, across: median'))).toHaveLength(1);
   });
 
+  it('begins its run in steps where it has a ramp', () => {
+    const text =
+      'run: [r]\nneeds: { hosts: 4 }\ngang: { ramp: { steps: [1, 4], every: 30s, until: { metric: requests.rate, gain: 2.5% } } }';
+    expect(suiteOf(text).gang).toEqual({
+      ramp: { steps: [1, 4], everyMs: 30_000, until: { metric: 'requests.rate', gain: 0.025 } },
+    });
+  });
+
+  it.each([
+    ['steps: [2, 1], every: 1s', 'gang.ramp.steps: must grow from one to the next'],
+    ['steps: [1, 2], every: 1s', 'gang.ramp.steps: must end with all ranks, 4 (needs.hosts)'],
+    ['steps: [1, 4]', 'gang.ramp.every: the key "every" is missing'],
+    ['steps: [1, 4], every: 30', 'gang.ramp.every: must be a duration with a unit'],
+    ['steps: [1, 4], every: 1s, until: { metric: m, gain: 5 }', 'until.gain: must be a share'],
+    [
+      'steps: [1, 4], every: 1s, until: { metric: x, gain: 5% }',
+      'until.metric: the suite has no such metric',
+    ],
+    [
+      'steps: [1, 4], every: 1s, until: { metric: read, gain: 5% }',
+      'until.metric: is read at the end of the run',
+    ],
+    ['steps: [1, 4], every: 1s, until: { metric: flat, gain: 5% }', 'needs a direction'],
+  ])('ramp: { %s }', (ramp, problem) => {
+    const metrics = [
+      "{ name: read, unit: s, direction: lower, regex: '(?<value>1)' }",
+      '{ name: flat, unit: s, report: mean }',
+      '{ name: m, unit: s, direction: lower, report: mean }',
+    ];
+    const text = `run: [r]\nneeds: { hosts: 4 }\nmetrics: [${metrics.join(', ')}]\ngang: { ramp: { ${ramp} } }`;
+    const problems = problemsOf(text);
+    expect(problems).toEqual([expect.stringContaining(problem) as string]);
+    expect(problems[0]).toMatch(/:4:\d+: /);
+  });
+
+  it('a ramp needs one run, and run among the barriers', () => {
+    const ramp = 'ramp: { steps: [1, 2], every: 1s }';
+    expect(problemsOf(`run: [[a], [b]]\nneeds: { hosts: 2 }\ngang: { ${ramp} }`)).toEqual([
+      expect.stringContaining('gang.ramp: needs run to be one command') as string,
+    ]);
+    expect(
+      problemsOf(`load: [l]\nrun: [a]\nneeds: { hosts: 2 }\ngang: { barriers: [load], ${ramp} }`),
+    ).toEqual([expect.stringContaining('gang.barriers: must hold run') as string]);
+  });
+
   it.each([
     ['needs: { hosts: 0 }', '2:17: needs.hosts: must be more than 0'],
     ['gang: { port: 1 }', '2:7: gang: belongs to needs.hosts of 2 or more; remove it'],
