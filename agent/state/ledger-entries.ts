@@ -216,7 +216,6 @@ export class LedgerFold {
         this.revokes.set(entry.id, entry.ref);
         // A start that comes after it never runs.
         if (entry.ref.superseded === true) this.#remember(attemptKey(entry.ref));
-        this.#answer(entry.ref.run, entry.id);
         return;
       case 'go': {
         const attempt = this.attempts.get(entry.key);

@@ -24,7 +24,7 @@ export function withLostHosts(scenario: Drawn): Drawn {
     if (requeueAfterMs === undefined) return run;
     const suite = { ...run.suite, retries, onLost: { requeueAfterMs } };
     // A stop waits for every host that may have its processes (I5).
-    return { ...run, suite: isGone ? withoutBudget(suite) : suite };
+    return { ...run, suite: isGone ? withoutRaises(withoutBudget(suite)) : suite };
   });
   if (!isGone && !isAway) return { ...scenario, runs };
   const hosts = [
@@ -50,7 +50,9 @@ export function withLostHosts(scenario: Drawn): Drawn {
     const orders = [...scenario.orders, forget];
     // Whatever they say of lost hosts.
     const onLost = { requeueAfterMs: scenario.seed % 2 === 0 ? null : 60_000 };
-    const waiting = scenario.runs.map((run) => ({ ...run, suite: { ...run.suite, onLost } }));
+    const waiting = scenario.runs.map((run) => {
+      return { ...run, suite: { ...withoutRaises(run.suite), onLost } };
+    });
     return { ...scenario, runs: waiting, hosts, orders, faults: [...scenario.faults, lost] };
   }
   const isStopping = ({ kind }: Order): boolean => kind === 'stop' || kind === 'pause';
@@ -65,6 +67,12 @@ export function withLostHosts(scenario: Drawn): Drawn {
 }
 
 /** It has no end but that of its tasks. */
+/** A gang that was raised to what a host has that is gone since waits for ever. */
+function withoutRaises({ retryRaises, ...suite }: SuiteSpec): SuiteSpec {
+  const isRaised = retryRaises !== undefined && suite.needs.hosts === undefined;
+  return isRaised ? { ...suite, retryRaises } : suite;
+}
+
 function withoutBudget({
   runBudgetMs: _budget,
   atBudget: _end,
