@@ -19,6 +19,7 @@ import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
 import { GivenBackChecks } from './given-back-checks.ts';
 import { HeldChecks } from './held-checks.ts';
 import { LockChecks } from './lock-checks.ts';
+import { PreemptChecks } from './preempt-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
 import type { SimServer, Stored } from './server.ts';
 import { usageProblems } from './usage-checks.ts';
@@ -76,6 +77,7 @@ export class Checks {
   readonly revoked = new Map<string, string>();
   readonly processes: ProcessChecks;
   readonly givenBack: GivenBackChecks;
+  readonly preempted: PreemptChecks;
   readonly #held: HeldChecks;
   readonly #locks: LockChecks;
   readonly #gangs: GangChecks;
@@ -97,6 +99,8 @@ export class Checks {
     this.#gangs = new GangChecks({ note, starts });
     this.processes = new ProcessChecks({ starts, revoked, note, gangs: this.#gangs });
     this.givenBack = new GivenBackChecks({ note, revoked });
+    const suiteOf = (run: string): SuiteSpec | undefined => this.runs.get(run)?.suite;
+    this.preempted = new PreemptChecks({ note, starts, suiteOf });
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
     this.#locks = new LockChecks({ note, starts });
     this.#server = server;
@@ -194,6 +198,7 @@ export class Checks {
       this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
     }
     if (message.name === 'command.stop') {
+      this.preempted.onStop(message.id, message.data);
       const { run, task, pause: isPause = false } = message.data;
       // The operator repeats in doubt: the first counts.
       if (!this.stops.has(message.id))

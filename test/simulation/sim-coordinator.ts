@@ -156,7 +156,7 @@ export class SimCoordinator {
         version: '0',
         resultsDir: '/simulated-results',
         logFile: '',
-        timing: { ...CORE_TIMING, startsKept: STARTS_KEPT },
+        timing: { ...CORE_TIMING, startsKept: STARTS_KEPT, preemptAfterMs: 400 },
         ports: this.#ports(owner, link),
         snapshots: this.#mesh.snapshots.port(),
         onEnded: (reason) => {

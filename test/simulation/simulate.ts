@@ -385,7 +385,8 @@ function totalsOf({
   runs,
   revoked,
   givenBack,
-}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack'> {
+  preempted: { preempted },
+}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack' | 'preempted'> {
   const outcomes: Record<string, number> = {};
   const retries: Record<string, number> = {};
   for (const run of runs.values()) {
@@ -394,5 +395,5 @@ function totalsOf({
       for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
   }
   const { takenBack } = givenBack;
-  return { outcomes, retries, superseded: revoked.size, takenBack };
+  return { outcomes, retries, superseded: revoked.size, takenBack, preempted };
 }

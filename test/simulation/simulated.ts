@@ -31,4 +31,6 @@ export interface Simulated {
   readonly superseded: number;
   /** Attempts that agents were asked for and gave back. */
   readonly takenBack: number;
+  /** Attempts that were ended for a higher priority. */
+  readonly preempted: number;
 }

@@ -46,7 +46,7 @@ describe('a live run', () => {
     mesh.settle();
     const own = ['first 1', 'first 2', 'second 4', 'second 1', 'second 2', 'second 3'];
     // What waited there was taken back, and takes its turn again.
-    expect(started(mesh)).toEqual([...own, 'first 3', 'first 4', 'first 2']);
+    expect(started(mesh)).toEqual([...own, 'first 2', 'first 3', 'first 4']);
     const { fold } = mesh.core.runs.get(SECOND) ?? {};
     expect(fold === undefined ? null : runView(fold)).toMatchObject({ priority: 5 });
     expect(fold && taskViews(fold).map(({ priority }) => priority)).toEqual([5, 5, 5, 6]);
