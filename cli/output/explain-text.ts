@@ -26,7 +26,7 @@ export function taskReasonText(reason: TaskReason): string {
       }`;
     case 'handed_out':
       return `attempt ${reason.n} is with ${agentsText(reason)} and waits there for ${
-        reason.waiting === null ? 'its turn' : `this: ${reason.waiting}`
+        reason.waiting === null ? turnText(reason) : `this: ${reason.waiting}`
       }`;
     case 'unknown':
       return `attempt ${reason.n} is with ${reason.agent}, which is not heard: what became of it is not known`;
@@ -49,8 +49,27 @@ export function taskReasonText(reason: TaskReason): string {
     case 'few_hosts':
       return `it needs ${reason.needs} hosts at once, and only ${reason.could} that ${reason.could === 1 ? 'has' : 'have'} joined could ever run it`;
     case 'waiting':
-      return reason.gang === undefined ? 'it waits for a host' : gangText(reason.gang);
+      return reason.gang === undefined ? hostText(reason) : gangText(reason.gang);
   }
+}
+
+/** `its turn`, or what it waits for the end of. */
+function turnText({
+  preempts = [],
+  preemptedBy,
+}: Extract<TaskReason, { kind: 'handed_out' }>): string {
+  const names = preempts.map(({ run, task }) => `${run}/${task}`);
+  if (names.length > 0)
+    return `the end of ${names.join(', ')}, of a lower priority, which it pre-empts`;
+  if (preemptedBy === undefined) return 'its turn';
+  return `room: it was pre-empted by ${preemptedBy.run}/${preemptedBy.task}`;
+}
+
+function hostText({ preemptedBy, mayPreempt }: Extract<TaskReason, { kind: 'waiting' }>): string {
+  const soon =
+    mayPreempt === true ? '; it pre-empts a lower priority that has run for long enough' : '';
+  if (preemptedBy === undefined) return `it waits for a host${soon}`;
+  return `it was pre-empted by ${preemptedBy.run}/${preemptedBy.task}, and waits for room${soon}`;
 }
 
 function agentsText({

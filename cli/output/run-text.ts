@@ -26,12 +26,16 @@ export function stateText(view: Pick<RunView, 'state' | 'outcome' | 'paused'>): 
 
 /** Of a task that is paused, whose attempt has ended. */
 export function taskStateText(
-  task: Pick<TaskView, 'state' | 'unreachable' | 'paused' | 'retryAt'>,
+  task: Pick<TaskView, 'state' | 'unreachable' | 'paused' | 'retryAt' | 'preemptedBy'>,
 ): string {
   if (task.unreachable) return 'unreachable';
   if (task.retryAt !== undefined && task.paused === null) return `retry at ${date(task.retryAt)}`;
   const isWaiting = task.paused !== null && task.state === 'pending';
-  return isWaiting ? `paused by ${task.paused.by}` : task.state;
+  if (isWaiting) return `paused by ${task.paused.by}`;
+  const { preemptedBy } = task;
+  return preemptedBy === undefined
+    ? task.state
+    : `pre-empted by ${preemptedBy.run}/${preemptedBy.task}`;
 }
 
 /** The paragraph `show` begins with. */

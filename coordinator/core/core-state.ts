@@ -220,6 +220,8 @@ export interface CoreTiming {
   readonly sweepEveryMs: number;
   /** An agent that finds a replaced checkpoint stored already has so long to say that it counts on it. */
   readonly replacedAfterMs: number;
+  /** An attempt has run for as long before it is ended for one of a higher priority. */
+  readonly preemptAfterMs: number;
   /** Starts of a run are stored while they are fewer, whatever became of their attempts. */
   readonly startsKept: number;
   /** So many different tasks that fail on a host in a row, and not elsewhere, cordon it; 0: nothing does. */
@@ -233,6 +235,7 @@ export const CORE_TIMING: CoreTiming = {
   logGoneMs: 30_000,
   sweepEveryMs: 600_000,
   replacedAfterMs: 30_000,
+  preemptAfterMs: 10_000,
   startsKept: 5_000,
   cordonAfter: CORDON_AFTER,
 };

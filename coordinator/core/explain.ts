@@ -14,10 +14,12 @@ import type {
 } from '#protocol/messages/run/explain.ts';
 import { raisedText } from '#protocol/suite/raised-needs.ts';
 import { taskNeeds } from '#protocol/suite/task-needs.ts';
+import type { Preemptor } from '#protocol/messages/run/command.ts';
 import { capacityOf, joinedAgents } from '../fleet/fleet-reducer.ts';
 import { isPaused, isStopped } from '../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { headIndex, isOpen, waitingIn } from '../scheduler/run-queue.ts';
+import { laneAt } from '../scheduler/scheduler-reducer.ts';
 import { usageOf, type ScheduledLane } from '../scheduler/scheduler-state.ts';
 import { agentReason, closedReason } from './agent-reason.ts';
 import { failingReason } from './failing-hosts.ts';
@@ -76,7 +78,13 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
     const at = { agent, n, ...(agents.length > 1 ? { agents } : {}) };
     if (view?.state === 'running')
       return { kind: 'running', ...at, ...(waiting === null ? {} : { waiting }) };
-    return { kind: 'handed_out', ...at, waiting };
+    const preempts = preemptedFor(state, { run: run.id, task: task.id });
+    const { preemptedBy } = view ?? {};
+    return {
+      ...{ kind: 'handed_out', ...at, waiting },
+      ...(preempts.length > 0 && { preempts }),
+      ...(preemptedBy && { preemptedBy }),
+    };
   }
   if (isStopped(run, task)) return { kind: 'stopping' };
   if (isPaused(run, task)) return { kind: 'paused', by: view?.paused?.by ?? 'unknown' };
@@ -88,12 +96,34 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
   const queue = state.scheduler.runs.get(run.id)?.queue;
   if (maxParallel !== null && queue !== undefined && queue.inFlight >= maxParallel)
     return { kind: 'max_parallel', limit: maxParallel };
-  return placeReason(state, run, task);
+  const placed = placeReason(state, run, task);
+  const preemptedBy = view?.preemptedBy;
+  return placed.kind === 'waiting' && preemptedBy !== undefined
+    ? { ...placed, preemptedBy }
+    : placed;
+}
+
+/** What is being ended to make room for the task. */
+function preemptedFor({ stops }: CoreState, by: Preemptor): Preemptor[] {
+  const found: Preemptor[] = [];
+  for (const of of stops.values())
+    for (const { data, closed } of of.stops.values()) {
+      const { run, task, preemptedBy } = data;
+      if (closed !== 'no' || preemptedBy === undefined || task === null) continue;
+      if (preemptedBy.run === by.run && preemptedBy.task === by.task) found.push({ run, task });
+    }
+  return found;
 }
 
 function placeReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReason {
   const nearest = misfitOfTask(state, run, task.index);
-  if (nearest === null) return { kind: 'waiting', ...gangWait(state, run, task) };
+  if (nearest === null) {
+    const scheduled = state.scheduler.runs.get(run.id);
+    const of = scheduled === undefined ? null : laneAt(scheduled, task.index).of;
+    const mayPreempt = of !== null && state.scheduler.saved.has(of);
+    const gang = gangWait(state, run, task);
+    return { kind: 'waiting', ...gang, ...(mayPreempt && { mayPreempt: true }) };
+  }
   const { reason, agent, hosts } = nearest;
   if (hosts !== undefined) return { kind: 'few_hosts', ...hosts };
   if (reason === null || agent === null) return { kind: 'no_agent' };

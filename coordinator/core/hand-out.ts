@@ -6,13 +6,14 @@ import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { hasGangs, isOverReserved, placeGangs } from '../scheduler/gang-policy.ts';
 import { noteStarting } from '../scheduler/handed-out.ts';
 import { addedTo } from '../scheduler/run-queue.ts';
-import { place, placeTask, type Placement } from '../scheduler/scheduler-reducer.ts';
+import { placeAll, placeTask, type Placement } from '../scheduler/scheduler-reducer.ts';
 import type { AgentCapacity } from '../scheduler/scheduler-state.ts';
 import { noteStart } from '../stop/stop-reducer.ts';
 import { abandonStart } from './abandon-start.ts';
 import { markDirty, publish, type Context } from './core-state.ts';
 import { startCycles } from './cycles.ts';
 import { startGang } from './gang-start.ts';
+import { endPreempted, placePreempting } from './preempt.ts';
 import { sayStarted, specOf, startId } from './start.ts';
 import { stopsOf } from './stops.ts';
 import { takeBack } from './take-back.ts';
@@ -37,7 +38,12 @@ export function fillAgents(context: Context): void {
     for (const placement of placeGangs(state.scheduler, everyone())) startGang(context, placement);
     agents = everyone(); // what is reserved may be others than before
   }
-  for (const placement of place(state.scheduler, agents, everyone)) startTask(context, placement);
+  const placed = (queued: boolean): Placement[] =>
+    placeAll(state.scheduler, { queued, agents, everyone });
+  for (const placement of placed(false)) startTask(context, placement);
+  for (const placement of placePreempting(context)) startTask(context, placement);
+  for (const placement of placed(true)) startTask(context, placement);
+  endPreempted(context);
   takeBack(context, agents);
   startCycles(context);
 }

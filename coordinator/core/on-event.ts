@@ -34,6 +34,7 @@ import { beginOrder } from './order.ts';
 import { onFleetEvent, onHostEvent } from './on-agent-event.ts';
 import { onRevokeAnswered, supersede } from './lost.ts';
 import { holdBack, letGo } from './pause.ts';
+import { onKept } from './preempt.ts';
 import { onBudgetUsed, wakeForBudget } from './run-budget.ts';
 import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gang.ts';
 import { advanceRamp, onRampEnded, onStageOpened } from './ramp.ts';
@@ -118,6 +119,7 @@ function onSubmitted(context: Context, id: string, record: EventRecord): RunEntr
     needs: run.needs,
     suite,
     labels: message.data.labels,
+    isPreemptible: run.suite.preemptible ?? run.suite.checkpoints.length > 0,
     ...(locks === undefined ? {} : { locks }),
   });
   beginOrder(context, run);
@@ -287,8 +289,10 @@ function onAttemptEvent(
   const { subject, record } = input;
   const { agent, ref } = subject;
   const { message } = record;
-  if (message.name === 'attempt.checkpointed') noteCheckpoint(context, run, { ref, record });
-  else applyToRun(run.fold, record);
+  if (message.name === 'attempt.checkpointed') {
+    noteCheckpoint(context, run, { ref, record });
+    onKept(context, run, { task: ref.task, agent, timeMs: record.timeMs });
+  } else applyToRun(run.fold, record);
   const accepted = acceptanceIn(message);
   const task = run.tasks.get(ref.task);
   if (accepted !== null) {
@@ -296,13 +300,15 @@ function onAttemptEvent(
       noteAccepted(run, task, { agent, n: ref.n, place: accepted.gang });
     const begin = { task: ref.task, n: ref.n, agent, afterStop: 0, sequence: null };
     const attempt = beginAttempt(run, begin);
-    if (attempt === null) return;
-    hold(context, run, { task: ref.task, agent });
-    noteStart(stopsOf(state, run.id), attempt);
-    return;
+    if (attempt !== null) {
+      hold(context, run, { task: ref.task, agent });
+      noteStart(stopsOf(state, run.id), attempt);
+    }
   }
+  // It may say with its first step that it was accepted.
   if (message.name === 'attempt.step_started' && task?.n === ref.n)
     onBegun(context, { run, task }, { agent, timeMs: record.timeMs });
+  if (accepted !== null) return;
   if (message.name === 'attempt.ready' && task !== undefined)
     noteReady(context, { run, task }, { agent, n: ref.n, barrier: message.data.barrier });
   if (task !== undefined && RAMP_EVENTS.has(message.name)) advanceRamp(context, { run, task });

@@ -69,11 +69,15 @@ export function announceStop(context: Context, run: RunEntry, stop: StopEntry): 
   }
   stop.announced = 'asked';
   const { command, sequence: stopSequence, data } = stop;
-  const { by, reason, task, cause, pause, requeue } = data;
+  const { by, reason, task, cause, pause, requeue, preemptedBy } = data;
   const subject = subjects.run(run.id);
   const facts = { command, stopSequence, by, reason, ...(cause && { cause }) };
   if (requeue === true && task !== null)
-    publish(context, { subject, name: 'run.task_requeued', data: { ...facts, task } });
+    publish(context, {
+      subject,
+      name: 'run.task_requeued',
+      data: { ...facts, task, ...(preemptedBy && { preemptedBy }) },
+    });
   else if (pause === true)
     publish(context, { subject, name: 'run.paused', data: { ...facts, task } });
   else if (task === null) publish(context, { subject, name: 'run.stopping', data: facts });

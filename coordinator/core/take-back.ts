@@ -18,7 +18,15 @@ import { openKey, type OpenAttempt, type RunEntry, type TaskEntry } from '../run
 import { couldRun } from '../scheduler/fit-policy.ts';
 import { handedOutAt, handedOutTo, noteAsked, noteBegun } from '../scheduler/handed-out.ts';
 import type { AgentCapacity, HandedOut } from '../scheduler/scheduler-state.ts';
-import { findBefore, findFor, hasFreeSlot, type Donors } from '../scheduler/take-back-policy.ts';
+import { hasLower } from '../scheduler/preempt-policy.ts';
+import {
+  findBefore,
+  findFor,
+  hasFreeSlot,
+  LATE_MS,
+  priorityOf,
+  type Donors,
+} from '../scheduler/take-back-policy.ts';
 import { markDirty, publish, type Context, type CoreState } from './core-state.ts';
 import type { TakenBack } from './take-back-state.ts';
 import { wakeAt } from './wake.ts';
@@ -62,7 +70,8 @@ function takeBackFor(context: Context, target: AgentCapacity, donors: Donors): v
   }
 }
 
-function lookAgain(context: Context, agent: string, atMs: number): void {
+/** At that time; `agent`: for whom, else for all that waits. */
+export function lookAgain(context: Context, agent: string, atMs: number): void {
   context.state.takeBacks.early.add(agent);
   wakeAt(context, atMs);
 }
@@ -71,7 +80,7 @@ function lookAgain(context: Context, agent: string, atMs: number): void {
 export function reviewEarly({ state }: Context): void {
   const { early } = state.takeBacks;
   if (early.size === 0) return;
-  markDirty(state, early);
+  markDirty(state, early.has('') ? 'all' : early);
   early.clear();
 }
 
@@ -123,6 +132,7 @@ export function onHandedOut(
   const one = handedOutAt(scheduler, run.id, { index, agent });
   if (one?.sinceMs !== Infinity) return;
   one.sinceMs = context.now.monotonicMs;
+  if (hasLower(scheduler, priorityOf(one))) lookAgain(context, agent, one.sinceMs + LATE_MS);
   if ((fleet.agents.get(agent)?.cordon ?? null) !== null) emptyCordoned(context, agent);
 }
 

@@ -23,11 +23,12 @@ export function noteHandedOut(
   dropHandedOut(state, run, { index, agent });
   const one: HandedOut = {
     ...{ run, index, agent, lane, group: lane.key },
-    ...{ sinceMs: -Infinity, begunMs: null, isAsked: false },
+    ...{ sinceMs: -Infinity, begunMs: null, keptMs: 0, isAsked: false, isEnding: false },
   };
   const there = state.handedOut.get(agent) ?? new Map<string, HandedOut>();
   state.handedOut.set(agent, there.set(keyOf(run, index), one));
-  addUnbegun(state, one);
+  addTo(state.unbegun, one.group, one);
+  if (lane.run.isPreemptible) addTo(state.preemptible, run, one);
 }
 
 /** It has given its place up. */
@@ -37,7 +38,8 @@ export function dropHandedOut(state: SchedulerState, run: string, { index, agent
   if (there === undefined || one === undefined) return;
   there.delete(keyOf(run, index));
   if (there.size === 0) state.handedOut.delete(agent);
-  dropUnbegun(state, one);
+  dropFrom(state.unbegun, one.group, one);
+  dropFrom(state.preemptible, run, one);
 }
 
 export function handedOutAt(
@@ -68,13 +70,14 @@ export function noteBegun(
   const one = handedOutAt(state, run, { index, agent });
   if (one === undefined || one.begunMs !== null) return;
   one.begunMs = atMs;
-  dropUnbegun(state, one);
+  one.keptMs = atMs;
+  dropFrom(state.unbegun, one.group, one);
 }
 
 /** Its agent is asked to give it back: it is asked once. */
 export function noteAsked(state: SchedulerState, one: HandedOut): void {
   one.isAsked = true;
-  dropUnbegun(state, one);
+  dropFrom(state.unbegun, one.group, one);
 }
 
 /** After a replay: from the stream's clock to a leader's. */
@@ -83,17 +86,32 @@ export function dateHandedOut(
   toMonotonic: (ms: number) => number,
 ): void {
   for (const there of handedOut.values())
-    for (const one of there.values())
-      if (one.begunMs !== null) one.begunMs = toMonotonic(one.begunMs);
+    for (const one of there.values()) {
+      if (one.begunMs === null) continue;
+      one.begunMs = toMonotonic(one.begunMs);
+      one.keptMs = toMonotonic(one.keptMs);
+    }
 }
 
-function addUnbegun({ unbegun }: SchedulerState, one: HandedOut): void {
-  const group = unbegun.get(one.group) ?? new Set<HandedOut>();
-  unbegun.set(one.group, group.add(one));
+/** What it has done so far is in a checkpoint. */
+export function noteKept(
+  state: SchedulerState,
+  run: string,
+  { index, agent, atMs }: At & { readonly atMs: number },
+): void {
+  const one = handedOutAt(state, run, { index, agent });
+  if (one !== undefined) one.keptMs = Math.max(one.keptMs, atMs);
 }
 
-function dropUnbegun({ unbegun }: SchedulerState, one: HandedOut): void {
-  const group = unbegun.get(one.group);
+type Groups = Map<string, Set<HandedOut>>;
+
+function addTo(groups: Groups, key: string, one: HandedOut): void {
+  const group = groups.get(key) ?? new Set<HandedOut>();
+  groups.set(key, group.add(one));
+}
+
+function dropFrom(groups: Groups, key: string, one: HandedOut): void {
+  const group = groups.get(key);
   group?.delete(one);
-  if (group?.size === 0) unbegun.delete(one.group);
+  if (group?.size === 0) groups.delete(key);
 }

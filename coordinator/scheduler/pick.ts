@@ -112,6 +112,7 @@ function blockOf(
 ): Blocked | null {
   const lack = lackOf(state, room, of);
   if (lack !== null) return { of, lack };
+  if (room.queued && state.saved.has(of)) return { of, lack: 'behind' };
   if (keptLock(state, of, everyone) !== null) return { of, lack: 'lock' };
   const isFree = before.every((blocked) => mayOvertake(state, room, { blocked, by: of }));
   return isFree ? null : { of, lack: 'behind' };

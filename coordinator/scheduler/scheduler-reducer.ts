@@ -68,13 +68,14 @@ export interface RunInput extends Omit<QueueInput, 'added'> {
   readonly locks?: NonNullable<Needs['locks']>;
   readonly suite?: string;
   readonly labels?: Labels;
+  readonly isPreemptible?: boolean;
 }
 
 export function addRun(state: SchedulerState, input: RunInput): void {
   const queue = createRunQueue({ ...input, added: input.added ?? null });
-  const { suite = '', labels = {}, locks } = input;
+  const { suite = '', labels = {}, locks, isPreemptible = false } = input;
   const run: ScheduledRun = {
-    ...{ queue, suite, labels, lanes: [], isOpen: isOpen(queue), ranks: new Map() },
+    ...{ queue, suite, labels, isPreemptible, lanes: [], isOpen: isOpen(queue), ranks: new Map() },
     ...{ inHand: 0, alone: new Map(), heldLocks: new Map() },
   };
   state.runs.set(input.run, run);
@@ -246,23 +247,26 @@ export function place(
   agents: readonly AgentCapacity[],
   everyone: () => readonly AgentCapacity[] = () => agents,
 ): Placement[] {
+  const free = placeAll(state, { queued: false, agents, everyone });
+  return [...free, ...placeAll(state, { queued: true, agents, everyone })];
+}
+
+/** As `place`; of what is queued, and of what begins now, one alone. */
+export function placeAll(state: SchedulerState, offer: Offer): Placement[] {
   const placements: Placement[] = [];
   if (!hasWork(state)) return placements;
-  for (const queued of [false, true]) {
-    const offer: Offer = { queued, agents, everyone };
-    let open = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
-    while (open.length > 0) {
-      open = open.filter((one) => {
-        const picked = pick(state, one, offer);
-        const index = picked === null ? null : takeFirst(picked.lane.lane);
-        if (picked === null || index === null) return false;
-        const { run } = picked.lane.run.queue;
-        const agent = picked.agent.id;
-        occupy(state, run, { index, agent });
-        placements.push({ run, index, agent });
-        return true;
-      });
-    }
+  let open = offer.agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
+  while (open.length > 0) {
+    open = open.filter((one) => {
+      const picked = pick(state, one, offer);
+      const index = picked === null ? null : takeFirst(picked.lane.lane);
+      if (picked === null || index === null) return false;
+      const { run } = picked.lane.run.queue;
+      const agent = picked.agent.id;
+      occupy(state, run, { index, agent });
+      placements.push({ run, index, agent });
+      return true;
+    });
   }
   return placements;
 }

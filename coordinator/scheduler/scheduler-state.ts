@@ -56,6 +56,8 @@ export interface ScheduledRun {
   readonly queue: RunQueue;
   readonly suite: string;
   readonly labels: Labels;
+  /** Its attempts may have to make room for what has a higher priority. */
+  readonly isPreemptible: boolean;
   /** In the order of the queue's lanes. */
   readonly lanes: ScheduledLane[];
   /** As of the queue when its lanes were looked at last. */
@@ -82,8 +84,12 @@ export interface HandedOut {
   sinceMs: number;
   /** When its first step began, as `sinceMs`; null before. While the streams are replayed by their own clock. */
   begunMs: number | null;
+  /** Since when what it does would be lost with it, as `begunMs`: since its newest checkpoint. */
+  keptMs: number;
   /** Its agent was asked to give it back. */
   isAsked: boolean;
+  /** It is being ended for what has a higher priority. */
+  isEnding: boolean;
 }
 
 /** Hosts that are kept for a gang which waits for more (gang-policy.ts). */
@@ -109,6 +115,10 @@ export interface SchedulerState {
   readonly handedOut: Map<string, Map<string, HandedOut>>;
   /** Those that have not begun and were not asked for, by group, in the order in which they were handed out. */
   readonly unbegun: Map<string, Set<HandedOut>>;
+  /** Of runs whose attempts may have to make room for others, by run. */
+  readonly preemptible: Map<string, Set<HandedOut>>;
+  /** What may end others when these have run for long enough is not handed out ahead. */
+  readonly saved: Set<NeedClass>;
   reserved: Reservation | null;
   /** An agent says what it accepts: classes are then by suite, too. */
   isSelective: boolean;
@@ -125,6 +135,8 @@ export function createScheduler(): SchedulerState {
     locks: new Map(),
     handedOut: new Map(),
     unbegun: new Map(),
+    preemptible: new Map(),
+    saved: new Set(),
     reserved: null,
     isSelective: false,
   };

@@ -136,7 +136,8 @@ export function hasMoreThanItRuns(state: SchedulerState, agent: AgentCapacity): 
 export function findBefore(state: SchedulerState, { donor, nowMs }: Donors): Found {
   const first = firstWaiting(state);
   let found = NONE;
-  if (first === null) return found;
+  // What may end others is not handed out ahead.
+  if (first === null || state.saved.has(first)) return found;
   for (const group of state.unbegun.values()) {
     let left = LOOKED_AT;
     for (const one of group) {

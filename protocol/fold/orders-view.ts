@@ -1,4 +1,6 @@
 /** What people asked of a run and wrote about it, as its view and those of its tasks tell it. */
+import type { TaskState } from '../messages/attempt/outcome.ts';
+import type { Preemptor } from '../messages/run/command.ts';
 import { pauseOf, type RunPause } from './pauses.ts';
 import type { RunFold, RunNote, RunStop } from './run-fold.ts';
 import { iso } from './stream-date.ts';
@@ -9,6 +11,8 @@ export interface StopSummary {
   readonly by: string;
   readonly reason: string | null;
   readonly result: RunStop['result'];
+  /** Of a requeue: the task that it made room for. */
+  readonly preemptedBy?: Preemptor;
 }
 
 export type Paused = Pick<RunPause, 'by' | 'reason'>;
@@ -23,8 +27,18 @@ export interface NoteView {
   readonly text: string;
 }
 
-export function stopSummary({ command, task, by, reason, result }: RunStop): StopSummary {
-  return { command, task, by, reason, result };
+export function stopSummary(stop: RunStop): StopSummary {
+  const { command, task, by, reason, result, preemptedBy } = stop;
+  return { command, task, by, reason, result, ...(preemptedBy && { preemptedBy }) };
+}
+
+/** What a task has made room for, while it waits for some itself; null for any other. */
+export function preemptorOf(
+  { requeues }: Pick<RunFold, 'requeues'>,
+  task: { readonly id: string; readonly state: TaskState },
+): Preemptor | null {
+  if (requeues.length === 0 || (task.state !== 'pending' && task.state !== 'assigned')) return null;
+  return requeues.findLast((one) => one.task === task.id)?.preemptedBy ?? null;
 }
 
 export function noteView({ timeMs, task, by, text }: RunNote): NoteView {

@@ -11,6 +11,8 @@
  */
 import { parseSubject } from '../messages/subjects.ts';
 import type { RunOutcome, RunState, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
+import type { Preemptor } from '../messages/run/command.ts';
+import type { MessageData } from '../messages/catalog.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { expandTasks, type PlannedTask } from '../suite/expand.ts';
 import { countEnd, tallyOf, type CellTally } from './cell-tally.ts';
@@ -36,6 +38,8 @@ import {
   type TaskFold,
 } from './task-fold.ts';
 
+type RunTaskRequeued = MessageData<'run.task_requeued'>;
+
 export interface RunStop {
   readonly command: string;
   /** Its sequence in BM_COMMANDS. */
@@ -46,6 +50,8 @@ export interface RunStop {
   readonly reason: string | null;
   readonly readMs: number;
   result: 'dead' | 'unproven' | 'unkillable' | null;
+  /** Of a requeue: the task that it made room for. */
+  readonly preemptedBy?: Preemptor;
 }
 
 export interface RunNote extends RunNoted {
@@ -347,13 +353,15 @@ function rankOrNone(attempt: AttemptFold | undefined, agent: string): AttemptFol
 
 function addStop(
   stops: RunStop[],
-  data: { command: string; stopSequence: number; by: string; reason: string | null },
+  data: Pick<RunTaskRequeued, 'command' | 'stopSequence' | 'by' | 'reason' | 'preemptedBy'>,
   task: string | null,
   readMs: number,
 ): void {
   if (stops.some((stop) => stop.command === data.command)) return;
-  const { command, by, reason } = data;
-  stops.push({ command, sequence: data.stopSequence, task, by, reason, readMs, result: null });
+  const { command, by, reason, preemptedBy } = data;
+  const sequence = data.stopSequence;
+  const stop: RunStop = { command, sequence, task, by, reason, readMs, result: null };
+  stops.push(preemptedBy === undefined ? stop : { ...stop, preemptedBy });
 }
 
 function forward(fold: RunFold, state: RunFold['state']): void {

@@ -11,12 +11,13 @@ import type { AttemptExited } from '../messages/attempt/attempt.ts';
 import type { Needs } from '../messages/attempt/needs.ts';
 import type { AttemptResources } from '../messages/agent/resources.ts';
 import type { PerturbationReason } from '../messages/agent/telemetry.ts';
+import type { Preemptor } from '../messages/run/command.ts';
 import { addedPriority } from '../suite/task-priority.ts';
 import type { AttemptFold } from './attempt-fold.ts';
 import type { CellCounts } from './cell-tally.ts';
 import { agentsOf, isOutOfReach, membersOf } from './gang-fold.ts';
 import { repeatsOf } from './cycle-view.ts';
-import { noteView, pausedOf, type NoteView, type Paused } from './orders-view.ts';
+import { noteView, pausedOf, preemptorOf, type NoteView, type Paused } from './orders-view.ts';
 import type { RunFold } from './run-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
 import { currentAttempt, raisedNeedsOf, taskElapsedMs, type TaskFold } from './task-fold.ts';
@@ -40,6 +41,8 @@ export interface TaskView {
   /** What holds it: when its attempt has ended it waits, pending, until it is resumed. */
   readonly paused: Paused | null;
   readonly priority: number;
+  /** It waits for room again: its attempt was ended for that task, of a higher priority. */
+  readonly preemptedBy?: Preemptor;
   /** How the repeats of its cell have ended; absent where they agree. */
   readonly flaky?: CellCounts;
   /** What it needs since a further attempt asks for more; absent: as its suite says. */
@@ -68,6 +71,7 @@ export interface TaskView {
 }
 
 export function taskView(fold: RunFold, task: TaskFold): TaskView {
+  const preemptedBy = preemptorOf(fold, task);
   const attempt = currentAttempt(task) ?? lastAttempt(task);
   return {
     id: task.id,
@@ -84,6 +88,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     unreachable: isUnreachable(fold, task),
     paused: task.state === 'ended' || fold.state === 'stopping' ? null : pausedOf(fold, task.id),
     priority: priorityOf(fold, task),
+    ...(preemptedBy && { preemptedBy }),
     ...repeatsOf(fold, task),
     ...raisedOf(task),
     created: iso(fold.submittedMs),

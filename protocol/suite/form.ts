@@ -200,6 +200,10 @@ const suiteKeys = {
     .meta({ description: 'With repeat: how often each cell is measured at most' }),
   seed: z.number().int().optional().meta({ description: 'Seed of the first repeat; default 1' }),
   priority: priority.optional().meta({ description: 'Higher first; default 0' }),
+  preemptible: z.boolean().optional().meta({
+    description:
+      'Attempts may be ended to make room for a higher priority; default with checkpoints',
+  }),
   order: order.optional().meta({
     description: 'Which task goes first; default listed; random: SEED for a seed of its own',
   }),

@@ -44,6 +44,7 @@ export function lower(form: SuiteForm, given: Given): SuiteSpec {
     repeats: form.repeats ?? 1,
     seed: form.seed ?? 1,
     ...priorityOf(form),
+    ...(form.preemptible === undefined ? {} : { preemptible: form.preemptible }),
     ...orderOf(form),
     env: textValues(form.env),
     steps: [...hostSetupOf(form), ...STEPS.flatMap((step) => stepsOf(step, form))],

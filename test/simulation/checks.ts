@@ -18,6 +18,7 @@ import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
 import { GivenBackChecks } from './given-back-checks.ts';
 import { HeldChecks } from './held-checks.ts';
 import { LockChecks } from './lock-checks.ts';
+import { PreemptChecks } from './preempt-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
 import { checkRemoved } from './revoke-checks.ts';
 import type { Start, StopSeen } from './seen.ts';
@@ -59,6 +60,7 @@ export class Checks {
   readonly revoked = new Map<string, string>();
   readonly processes: ProcessChecks;
   readonly givenBack: GivenBackChecks;
+  readonly preempted: PreemptChecks;
   readonly #held: HeldChecks;
   readonly #locks: LockChecks;
   readonly #gangs: GangChecks;
@@ -80,6 +82,8 @@ export class Checks {
     this.#gangs = new GangChecks({ note, starts, revoked });
     this.processes = new ProcessChecks({ starts, revoked, note, gangs: this.#gangs });
     this.givenBack = new GivenBackChecks({ note, revoked });
+    const suiteOf = (run: string): SuiteSpec | undefined => this.runs.get(run)?.suite;
+    this.preempted = new PreemptChecks({ note, starts, suiteOf });
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
     this.#locks = new LockChecks({ note, starts });
     this.#server = server;
@@ -181,6 +185,7 @@ export class Checks {
       if (over === undefined) this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
     }
     if (message.name === 'command.stop') {
+      this.preempted.onStop(message.id, message.data);
       const { run, task, pause: isPause = false } = message.data;
       // The operator repeats in doubt: the first counts.
       if (!this.stops.has(message.id))

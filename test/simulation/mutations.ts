@@ -177,6 +177,19 @@ export const MUTATIONS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('preempt-anyone', 'the leader ends what cannot go on for a higher priority', (mesh) => {
+    mesh.taps.onTail = (message) => {
+      for (const run of mesh.api?.state().scheduler.runs.values() ?? [])
+        Object.assign(run, { isPreemptible: true });
+      return message;
+    };
+  }),
+  mutation('preempt-counts', 'what was pre-empted counts as a failure', (mesh) => {
+    mesh.taps.onRequest = (request) =>
+      isOf(request, 'task.retrying')
+        ? { ...request, data: replaced(request.data, '"class":"paused"', '"class":"exit"') }
+        : request;
+  }),
   mutation('take-back-blind', 'the leader takes what it asks for to be given back', (mesh) => {
     mesh.taps.onRequest = (request) => {
       const decoded = isOf(request, 'command.revoke') ? decode(request.data) : null;

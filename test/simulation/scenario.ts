@@ -106,6 +106,7 @@ export function scenarioOf(seed: number): Scenario {
   // Of its own, so that what is drawn for it changes nothing else of a seed.
   const later = seededRandom(seed ^ 0x5eed_0000);
   const latest = seededRandom(seed ^ 0x1eed_0000);
+  const forPreemption = seededRandom(seed ^ 0x93ee_0000);
   const forGangs = seededRandom(seed ^ 0x6a46_0000);
   const forRaises = seededRandom(seed ^ 0x4a15_0000);
   const forRamps = seededRandom(seed ^ 0x4a3d_0000);
@@ -113,16 +114,19 @@ export function scenarioOf(seed: number): Scenario {
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
-    suite: withRamp(
-      forRamps,
-      withHosts(
-        forGangs,
-        withRaises(
-          forRaises,
-          withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
-          most,
+    suite: withPreemption(
+      forPreemption,
+      withRamp(
+        forRamps,
+        withHosts(
+          forGangs,
+          withRaises(
+            forRaises,
+            withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+            most,
+          ),
+          machines,
         ),
-        machines,
       ),
     ),
   }));
@@ -189,6 +193,11 @@ function suiteOf(random: Random, mostSlots: number): SuiteSpec {
     ...(random() < 0.15 ? { runBudgetMs: 2_000 + random() * 10_000 } : {}),
     ...(random() < 0.15 ? { onPartition: { stopAfterMs: 1_500 } } : {}),
   };
+}
+
+/** Attempts of most runs may have to make room for those of others. */
+function withPreemption(random: Random, suite: SuiteSpec): SuiteSpec {
+  return random() < 0.6 ? { ...suite, preemptible: true } : suite;
 }
 
 /** Some runs cycle until their budget ends, some wait before they try again. */

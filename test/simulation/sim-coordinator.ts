@@ -162,7 +162,12 @@ export class SimCoordinator {
         version: '0',
         resultsDir: '/simulated-results',
         logFile: '',
-        timing: { ...CORE_TIMING, startsKept: STARTS_KEPT, cordonAfter: this.#cordonAfter },
+        timing: {
+          ...CORE_TIMING,
+          startsKept: STARTS_KEPT,
+          cordonAfter: this.#cordonAfter,
+          preemptAfterMs: 400,
+        },
         ports: this.#ports(owner, link),
         snapshots: this.#mesh.snapshots.port(),
         onEnded: (reason) => {

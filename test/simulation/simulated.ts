@@ -32,6 +32,8 @@ export interface Simulated {
   readonly superseded: number;
   /** Attempts that agents were asked for and gave back. */
   readonly takenBack: number;
+  /** Attempts that were ended for a higher priority. */
+  readonly preempted: number;
   /** Hosts that the coordinator has cordoned, each time. */
   readonly cordons: number;
 }
@@ -40,7 +42,8 @@ export function totalsOf({
   runs,
   revoked,
   givenBack,
-}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack'> {
+  preempted: { preempted },
+}: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack' | 'preempted'> {
   const outcomes: Record<string, number> = {};
   const retries: Record<string, number> = {};
   for (const run of runs.values()) {
@@ -49,5 +52,5 @@ export function totalsOf({
       for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
   }
   const { takenBack } = givenBack;
-  return { outcomes, retries, superseded: revoked.size, takenBack };
+  return { outcomes, retries, superseded: revoked.size, takenBack, preempted };
 }

@@ -60,11 +60,11 @@ export class CountingRound {
     this.#plan = plan;
   }
 
-  /** Both agents, and the run; its id. */
-  async begin(): Promise<string> {
+  /** These agents, and the run; its id. */
+  async begin(agents: readonly string[] = ['a1', 'a2']): Promise<string> {
     const { to, stepMs, every } = this.#plan;
     await this.#mesh.up('--slots', '1');
-    for (const id of ['a1', 'a2']) await this.#startAgent(id);
+    for (const id of agents) await this.#startAgent(id);
     const program = await this.#mesh.file('count.mjs', PROGRAM);
     // More slots than the mesh's own agent has: only the two are fit for it.
     const suite = await this.#mesh.file(

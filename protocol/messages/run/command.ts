@@ -38,6 +38,10 @@ export type RevokeCommand = z.infer<typeof RevokeCommand>;
 export const StopCause = z.enum(['budget', 'gang']);
 export type StopCause = z.infer<typeof StopCause>;
 
+/** The task of a higher priority that an attempt had to make room for. */
+export const Preemptor = z.object({ run: RunId, task: Token });
+export type Preemptor = z.infer<typeof Preemptor>;
+
 export const StopCommand = z.object({
   run: RunId,
   /** One task, or null for the whole run. */
@@ -54,6 +58,8 @@ export const StopCommand = z.object({
   pause: z.literal(true).optional(),
   /** With `pause`, of one task: it goes on at once, with its next attempt. */
   requeue: z.literal(true).optional(),
+  /** With `requeue`, of the coordinator: what the attempt makes room for. */
+  preemptedBy: Preemptor.optional(),
 });
 export type StopCommand = z.infer<typeof StopCommand>;
 

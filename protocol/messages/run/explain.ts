@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
+import { Preemptor } from './command.ts';
 import { TaskOutcome } from '../attempt/outcome.ts';
 
 const count = z.number().int().nonnegative();
@@ -148,6 +149,10 @@ export const TaskReason = z.discriminatedUnion('kind', [
     n: count,
     agents: z.array(z.string()).optional(),
     waiting: z.string().nullable(),
+    /** Attempts of lower priority that are ended for it there; absent: none. */
+    preempts: z.array(Preemptor).optional(),
+    /** The attempt before was ended for that task. */
+    preemptedBy: Preemptor.optional(),
   }),
   /** As one of those before, and its agent is not heard: nothing is known of it. */
   z.object({ kind: z.literal('unknown'), agent: z.string(), n: count }),
@@ -166,7 +171,14 @@ export const TaskReason = z.discriminatedUnion('kind', [
   /** It takes so many hosts at once, and so many of those that have joined could ever run it. */
   z.object({ kind: z.literal('few_hosts'), needs: count, could: count }),
   /** For a host: `agents` says for which reason each does not take it. */
-  z.object({ kind: z.literal('waiting'), gang: GangWait.optional() }),
+  z.object({
+    kind: z.literal('waiting'),
+    gang: GangWait.optional(),
+    /** Its attempt was ended for that task. */
+    preemptedBy: Preemptor.optional(),
+    /** It will end attempts of lower priority when they have run for long enough. */
+    mayPreempt: z.literal(true).optional(),
+  }),
 ]);
 export type TaskReason = z.infer<typeof TaskReason>;
 

@@ -6,7 +6,7 @@
  *   task: [retrying ...] -> ended            (everything else of a task is its attempts' events)
  */
 import { z } from 'zod';
-import { StopCause } from './command.ts';
+import { Preemptor, StopCause } from './command.ts';
 import { Needs } from '../attempt/needs.ts';
 import { RunId, Token } from '../ids.ts';
 import { FailureClass, RunOutcome, Stage, TaskOutcome } from '../attempt/outcome.ts';
@@ -56,7 +56,11 @@ export const RunPaused = RunStopping.extend({ task: Token.nullable() });
 export type RunPaused = z.infer<typeof RunPaused>;
 
 /** A requeue was read: what runs of the task is ended as by a pause, and its next attempt follows at once. */
-export const TaskRequeued = RunStopping.extend({ task: Token });
+export const TaskRequeued = RunStopping.extend({
+  task: Token,
+  /** It makes room for that task; absent: somebody asked for it. */
+  preemptedBy: Preemptor.optional(),
+});
 
 /** Every pause up to `throughSequence` is over, of the run and all its tasks or of one task. */
 export const RunResumed = z.object({

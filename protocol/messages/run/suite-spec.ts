@@ -89,6 +89,8 @@ export const SuiteSpec = z.object({
   seed: z.number().int(),
   /** Higher first. */
   priority: z.number().int(),
+  /** Its attempts may have to make room for a higher priority; absent: where they have checkpoints. */
+  preemptible: z.boolean().optional(),
   /** By axis and value: added to the priority of tasks of that value. Absent: nothing is. */
   priorityBy: z.record(z.string(), z.record(z.string(), z.number().int())).optional(),
   order: TaskOrder.optional(),

@@ -87,6 +87,7 @@ export async function openBench(): Promise<CoordinatorBench> {
           logGoneMs: 500,
           sweepEveryMs: 500,
           replacedAfterMs: 1_000,
+          preemptAfterMs: 10_000,
           startsKept: 20,
           cordonAfter: 0,
         },
