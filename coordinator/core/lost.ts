@@ -29,11 +29,13 @@ import type { AttemptEnd, Decision } from '../runs/retry-policy.ts';
 import { gangOf, hasRankEnded, rankOfAgent } from '../runs/gang-state.ts';
 import { isStopped, keyOf, openOf } from '../runs/run-reducer.ts';
 import type { OpenAttempt, RunEntry, TaskEntry } from '../runs/run-state.ts';
+import { noteStart } from '../stop/stop-reducer.ts';
 import { settleTask } from './act.ts';
 import { publish, type Context } from './core-state.ts';
 import { reviewGang } from './gang.ts';
 import { forgottenEnd, lostAgentOf, lostReason, noteLostRank } from './lost-ranks.ts';
 import { survivorsGone, vacated } from './places.ts';
+import { closeStops, stopsOf } from './stops.ts';
 import { onAnswered, onAskedFor } from './take-back.ts';
 
 /** As a release: starts live for days less. */
@@ -219,8 +221,10 @@ export function supersede(context: Context, run: RunEntry, at: { task: string; n
   if (left.length > 0) onAnswered(context, run, at);
   for (const one of left) {
     one.superseded = true;
+    noteStart(stopsOf(context.state, run.id), one);
     vacated(context, run, { index, agent: one.agent, heldMs: null, survives });
   }
+  if (left.length > 0) closeStops(context, run);
 }
 
 /** The agent has answered: nothing of the attempt is left there, or its end tells what is. */

@@ -32,7 +32,8 @@ export function goOnWithout(context: Context, run: RunEntry): void {
   if (!state.acting || run.ended === 'stored' || run.fold.requeues.length === 0) return;
   for (const open of run.open.values()) {
     const task = run.tasks.get(open.task);
-    if (task === undefined || !isOverdue(state, open, task) || isStopped(run, task)) continue;
+    if (task === undefined || !isOverdue(state, run, { open, task }) || isStopped(run, task))
+      continue;
     const reason = `requeued: agent ${open.agent} is not heard`;
     const gang = gangOf(run, task);
     if (gang !== null) {
@@ -49,11 +50,22 @@ export function goOnWithout(context: Context, run: RunEntry): void {
   }
 }
 
-/** The current attempt, started before the requeue, of an agent that cannot say that it has ended. */
-function isOverdue({ fleet }: CoreState, open: OpenAttempt, task: TaskEntry): boolean {
+/**
+ * The current attempt, started before an operator's requeue, of an agent that cannot say that it has ended. What
+ * was pre-empted on such an agent goes on as the suite says of lost hosts: nobody has asked for more.
+ */
+function isOverdue(
+  { fleet }: CoreState,
+  run: RunEntry,
+  { open, task }: { readonly open: OpenAttempt; readonly task: TaskEntry },
+): boolean {
   if (open.n !== task.n || task.phase !== 'assigned') return false;
   if (open.afterStop >= task.requeueSequence) return false;
-  return fleet.agents.get(open.agent)?.unreachable === true;
+  if (fleet.agents.get(open.agent)?.unreachable !== true) return false;
+  return run.fold.requeues.some(
+    ({ task: id, sequence, preemptedBy }) =>
+      id === task.id && sequence > open.afterStop && preemptedBy === undefined,
+  );
 }
 
 /** What the retry of a requeued task carries. */

@@ -9,6 +9,8 @@
  *    agent refuses it (I6); the stop is not closed, and its message not deleted, before that.
  * 3. Closed once: what is on its way is not asked for again.
  * 4. A pause is a stop in all of this: it ends processes, and is proven as one.
+ * 5. Nobody has asked for a pre-emption: where its task has gone on without an attempt, whose agent is lost, it
+ *    does not keep the run from ending. The revoke of that attempt waits there for as long as it takes.
  */
 import {
   applyStart,
@@ -84,15 +86,20 @@ function addStart(stop: StopEntry, attempt: OpenAttempt): void {
   const { data, sequence } = stop;
   if (data.task !== null && data.task !== attempt.task) return;
   const { key } = attempt;
+  const isGone = attempt.gone === true || (attempt.superseded === true && isPreemption(stop));
   // One that has exited unproven was started before, wherever its start is now.
   const started = attempt.sequence ?? (attempt.exited ? 0 : Infinity);
   if (started < sequence) {
     stop.overtaken.delete(key);
-    const { task, n, agent, exited, gone = false } = attempt;
-    const start = { run: data.run, task, n, agent, sequence: started, exited, gone };
+    const { task, n, agent, exited } = attempt;
+    const start = { run: data.run, task, n, agent, sequence: started, exited, gone: isGone };
     applyStart(stop.fold, start);
-  } else if (attempt.afterStop < sequence && attempt.gone !== true) stop.overtaken.add(key);
+  } else if (attempt.afterStop < sequence && !isGone) stop.overtaken.add(key);
   else stop.overtaken.delete(key);
+}
+
+function isPreemption({ data }: StopEntry): boolean {
+  return data.preemptedBy !== undefined;
 }
 
 /** An attempt of the run has exited, or the agent was observed. */
