@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { fleetScenario } from './fleet.ts';
-import { MUTATIONS } from './mutations.ts';
+import { MUTATIONS } from './mutations/mutations.ts';
 import { shrink } from './shrink.ts';
 import { simulate } from './simulate.ts';
 import type { Simulated, SimulateOptions } from './simulated.ts';

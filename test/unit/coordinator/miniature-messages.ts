@@ -2,6 +2,7 @@
 import type { CoreMessage } from '#coordinator/core/core-state.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
+import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
@@ -23,21 +24,14 @@ export interface MiniAgent {
 
 type Host = Pick<MiniAgent, 'id' | 'hostId' | 'slots'>;
 
-export function messageOf<N extends MessageName>(
-  name: N,
-  data: MessageData<N>,
-  id: string,
-): Message {
-  return {
-    name,
-    data,
-    id,
-    source: '/test',
-    seq: null,
-    instance: null,
-    incarnation: 1,
-    epoch: null,
-  } as Message;
+/** As it stands in a stream at this sequence. */
+export function recordOf<N extends MessageName>(
+  sequence: number,
+  { subject, name, data, id }: { subject: string; name: N; data: MessageData<N>; id: string },
+): EventRecord {
+  const from = { source: '/test', seq: null, instance: null, incarnation: 1, epoch: null };
+  const message = { name, data, id, ...from } as Message;
+  return { subject, sequence, timeMs: sequence * 10, message };
 }
 
 export function beatOf({ id }: Host): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {

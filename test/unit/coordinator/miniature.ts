@@ -21,7 +21,7 @@ import { exited } from './exited.ts';
 import { droppedTooSoon, givesBack, isStartOf, startProblems } from './miniature-checks.ts';
 import {
   beatOf,
-  messageOf,
+  recordOf,
   registrationOf,
   type MiniAgent,
   type SubmitOptions,
@@ -377,12 +377,7 @@ export class Miniature {
 
   #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {
     const sequence = this.events.length + 1;
-    this.events.push({
-      subject,
-      sequence,
-      timeMs: sequence * 10,
-      message: messageOf(name, data, id ?? `e${sequence}`),
-    });
+    this.events.push(recordOf(sequence, { subject, name, data, id: id ?? `e${sequence}` }));
   }
 
   #command<N extends MessageName>(
@@ -391,12 +386,6 @@ export class Miniature {
     data: MessageData<N>,
     id: string,
   ): void {
-    const sequence = this.commands.length + 1;
-    this.commands.push({
-      subject,
-      sequence,
-      timeMs: sequence * 10,
-      message: messageOf(name, data, id),
-    });
+    this.commands.push(recordOf(this.commands.length + 1, { subject, name, data, id }));
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MUTATIONS } from '#test/simulation/mutations.ts';
+import { MUTATIONS } from '#test/simulation/mutations/mutations.ts';
 import { shrink } from '#test/simulation/shrink.ts';
 import { simulate } from '#test/simulation/simulate.ts';
 import type { Simulated, SimulateOptions } from '#test/simulation/simulated.ts';
