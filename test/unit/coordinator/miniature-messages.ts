@@ -29,9 +29,16 @@ export function recordOf<N extends MessageName>(
   sequence: number,
   { subject, name, data, id }: { subject: string; name: N; data: MessageData<N>; id: string },
 ): EventRecord {
+  return { subject, sequence, timeMs: sequence * 10, message: messageOf(name, data, id) };
+}
+
+export function messageOf<N extends MessageName>(
+  name: N,
+  data: MessageData<N>,
+  id: string,
+): Message {
   const from = { source: '/test', seq: null, instance: null, incarnation: 1, epoch: null };
-  const message = { name, data, id, ...from } as Message;
-  return { subject, sequence, timeMs: sequence * 10, message };
+  return { name, data, id, ...from } as Message;
 }
 
 export function beatOf({ id }: Host): Extract<CoreMessage, { kind: 'heartbeat' }>['beat'] {
