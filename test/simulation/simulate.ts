@@ -15,7 +15,7 @@ import { SimAgent } from './sim-agent.ts';
 import { Lease, SimCoordinator } from './sim-coordinator.ts';
 import { World } from './world.ts';
 
-/** Once nothing is broken any more, every run ends within this. */
+/** Once nothing is broken any more, every run ends within this of the last step that begins. */
 const LIVENESS_MS = 300_000;
 /** A comparison of views costs as much as dozens of steps. */
 const COMPARE_EVERY = 16;
@@ -175,14 +175,15 @@ class Simulation {
       );
       await this.#until(this.#scenario.faults.length === 0 ? 0 : quietMs);
       this.#heal();
-      const endMs = this.#world.nowMs + LIVENESS_MS;
-      while (this.#world.nowMs < endMs && this.checks.violations.length === 0) {
+      let [endMs, begins] = [0, -1];
+      while (this.#world.nowMs <= endMs || begins !== this.checks.processes.begins) {
+        if (begins !== this.checks.processes.begins) endMs = this.#world.nowMs + LIVENESS_MS;
+        ({ begins } = this.checks.processes);
         await this.#until(this.#world.nowMs + QUIET_LOOK_MS);
-        if (this.#isOver()) return;
+        if (this.#isOver() || this.checks.violations.length > 0) return;
         this.#resumeAll();
       }
-      if (this.checks.violations.length === 0)
-        this.checks.note(`it never ends: ${this.#left().join('; ')}`);
+      this.checks.note(`it never ends: ${this.#left().join('; ')}`);
     } finally {
       this.#unplant?.();
     }
