@@ -11,7 +11,7 @@ import { amountText, misfitText, unplaceableText } from '#protocol/messages/agen
 import { sizeText } from '#protocol/messages/agent/gpu-match.ts';
 import type { AgentCordoned } from '#protocol/messages/agent/host.ts';
 import { duration, plural } from './format.ts';
-import { oneLine, truncate } from './text.ts';
+import { oneLine, wrap } from './text.ts';
 
 /** Columns of the terminal; null into a pipe. */
 type Width = number | null;
@@ -167,7 +167,9 @@ export function taskExplanationLines(
 ): string[] {
   const rows = gathered(agents).map(({ names, text }) => `  ${namesOf(names)}: ${text}`);
   const more = raised === undefined ? [] : [`  its needs were raised to ${raised}`];
-  return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...more, ...rows].map(fitting(width));
+  return [`task ${run}/${task}: ${taskReasonText(reason)}`, ...more, ...rows].flatMap(
+    fitting(width),
+  );
 }
 
 export function runExplanationLines(
@@ -183,9 +185,11 @@ export function runExplanationLines(
     ...rows,
     ...(more > 0 ? [`  ${plural(more, 'task')} with other needs wait, too`] : []),
     ...(other > 0
-      ? [`  ${plural(other, 'task')} not waiting for a host: paused or being decided`]
+      ? [
+          `  ${plural(other, 'task')} not waiting for a host: paused, waiting for a retry or being decided`,
+        ]
       : []),
-  ].map(fitting(width));
+  ].flatMap(fitting(width));
 }
 
 function shareText({ inHand }: Extract<AgentReason, { kind: 'behind' }>): string {
@@ -220,7 +224,7 @@ export function agentExplanationLines(explanation: AgentExplanation, width: Widt
     `agent ${agent}: ${plural(handedOut, 'attempt')} handed to its ${plural(slots, 'slot')}${state}`,
     ...(failing === undefined || closed?.kind === 'cordoned' ? [] : failingLines(failing)),
     ...(waiting.length === 0 ? ['  no task waits for a host'] : waiting),
-  ].map(fitting(width));
+  ].flatMap(fitting(width));
 }
 
 function failingLines({
@@ -239,13 +243,18 @@ function failingLines({
   return [`  ${failed}; it is not cordoned: ${elsewhere}`];
 }
 
+/** Of a reason no word is left out: what does not fit goes on below it. */
 const fitting =
   (width: Width) =>
-  (line: string): string => {
+  (line: string): string[] => {
     const indent = /^ */.exec(line)?.[0] ?? '';
-    const text = `${indent}${oneLine(line.slice(indent.length))}`;
-    return width === null ? text : truncate(text, width);
+    const text = oneLine(line.slice(indent.length));
+    if (width === null) return [`${indent}${text}`];
+    const [first = '', ...rest] = wrap(text, width - indent.length - HANGING.length);
+    return [`${indent}${first}`, ...rest.map((more) => `${indent}${HANGING}${more}`)];
   };
+
+const HANGING = '  ';
 
 interface Gathered {
   readonly names: string[];

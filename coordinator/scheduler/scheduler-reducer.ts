@@ -271,24 +271,26 @@ export function placeAll(state: SchedulerState, offer: Offer): Placement[] {
   return placements;
 }
 
-/** Hands out one task, if it is the next of its run with such needs and has its turn on one of the agents; null: nothing is changed. */
+/**
+ * Hands out one task, if it is the next of its run with such needs and has its turn on one of the agents, which
+ * must have room for it now: queued behind what runs there it could wait longer than in its turn. Null: nothing
+ * is changed.
+ */
 export function placeTask(
   state: SchedulerState,
   { run, index }: { readonly run: string; readonly index: number },
   agents: readonly AgentCapacity[],
 ): Placement | null {
   const sorted = agents.toSorted((a, b) => loadOf(state, a) - loadOf(state, b));
-  for (const queued of [false, true]) {
-    const offer: Offer = { queued, agents: sorted, everyone: () => agents };
-    for (const one of sorted) {
-      const picked = pick(state, one, offer);
-      const lane = picked?.lane.lane;
-      if (picked === null || lane?.queue.run !== run || headIndex(lane) !== index) continue;
-      takeFirst(lane);
-      const agent = picked.agent.id;
-      occupy(state, run, { index, agent });
-      return { run, index, agent };
-    }
+  const offer: Offer = { queued: false, agents: sorted, everyone: () => agents };
+  for (const one of sorted) {
+    const picked = pick(state, one, offer);
+    const lane = picked?.lane.lane;
+    if (picked === null || lane?.queue.run !== run || headIndex(lane) !== index) continue;
+    takeFirst(lane);
+    const agent = picked.agent.id;
+    occupy(state, run, { index, agent });
+    return { run, index, agent };
   }
   return null;
 }

@@ -162,7 +162,21 @@ describe('lines', () => {
       '  a, c, d and 1 more: it is not heard',
       '  b: it drains: it takes nothing new',
     ]);
-    for (const line of taskExplanationLines(of, 20)) expect(line.length).toBeLessThanOrEqual(20);
+    const narrow = taskExplanationLines(of, 50);
+    for (const line of narrow) expect(line.length).toBeLessThanOrEqual(50);
+  });
+
+  it('say the whole of a reason on a narrow terminal, below each other', () => {
+    const by = RUN;
+    const reason = { kind: 'lock', lock: 'db', needs: 3, held: 3, has: 5, by } as const;
+    const of = { run: RUN, task: 'd2xq', reason: { kind: 'waiting' } as const };
+    const told = { ...of, agents: [{ agent: 'a', reason }] };
+    const lines = taskExplanationLines(told, 60);
+    expect(lines).toEqual([
+      `task ${RUN}/d2xq: it waits for a host`,
+      '  a: lock db: 3 needed, 3 of 5 held (as many as run',
+      `    ${RUN} says there are)`,
+    ]);
   });
 
   it('of an agent name the runs that wait, or say that none does', () => {

@@ -67,6 +67,19 @@ it('takes its turn on its own agent where no other has room', () => {
   expect(mesh.core.runs.get(RUN)?.counts).toEqual({ passed: 6 });
 });
 
+it('goes on where it was rather than wait behind what runs on a full agent', () => {
+  const mesh = new Miniature([{ slots: 2 }, { slots: 1 }]);
+  mesh.submit(RUN, { needs: NEEDS, axes: { item: [1, 2] } });
+  flow(mesh);
+  expect(begun(mesh)).toEqual(['a0 1', 'a1 1']);
+  mesh.requeue(RUN, taskAt(mesh, 0));
+  flow(mesh);
+  expect(begun(mesh)).toEqual(['a0 1', 'a0 2', 'a1 1']);
+  mesh.settle();
+  expect(mesh.core.runs.get(RUN)?.counts).toEqual({ passed: 2 });
+  expect(mesh.problems).toEqual([]);
+});
+
 it('does not wait for an agent that is not heard; the run does, and what it says is of the past', () => {
   for (const order of ['silent first', 'requeued first'] as const) {
     const mesh = meshOf({ axes: { item: [1] }, retries: {} });

@@ -259,11 +259,11 @@ describe('placement', () => {
   });
 
   it("hands out one task only in its turn: before its run's next none, before another run neither", () => {
-    const state = scheduler([agent('a', 1)]);
+    const state = scheduler([agent('a', 2)]);
     add(state, 'b', { tasks: 2, added: [0, 9] });
     orderRun(state, 'b', Uint32Array.of(1, 0));
     add(state, 'c', { tasks: 1, order: 2, priority: 5 });
-    const agents = [agent('a', 1)];
+    const agents = [agent('a', 2)];
     expect(placeTask(state, { run: 'b', index: 0 }, agents)).toBeNull();
     expect(placeTask(state, { run: 'b', index: 1 }, agents)).toMatchObject({ agent: 'a' });
     expect(placeTask(state, { run: 'b', index: 1 }, agents)).toBeNull();
@@ -272,6 +272,15 @@ describe('placement', () => {
     vacate(state, 'b', { index: 0, agent: 'a', heldMs: 1 });
     expect(placeTask(state, { run: 'b', index: 0 }, agents)).toMatchObject({ agent: 'a' });
     expect(waitingTasks(state)).toBe(0);
+  });
+
+  it('hands out one task only where it has room now: behind what runs it could wait for long', () => {
+    const agents = [agent('a', 1)];
+    const state = scheduler(agents);
+    add(state, 'r', { tasks: 2 });
+    expect(placeTask(state, { run: 'r', index: 0 }, agents)).toMatchObject({ agent: 'a' });
+    expect(placeTask(state, { run: 'r', index: 1 }, agents)).toBeNull();
+    expect(waitingTasks(state)).toBe(1);
   });
 
   it('counts attempts that other leaders have handed out', () => {
