@@ -9,7 +9,7 @@ import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import type { Tail, TailMessage } from '#protocol/nats/streams/tail.ts';
-import { attemptOfStart } from './core/start.ts';
+import { attemptOfStart } from './core/starts/start.ts';
 import type { CoreMessage } from './core/core-state.ts';
 import type { IntakeSource } from './intake-source.ts';
 

@@ -12,7 +12,7 @@ import { natsSource, type IntakeSource } from './intake-source.ts';
 import { isArchived, type ArchiveEnvironment } from './results/archive.ts';
 import { createArchivist, type Archivist, type ArchivistOptions } from './results/archivist.ts';
 import { createSweeper, type SweepEnvironment } from './results/sweep.ts';
-import type { SweepEffect } from './core/late-state.ts';
+import type { SweepEffect } from './core/ends/late-state.ts';
 
 export interface TermPorts {
   readonly source: IntakeSource;

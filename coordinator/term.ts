@@ -31,7 +31,7 @@ import {
   type PublishEffect,
 } from './core/core-state.ts';
 import { update } from './core/core-reducer.ts';
-import { isLive } from './core/sweep.ts';
+import { isLive } from './core/ends/sweep.ts';
 import { Intake } from './intake.ts';
 import type { Archivist } from './results/archivist.ts';
 import { dropFiles, dropStarts, releaseRun } from './results/release.ts';

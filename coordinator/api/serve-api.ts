@@ -24,7 +24,7 @@ import { MeshError, toError } from '#protocol/messages/errors.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { serve, type Serving } from '#protocol/nats/rpc.ts';
 import type { ApiAnswer, ApiReply, CoreMessage, CoreState } from '../core/core-state.ts';
-import { explain } from '../core/explain.ts';
+import { explain } from '../core/explain/explain.ts';
 import { liveRuns } from '../core/on-submit.ts';
 import type { AgentEntry } from '../fleet/fleet-reducer.ts';
 import { inFlight, waitingTasks } from '../scheduler/scheduler-reducer.ts';

@@ -12,24 +12,30 @@ import type { RunEntry, TaskEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { hasOpenStop, stopCommands } from '../stop/stop-reducer.ts';
 import { publish, type Context } from './core-state.ts';
-import { resumeGangs } from './gang.ts';
-import { resumeRamps } from './ramp.ts';
-import { resumeStarts } from './gang-start.ts';
-import { reviewFailingHosts } from './failing-hosts.ts';
-import { freeForgotten } from './forget.ts';
-import { releaseRetries } from './held-retries.ts';
-import { decideSuperseded, giveUpLost, resumeRevokes, revokesOf, unansweredBy } from './lost.ts';
-import { noteLostRanks, unheardRanks } from './lost-ranks.ts';
-import { askHistory } from './order.ts';
-import { dropOldCheckpoints } from './old-checkpoints.ts';
-import { dropOldStarts } from './old-starts.ts';
-import { endPassed } from './passed.ts';
-import { endOverBudget, endReason } from './run-budget.ts';
-import { goOnWithout, requeuedFrom } from './requeue.ts';
-import { announceStop, closeStops, dropStrayStops, endWaiting, stopsOf } from './stops.ts';
-import { emptyCordoned, resumeTakeBacks, reviewEarly, takenBackOf } from './take-back.ts';
-import { raisedFor } from './unplaceable.ts';
-import { beginSweeps, sweepWhenDue } from './sweep.ts';
+import { resumeGangs } from './gangs/gang.ts';
+import { resumeRamps } from './gangs/ramp.ts';
+import { resumeStarts } from './gangs/gang-start.ts';
+import { reviewFailingHosts } from './hosts/failing-hosts.ts';
+import { freeForgotten } from './hosts/forget.ts';
+import { releaseRetries } from './starts/held-retries.ts';
+import {
+  decideSuperseded,
+  giveUpLost,
+  resumeRevokes,
+  revokesOf,
+  unansweredBy,
+} from './hosts/lost.ts';
+import { noteLostRanks, unheardRanks } from './hosts/lost-ranks.ts';
+import { askHistory } from './starts/order.ts';
+import { dropOldCheckpoints } from './ends/old-checkpoints.ts';
+import { dropOldStarts } from './ends/old-starts.ts';
+import { endPassed } from './ends/passed.ts';
+import { endOverBudget, endReason } from './ends/run-budget.ts';
+import { goOnWithout, requeuedFrom } from './starts/requeue.ts';
+import { announceStop, closeStops, dropStrayStops, endWaiting, stopsOf } from './ends/stops.ts';
+import { emptyCordoned, resumeTakeBacks, reviewEarly, takenBackOf } from './starts/take-back.ts';
+import { raisedFor } from './explain/unplaceable.ts';
+import { beginSweeps, sweepWhenDue } from './ends/sweep.ts';
 
 /** What follows an ended attempt: a retry, or the end of its task. */
 export function settleTask(context: Context, run: RunEntry, task: TaskEntry): void {

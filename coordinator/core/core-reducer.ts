@@ -26,7 +26,7 @@ import { begunFrom } from '../snapshot/core-snapshot.ts';
 import { dateHandedOut } from '../scheduler/handed-out.ts';
 import { seat } from '../scheduler/scheduler-reducer.ts';
 import { actOnTime, actWhenDue, resume } from './act.ts';
-import { fillAgents } from './hand-out.ts';
+import { fillAgents } from './starts/hand-out.ts';
 import {
   log,
   markDirty,
@@ -37,18 +37,18 @@ import {
   type Effect,
 } from './core-state.ts';
 import { onCommand, onOwnStart } from './on-command.ts';
-import { onCordon } from './cordon.ts';
-import { forgetRun } from './leave.ts';
-import { onForget } from './forget.ts';
+import { onCordon } from './hosts/cordon.ts';
+import { forgetRun } from './ends/leave.ts';
+import { onForget } from './hosts/forget.ts';
 import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
-import { datesOfRetries } from './held-retries.ts';
-import { sayPassed } from './passed.ts';
-import { datesOfStarts } from './run-budget.ts';
+import { datesOfRetries } from './starts/held-retries.ts';
+import { sayPassed } from './ends/passed.ts';
+import { datesOfStarts } from './ends/run-budget.ts';
 import { onChange } from './change.ts';
-import { onHistory } from './order.ts';
-import { onResume } from './pause.ts';
+import { onHistory } from './starts/order.ts';
+import { onResume } from './ends/pause.ts';
 
 /** A tick that comes later than this tells of a standstill: nothing was heard meanwhile. */
 const STANDSTILL_MS = 5_000;

@@ -32,9 +32,9 @@ import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { createScheduler, type SchedulerState } from '../scheduler/scheduler-state.ts';
 import type { RunStops } from '../stop/stop-reducer.ts';
-import { createTakeBacks, type TakeBacks } from './take-back-state.ts';
-import { createPassed, type PassedState } from './passed-state.ts';
-import { createLate, type LateState, type SweepEffect } from './late-state.ts';
+import { createTakeBacks, type TakeBacks } from './starts/take-back-state.ts';
+import { createPassed, type PassedState } from './ends/passed-state.ts';
+import { createLate, type LateState, type SweepEffect } from './ends/late-state.ts';
 
 export type CoreMessage =
   /** Stored in BM_EVENTS. */

@@ -14,10 +14,10 @@ import {
 } from '../fleet/fleet-reducer.ts';
 import { noteEvent } from '../stop/stop-reducer.ts';
 import { markDirty, type Context } from './core-state.ts';
-import { applyForgotten } from './forget.ts';
-import { goOnWithout } from './requeue.ts';
-import { sweepSoon } from './sweep.ts';
-import { emptyCordoned } from './take-back.ts';
+import { applyForgotten } from './hosts/forget.ts';
+import { goOnWithout } from './starts/requeue.ts';
+import { sweepSoon } from './ends/sweep.ts';
+import { emptyCordoned } from './starts/take-back.ts';
 
 const SAID: Partial<Record<MessageName, 'start' | 'change' | 'passing'>> = {
   'agent.started': 'start',

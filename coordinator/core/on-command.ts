@@ -9,14 +9,14 @@ import type { RunEntry } from '../runs/run-state.ts';
 import { withdraw } from '../scheduler/scheduler-reducer.ts';
 import { noteStart, readStop } from '../stop/stop-reducer.ts';
 import { settleTask } from './act.ts';
-import { reviewGang } from './gang.ts';
-import { hold } from './places.ts';
-import { announceStop, closeStops, stopsOf } from './stops.ts';
-import { onRevoke } from './lost.ts';
-import { noteStoredStart } from './old-starts.ts';
-import { holdBack } from './pause.ts';
-import { noteRequeue } from './requeue.ts';
-import { onHandedOut } from './take-back.ts';
+import { reviewGang } from './gangs/gang.ts';
+import { hold } from './starts/places.ts';
+import { announceStop, closeStops, stopsOf } from './ends/stops.ts';
+import { onRevoke } from './hosts/lost.ts';
+import { noteStoredStart } from './ends/old-starts.ts';
+import { holdBack } from './ends/pause.ts';
+import { noteRequeue } from './starts/requeue.ts';
+import { onHandedOut } from './starts/take-back.ts';
 import type { Context, OwnStart } from './core-state.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {

@@ -2,8 +2,8 @@
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { isAllPaused } from '../runs/run-reducer.ts';
 import type { RunEntry } from '../runs/run-state.ts';
-import { abandonStart } from './abandon-start.ts';
-import { unplaceableOf } from './unplaceable.ts';
+import { abandonStart } from './starts/abandon-start.ts';
+import { unplaceableOf } from './explain/unplaceable.ts';
 import {
   log,
   publish,

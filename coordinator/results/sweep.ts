@@ -19,8 +19,8 @@ import { readAll } from '#protocol/nats/streams/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import { COORDINATOR_FLEET_ID } from '../core/core-reducer.ts';
-import { KEPT_OBSERVATIONS } from '../core/sweep.ts';
-import type { SweepEffect } from '../core/late-state.ts';
+import { KEPT_OBSERVATIONS } from '../core/ends/sweep.ts';
+import type { SweepEffect } from '../core/ends/late-state.ts';
 import { isArchived } from './archive.ts';
 
 /** Of a host's and a fleet subject. */

@@ -7,7 +7,7 @@ import { readSnapshot, snapshotHead, type SnapshotHead } from '#protocol/nats/st
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { messageAt, streamState } from '#protocol/nats/streams/stream-read.ts';
 import type { CoreState } from '../core/core-state.ts';
-import { forgetRun } from '../core/leave.ts';
+import { forgetRun } from '../core/ends/leave.ts';
 import { unpackCore } from './core-snapshot.ts';
 import type { Restored } from './snapshot-port.ts';
 

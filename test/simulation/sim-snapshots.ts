@@ -4,7 +4,7 @@
  */
 import { createCore, type CoreState } from '#coordinator/core/core-state.ts';
 import { update } from '#coordinator/core/core-reducer.ts';
-import { forgetRun } from '#coordinator/core/leave.ts';
+import { forgetRun } from '#coordinator/core/ends/leave.ts';
 import { packCore, unpackCore } from '#coordinator/snapshot/core-snapshot.ts';
 import type { SnapshotPort } from '#coordinator/snapshot/snapshot-port.ts';
 import { decode } from '#protocol/messages/envelope.ts';

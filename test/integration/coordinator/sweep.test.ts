@@ -2,7 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { KEPT_CHANGES } from '#coordinator/core/sweep.ts';
+import { KEPT_CHANGES } from '#coordinator/core/ends/sweep.ts';
 import { KEPT_MESSAGES } from '#coordinator/results/sweep.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import { encode } from '#protocol/messages/envelope.ts';

@@ -6,7 +6,7 @@ import { pathIn } from '#coordinator/results/collect-files.ts';
 import { eachOf, publishFolder } from '#coordinator/results/durable-files.ts';
 import { createLogArchive } from '#coordinator/results/log-archive.ts';
 import { parseFlags } from '#coordinator/options.ts';
-import { attemptOfStart, startId } from '#coordinator/core/start.ts';
+import { attemptOfStart, startId } from '#coordinator/core/starts/start.ts';
 import { formatChunks, LOG_HEADERS, type LogChunk } from '#protocol/messages/attempt/log.ts';
 
 let folder: string;

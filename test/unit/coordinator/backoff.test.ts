@@ -1,7 +1,7 @@
 /** Retries that wait: how long, and that they wait whatever becomes of leaders. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { backoffMs } from '#coordinator/runs/backoff-policy.ts';
 import { applyToRun, createRunFold } from '#protocol/fold/run-fold.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';

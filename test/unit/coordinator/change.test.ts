@@ -1,6 +1,6 @@
 /** How a live run is served, changed by an operator. */
 import { describe, expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';
 import { Miniature } from './miniature.ts';

@@ -1,8 +1,8 @@
 /** A cordoned agent is handed nothing new, whoever leads, and keeps what it has. */
 import { expect, it } from 'vitest';
-import { sayCordonsAgain } from '#coordinator/core/cordon.ts';
+import { sayCordonsAgain } from '#coordinator/core/hosts/cordon.ts';
 import type { Effect } from '#coordinator/core/core-state.ts';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { applyToFleet, createFleetFold } from '#protocol/fold/fleet-fold.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { RecordLog } from '#test/support/records.ts';

@@ -1,7 +1,7 @@
 /** Runs that measure their cells until their budget ends. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cycleAfter } from '#coordinator/core/cycles.ts';
+import { cycleAfter } from '#coordinator/core/starts/cycles.ts';
 import { sequenceAt } from '#coordinator/scheduler/run-queue.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { timeLeftOf } from '#protocol/fold/progress/time-left.ts';

@@ -1,6 +1,6 @@
 /** Why a task that takes several hosts at once waits, and what its hosts are kept for. */
 import { describe, expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import type { TaskExplanation } from '#protocol/messages/run/explain.ts';
 import { Miniature } from './miniature.ts';
 

@@ -1,6 +1,6 @@
 /** `explain` says what the scheduler would: for each reason there is, a mesh in which it holds. */
 import { describe, expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { onAgentStarted, onAgentStopping, onObserved } from '#coordinator/fleet/fleet-reducer.ts';
 import { enqueue, vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
 import type { Needs } from '#protocol/messages/attempt/needs.ts';

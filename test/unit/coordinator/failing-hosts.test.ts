@@ -1,6 +1,6 @@
 /** A host on which one task after the other fails is cordoned, where it is the host and not the suite. */
 import { expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { saysOfHost } from '#coordinator/fleet/failing-policy.ts';
 import { packCore, unpackCore } from '#coordinator/snapshot/core-snapshot.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';

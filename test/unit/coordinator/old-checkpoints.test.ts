@@ -1,6 +1,6 @@
 /** The last checkpoints of a task stay; what they replaced is removed later, unless it is in use. */
 import { expect, it } from 'vitest';
-import { dropOldCheckpoints, noteCheckpoint } from '#coordinator/core/old-checkpoints.ts';
+import { dropOldCheckpoints, noteCheckpoint } from '#coordinator/core/ends/old-checkpoints.ts';
 import { createCore, type Effect } from '#coordinator/core/core-state.ts';
 import { resumeOf } from '#coordinator/runs/run-files.ts';
 import { createRun, type RunEntry } from '#coordinator/runs/run-state.ts';

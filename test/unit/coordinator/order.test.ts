@@ -1,6 +1,6 @@
 /** The order of a run that goes by the run before it: read, kept over leaders, given up. */
 import { describe, expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';
 import type { TaskHistory } from '#protocol/suite/task-order.ts';
 import { Miniature } from './miniature.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createCore, type Context } from '#coordinator/core/core-state.ts';
-import { endPassed, sayPassed } from '#coordinator/core/passed.ts';
+import { endPassed, sayPassed } from '#coordinator/core/ends/passed.ts';
 import { createRun, type RunEntry, type TaskEntry } from '#coordinator/runs/run-state.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 

@@ -1,6 +1,6 @@
 /** What has a higher priority takes the room of what can go on later, of no more than it needs, and once. */
 import { expect, it } from 'vitest';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { subjects } from '#protocol/messages/subjects.ts';

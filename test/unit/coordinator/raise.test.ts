@@ -1,7 +1,7 @@
 /** A failed task is tried again with more: what it then needs is stored, placed and started, whoever leads. */
 import { expect, it } from 'vitest';
 import type { PublishEffect } from '#coordinator/core/core-state.ts';
-import { explain } from '#coordinator/core/explain.ts';
+import { explain } from '#coordinator/core/explain/explain.ts';
 import { packCore, unpackCore } from '#coordinator/snapshot/core-snapshot.ts';
 import { usageOf } from '#coordinator/scheduler/scheduler-state.ts';
 import {

@@ -1,6 +1,6 @@
 /** The next stage of a gang that is started in steps, or its end: from what the ranks have told alone. */
 import { describe, expect, it } from 'vitest';
-import { rampTurn } from '#coordinator/core/ramp.ts';
+import { rampTurn } from '#coordinator/core/gangs/ramp.ts';
 import { createAttemptFold, type AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import { applyToRamp, rampMetrics, rampView, type RampFold } from '#protocol/fold/ramp-fold.ts';
 import type { Message } from '#protocol/messages/envelope.ts';

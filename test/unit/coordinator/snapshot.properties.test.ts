@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CORE_TIMING, createCore, type CoreState } from '#coordinator/core/core-state.ts';
 import { update } from '#coordinator/core/core-reducer.ts';
-import { forgetRun } from '#coordinator/core/leave.ts';
+import { forgetRun } from '#coordinator/core/ends/leave.ts';
 import { begunFrom, packCore, unpackCore } from '#coordinator/snapshot/core-snapshot.ts';
 import { inFlight } from '#coordinator/scheduler/scheduler-reducer.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
