@@ -83,6 +83,7 @@ export class SimulatedAttempt {
       case 'run_check':
       case 'extract':
       case 'set_up':
+      case 'stage':
         throw new Error(`a simulated host cannot ${effect.kind}`);
     }
   }

@@ -226,6 +226,7 @@ export class AttemptWorld {
       case 'wait':
       case 'adopt_step':
       case 'set_up':
+      case 'stage':
         return;
     }
   }
