@@ -31,6 +31,7 @@ import { withoutReserved } from './cpus/own-cpus.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import { discoveryOfHost } from './discovery/host-discovery.ts';
 import { ChangePublisher } from './host/change-publisher.ts';
+import { ForgottenWatch } from './host/forgotten-watch.ts';
 import { Host } from './host/host.ts';
 import { readHostInfo, type HostInfo } from './host/host-info.ts';
 import { watchPartition } from './host/partition-watch.ts';
@@ -324,7 +325,10 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     log,
   });
   const ignorePartition = watchPartition({ connection, host, clock });
-  const mailbox = openMailbox(connection, agent, (message) => host.onMail(message));
+  const changes = new ChangePublisher({ connection, registration, sink, log });
+  const forgotten = new ForgottenWatch({ connection, registration, host, changes, onFatal });
+  const onMissing = (): void => void forgotten.look();
+  const mailbox = openMailbox(connection, agent, (message) => host.onMail(message), onMissing);
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;
   const journal = outbox.stats();
@@ -332,7 +336,6 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     { agent, incarnation, slots, rung, adopted, registration, limits, journal },
     'agent started',
   );
-  const changes = new ChangePublisher({ connection, registration, sink, log });
   discovery.follow(
     (hardware, what) => {
       changes.publish(hardware, what);
@@ -358,6 +361,7 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
     close: async (reason) => {
       discovery.close();
       changes.close();
+      forgotten.close();
       await mailbox.close();
       presence.stop();
       ignorePartition();

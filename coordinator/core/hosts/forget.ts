@@ -8,8 +8,8 @@
  * 1. Whatever the suite says of lost hosts, at once; what is being stopped ends as stopped, unverified.
  * 2. Starts go only once no task counts on one of them: a leader that does not read a start would give the
  *    same attempt to another agent (I4).
- * 3. The revokes stay for 30 days: a host that comes back with the same state folder enrols anew and ends, by
- *    these, what it still runs.
+ * 3. The revokes stay for 30 days: a host that comes back with the same state folder, its process anew or the same
+ *    (agent/host/forgotten-watch.ts), enrols anew and ends, by these, what it still runs.
  * 4. A registration that is younger than the word is a new enrolment; an older one is to be removed.
  */
 import type { EventRecord } from '#protocol/fold/record.ts';

@@ -7,7 +7,8 @@
  * 3. What was handled and comes again is acknowledged again without the handler, as far as this
  *    process remembers: a kill -9 of the server takes back many acks, not only the last. Across
  *    restarts of the agent the handler deduplicates, by command id.
- * 4. It resumes for ever, also when the consumer is missing: the coordinator may not have made it.
+ * 4. It resumes for ever, also when the consumer is missing: the coordinator may not have made it. It says so
+ *    when it misses it again and again: it is gone for good where the agent was forgotten.
  */
 import {
   AckPolicy,
@@ -53,6 +54,8 @@ export interface Mailbox {
  */
 const ACK_WAIT_MS = 3_000;
 const RETRY_MS = 500;
+/** Found missing so often in a row it is told, and then each so often. */
+const TELL_MISSING = { first: 2, each: 10 } as const;
 const NO_CONSUMER = 10014;
 const CONSUMER_EXISTS: ReadonlySet<number> = new Set([10013, 10105, 10148]);
 
@@ -106,7 +109,7 @@ export async function dropMailbox(connection: MeshConnection, agent: string): Pr
     const { num_waiting } = await manager.consumers.info(STREAMS.commands, mailboxName(agent));
     if (num_waiting === 0) await manager.consumers.delete(STREAMS.commands, mailboxName(agent));
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === NO_CONSUMER) return;
+    if (isMissing(error)) return;
     const message = `the mailbox of ${agent} could not be removed: ${toError(error).message}`;
     throw new MeshError('mesh_unreachable', message, error);
   }
@@ -122,7 +125,7 @@ export async function mailboxFloor(connection: MeshConnection, agent: string): P
     const info = await manager.consumers.info(STREAMS.commands, mailboxName(agent));
     return info.ack_floor.stream_seq;
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === NO_CONSUMER) return 0;
+    if (isMissing(error)) return 0;
     const reason = toError(error).message;
     throw new MeshError('mesh_unreachable', `the mailbox of ${agent}: ${reason}`, error);
   }
@@ -145,14 +148,15 @@ function checkMailbox(asked: Partial<ConsumerConfig>, got: ConsumerConfig): void
 
 /**
  * Reads the agent's mailbox until closed. A handler that rejects is a bug: it is logged and the
- * message comes again after a second.
+ * message comes again after a second. `onMissing`: the server does not know of it, again and again.
  */
 export function openMailbox(
   connection: MeshConnection,
   agent: string,
   handler: (message: MailMessage) => Promise<MailDecision>,
+  onMissing: () => void = () => undefined,
 ): Mailbox {
-  return new Reader(connection, agent, handler);
+  return new Reader(connection, agent, handler, onMissing);
 }
 
 class Reader implements Mailbox {
@@ -160,18 +164,23 @@ class Reader implements Mailbox {
   readonly #connection: MeshConnection;
   readonly #agent: string;
   readonly #taker: MailTaker;
+  readonly #onMissing: () => void;
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
   #onOpened: () => void = () => undefined;
+  /** In a row. */
+  #missed = 0;
   #messages: ConsumerMessages | null = null;
 
   constructor(
     connection: MeshConnection,
     agent: string,
     handler: (message: MailMessage) => Promise<MailDecision>,
+    onMissing: () => void,
   ) {
     this.#connection = connection;
     this.#agent = agent;
+    this.#onMissing = onMissing;
     this.#taker = new MailTaker(handler, (error, sequence) => {
       connection.log.error({ err: error, sequence }, 'a command handler threw');
     });
@@ -207,6 +216,7 @@ class Reader implements Mailbox {
         });
         this.#messages = messages;
         if (this.#closing()) messages.stop();
+        this.#missed = 0;
         this.#onOpened();
         for await (const message of messages) {
           if (this.#closing()) break;
@@ -216,6 +226,7 @@ class Reader implements Mailbox {
         const fields = { consumer: name, err: toError(error).message };
         if (attempt % 20 === 0)
           this.#connection.log.info(fields, 'mailbox not there yet, trying on');
+        if (isMissing(error)) this.#tellMissing();
       } finally {
         this.#messages?.stop();
         this.#messages = null;
@@ -223,6 +234,16 @@ class Reader implements Mailbox {
       if (!this.#closing()) await pause(RETRY_MS, this.#abort.signal);
     }
   }
+
+  #tellMissing(): void {
+    this.#missed += 1;
+    const { first, each } = TELL_MISSING;
+    if (this.#missed % each === first && !this.#closing()) this.#onMissing();
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === NO_CONSUMER;
 }
 
 /** A message as the server delivers it, and what may be answered. */

@@ -68,12 +68,26 @@ export async function registerAgent(
 }
 
 function refuseOther(agent: string, instance: string, found: StoredMessage): void {
-  const owner = found.header(HEADERS.instance) ?? 'unknown';
+  const owner = ownerOf(found);
   if (owner === instance) return;
   throw new MeshError(
     'agent_id_taken',
     `agent id ${agent} belongs to another state folder (instance ${owner}, this one is ${instance}): choose another id; "benchmesh agents" shows who holds this one`,
   );
+}
+
+/** The instance that holds an agent's id. */
+export type IdHolder =
+  | { readonly kind: 'held'; readonly instance: string }
+  | { readonly kind: 'free' }
+  /** No answer now: ask again. */
+  | { readonly kind: 'unknown' };
+
+export async function holderOf(connection: MeshConnection, agent: string): Promise<IdHolder> {
+  const last = await lastMessage(connection, STREAMS.agents, keys.agent(agent));
+  if (last.kind === 'unknown') return { kind: 'unknown' };
+  if (last.kind === 'none' || !isLive(last.message)) return { kind: 'free' };
+  return { kind: 'held', instance: ownerOf(last.message) };
 }
 
 /** All registered agents, by id. Rejects with `timed_out` or `mesh_unreachable`. */
@@ -145,6 +159,10 @@ export async function forgetAgent(
   );
 }
 
+function ownerOf(message: StoredMessage): string {
+  return message.header(HEADERS.instance) ?? 'unknown';
+}
+
 function isLive(message: StoredMessage): boolean {
   return message.header(SERVER_HEADERS.keyOperation) === null;
 }
@@ -152,7 +170,7 @@ function isLive(message: StoredMessage): boolean {
 function toRecord(message: StoredMessage): AgentRecord {
   return {
     agent: message.subject.slice(PREFIX.length),
-    instance: message.header(HEADERS.instance) ?? 'unknown',
+    instance: ownerOf(message),
     data: message.data,
     revision: message.sequence,
     timeMs: message.timeMs,
