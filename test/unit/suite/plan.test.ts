@@ -162,3 +162,52 @@ describe('a plan', () => {
     );
   });
 });
+
+describe('tasks that are kept apart', () => {
+  const PLACES = [host('h', 2), host('h', 2), host('h', 1)];
+  const axes = 'run: [x]\naxes: { m: [x, y], i: [1, 2, 3] }\n';
+
+  it.each<[string, string, ReturnType<typeof host>[], Partial<RunPlan>]>([
+    [
+      'one of each key on a host, whatever agents are there',
+      'needs: { exclusive: false, apart: "{{m}}" }',
+      PLACES,
+      {
+        parallelism: 2,
+        why: '2 at a time on 1 host: needs.apart: no two with the same key share a host (otherwise there would be room for 5)',
+      },
+    ],
+    [
+      'a key that all share',
+      'needs: { exclusive: false, apart: all }',
+      [...PLACES, host('i', 4)],
+      {
+        parallelism: 2,
+        warnings: ['7 of 9 slots will idle: needs.apart keeps the tasks on different hosts'],
+      },
+    ],
+    [
+      'a key that tasks of different needs share',
+      'needs: { exclusive: false, slots: "{{i}}", apart: { key: all } }',
+      [host('h', 8)],
+      { parallelism: 1 },
+    ],
+    [
+      'gangs',
+      'needs: { exclusive: false, hosts: 2, apart: "{{m}}" }',
+      [host('h', 4), host('i', 4), host('j', 4)],
+      { parallelism: 2 },
+    ],
+    [
+      'a key of its own for each',
+      'needs: { exclusive: false, apart: "{{m}} {{i}}" }',
+      PLACES,
+      {
+        parallelism: 5,
+        why: '5 at a time on 1 host: tasks need different things (6 kinds), as many as fit beside each other',
+      },
+    ],
+  ])('%s', (_, needs, hosts, plan) => {
+    expect(planRun(suiteOf(axes + needs), hosts)).toMatchObject(plan);
+  });
+});
