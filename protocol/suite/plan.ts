@@ -1,9 +1,14 @@
 /** What a run of a suite would be on given hosts, for `benchmesh plan`: a forecast, not a promise. */
 import type { Accepts } from '../messages/agent/accepts.ts';
-import { misfit, nearestMisfit, unplaceableText } from '../messages/agent/fit.ts';
+import { misfit, nearestMisfit } from '../messages/agent/fit.ts';
 import { countGpus } from '../messages/agent/gpu-counts.ts';
 import type { Hardware } from '../messages/agent/hardware.ts';
 import type { Labels } from '../messages/agent/labels.ts';
+import {
+  mergedUnplaceable,
+  unplaceableSummary,
+  unplaceableWarnings,
+} from '../messages/agent/unplaceable.ts';
 import { hostsOf } from '../messages/attempt/gang.ts';
 import { gpuCountOf, type Needs } from '../messages/attempt/needs.ts';
 import type { Unplaceable } from '../messages/run/explain.ts';
@@ -47,20 +52,17 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   const cycles = suite.untilBudget === undefined ? 1 : mostCycles(suite, cells);
   const all = tasks * cycles;
   const offer = { priority: suite.priority, suite: suite.name, labels: {} };
-  const unplaceable =
-    places.length === 0
-      ? []
-      : kinds.flatMap((kind) => {
-          const nearest = nearestMisfit(places, kind.needs, offer);
-          return nearest === null ? [] : [{ tasks: kind.tasks, ...nearest }];
-        });
+  const unplaceable = mergedUnplaceable(
+    kinds.flatMap((kind) => {
+      const nearest = places.length === 0 ? null : nearestMisfit(places, kind.needs, offer);
+      return nearest === null ? [] : [{ tasks: kind.tasks, ...nearest }];
+    }),
+  );
   const demand = { kinds, places, cycles };
   const room = roomFor(suite, demand);
   const parallelism = Math.min(room.tasks, suite.maxParallel ?? Infinity, all);
   const base = { tasks, cells, repeats: suite.repeats, parallelism, unplaceable };
-  const warned = unplaceable.map(
-    (each) => `${unplaceableText(each)}: they wait until one joins that can run them`,
-  );
+  const warned = unplaceableWarnings(unplaceable);
   if (room.tasks === 0) {
     const none = 'no agent is there';
     return places.length === 0
@@ -69,7 +71,7 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
           why: `nothing can run: ${none}`,
           warnings: [`${none}: tasks wait until one joins`],
         }
-      : { ...base, why: `nothing can run: ${nothing(unplaceable)}`, warnings: warned };
+      : { ...base, why: `nothing can run: ${unplaceableSummary(unplaceable)}`, warnings: warned };
   }
   const lead = `${parallelism} at a time on ${plural(room.hosts, 'host')}`;
   const shared = kinds.some(({ needs }) => needs.apart?.key !== undefined)
@@ -79,11 +81,6 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   const why = `${lead}: ${reason(suite, kinds, numbers)}`;
   const idle = kinds.length > 1 ? [] : idleWarnings(suite, { kinds, places, numbers });
   return { ...base, why, warnings: [...warned, ...idle] };
-}
-
-function nothing(unplaceable: readonly Unplaceable[]): string {
-  const [first] = unplaceable;
-  return first === undefined ? 'no agent has room for a task' : unplaceableText(first);
 }
 
 export function placeOf(host: PlanHost): Place {

@@ -211,3 +211,32 @@ describe('tasks that are kept apart', () => {
     expect(planRun(suiteOf(axes + needs), hosts)).toMatchObject(plan);
   });
 });
+
+describe('tasks that no agent could run', () => {
+  const needing = (needs: string, items: number) =>
+    suiteOf(
+      `run: [x]\naxes: { i: [${Array.from({ length: items }, (_, at) => at + 10).join(', ')}] }\nneeds: ${needs}\n`,
+    );
+
+  it('are told once for each reason, however many kinds of needs have it', () => {
+    const needs = '{ exclusive: false, slots: "{{i}}", labels: { zone: { in: [mars, venus] } } }';
+    const why = '4 tasks need label zone mars or venus, and no agent has that';
+    expect(planRun(needing(needs, 4), [host('h', 4)])).toMatchObject({
+      why: `nothing can run: ${why}`,
+      warnings: [`${why}: they wait until one joins that can run them`],
+      unplaceable: [{ tasks: 4, reason: { kind: 'label' } }],
+    });
+  });
+
+  it('are told in few lines for many reasons', () => {
+    const plan = planRun(needing('{ slots: "{{i}}" }', 20), [host('h', 4)]);
+    expect(plan.why).toBe(
+      'nothing can run: 1 task needs 10 slots; the nearest agent, h, has 4; 19 more wait for other reasons',
+    );
+    expect(plan.unplaceable).toHaveLength(20);
+    expect(plan.warnings).toHaveLength(5);
+    expect(plan.warnings.at(-1)).toBe(
+      '16 more tasks wait for an agent that can run them, for 16 other reasons',
+    );
+  });
+});
