@@ -32,6 +32,8 @@ export async function cordonAgent(
   }
 }
 
-function stillThere({ handedOut }: CordonReply): string {
-  return handedOut === 0 ? '' : `; ${plural(handedOut, 'attempt')} with it go on there`;
+/** `; 2 attempts with it go on there`, or nothing. */
+export function stillThere({ handedOut }: Pick<CordonReply, 'handedOut'>): string {
+  if (handedOut === 0) return '';
+  return `; ${plural(handedOut, 'attempt')} with it ${handedOut === 1 ? 'goes' : 'go'} on there`;
 }

@@ -1,5 +1,5 @@
 /** What every command does that begins a run: the mesh it needs, and the run attended to its end. */
-import { unplaceableText } from '#protocol/messages/agent/fit.ts';
+import { unplaceableWarnings } from '#protocol/messages/agent/unplaceable.ts';
 import { EXIT } from '#protocol/messages/errors.ts';
 import type { SubmitReply } from '#protocol/messages/run/api.ts';
 import { resultRows } from '#protocol/fold/results-fold.ts';
@@ -23,8 +23,7 @@ export async function attendSubmitted(
   flags: MeshFlags & JsonFlag & { readonly detach?: boolean },
 ): Promise<void> {
   const { run, created, tasks, behind, unplaceable = [] } = reply;
-  for (const each of unplaceable)
-    terminal.note(`warning: ${unplaceableText(each)}: they wait until one joins that can run them`);
+  for (const warning of unplaceableWarnings(unplaceable)) terminal.note(`warning: ${warning}`);
   if (flags.detach !== true) {
     terminal.note(`run ${run}: ${plural(tasks, 'task')}`);
     await toEnd(mesh, run, flags);

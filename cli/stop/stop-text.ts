@@ -65,7 +65,7 @@ export function verdictLine(view: StopView, target: string, verb: StopVerb = 'st
     case 'dead':
       return `${target} is ${done}: zero survivors, proven`;
     case 'unproven':
-      return `${target} is ${done}, but its end is unproven: the supervision rung cannot prove that nothing is left`;
+      return `${target} is ${done}, but its end is unproven: ${whyUnproven(view)}`;
     case 'unkillable':
       return `${target} is not dead: a process cannot be killed; its slots stay fenced`;
     case 'open': {
@@ -73,6 +73,32 @@ export function verdictLine(view: StopView, target: string, verb: StopVerb = 'st
       return `the ${verb} of ${target} is still open on ${plural(agents, 'agent')}: it stays stored and is obeyed`;
     }
   }
+}
+
+/** More agents than these are only counted. */
+const MOST_AGENTS = 5;
+
+/** What nobody can vouch for, and who had it: `agent a was forgotten: what it ran (r/t#1) may live on`. */
+function whyUnproven({ agents }: StopView): string {
+  const causes = agents.flatMap((agent) => causesOf(agent));
+  const more = causes.length - MOST_AGENTS;
+  return [...causes.slice(0, MOST_AGENTS), ...(more > 0 ? [`${more} more like that`] : [])].join(
+    '; ',
+  );
+}
+
+function causesOf({ agent, attempts, unproven, forgotten }: AgentStopView): string[] {
+  const rungs = unique(attempts.map(({ proven, proof }) => (proven ? null : proof)));
+  const some = unproven.slice(0, 3).join(', ') + (unproven.length > 3 ? ', ...' : '');
+  const earlier = forgotten
+    ? `agent ${agent} was forgotten: processes of ${some} may live on there`
+    : `${plural(unproven.length, 'earlier attempt')} of agent ${agent} ended unproven (${some})`;
+  return [
+    ...(rungs.length === 0
+      ? []
+      : [`agent ${agent} cannot prove that nothing is left (proof ${rungs.join('+')})`]),
+    ...(unproven.length === 0 ? [] : [earlier]),
+  ];
 }
 
 function unique<T>(values: readonly (T | null)[]): T[] {

@@ -54,12 +54,20 @@ function uncountedLocks(tree: Tree): Finding[] {
   const wanted = child(child(tree, 'needs'), 'locks');
   const counted = keys(child(tree, 'locks'));
   if (wanted?.kind !== 'map') return [];
-  return [...wanted.entries].flatMap(([name, { keyAt }]) => {
+  return [...wanted.entries].flatMap(([name, { keyAt, value }]) => {
     if (counted.includes(name)) return [];
     const hint = didYouMean(name, counted);
-    const message = `the suite does not say how many of "${name}" there are; add locks: { ${name}: 1 }.${hint}`;
+    const message = `the suite does not say how many of "${name}" there are; ${addLocks(name, value)}.${hint}`;
     return [{ at: keyAt, path: ['needs', 'locks', name], message }];
   });
+}
+
+/** As many as a task takes, at the least: fewer of them are refused. */
+function addLocks(name: string, value: Tree): string {
+  const written = value.kind === 'scalar' ? String(value.value) : '';
+  return hasTemplate(written)
+    ? `add locks: { ${name}: N }, N no less than what any task takes`
+    : `add locks: { ${name}: ${Math.max(1, Number(written) || 1)} }`;
 }
 
 /** Of a parsed suite. */

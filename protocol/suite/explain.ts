@@ -73,9 +73,19 @@ function wrongType(
 }
 
 function wrongValue(values: readonly unknown[], path: Path, context: Context): string {
-  const shown = given(context.tree, path);
+  return `must be ${oneOf(values)}, ${notGiven(values, path, context)}`;
+}
+
+/** `not "Wait". Did you mean "wait"?` */
+function notGiven(values: readonly unknown[], path: Path, { tree }: Context): string {
+  const shown = given(tree, path);
   const hint = didYouMean(shown.replaceAll('"', ''), values.map(String));
-  return `must be ${oneOf(values)}, not ${shown}${hint === '' ? '' : `.${hint}`}`;
+  return `not ${shown}${hint === '' ? '' : `.${hint}`}`;
+}
+
+/** The words that would do in its place. */
+function wordsOf({ errors }: Extract<Issue, { code: 'invalid_union' }>): unknown[] {
+  return errors.flat().flatMap((issue) => (issue.code === 'invalid_value' ? issue.values : []));
 }
 
 function unknownKey(key: string, path: Path, context: Context): Finding {
@@ -96,9 +106,15 @@ function explainUnion(
   context: Context,
 ): Finding[] {
   const options = unionOptions(schemaAt(context.schema, path.slice(context.base.length)));
+  const isWritten = !isZodsOwn(issue.message);
+  const isScalar = nodeAt(context.tree, path)?.kind === 'scalar';
   const meant = issue.errors
     .map((issues, i) => ({ issues, schema: options[i], rank: rank(issues) }))
-    .filter(({ rank: [depth] }) => depth > 0)
+    .filter(({ rank: [depth], issues }) => {
+      // A map is none of a few words; and of a wrong word the union's own text says all that it could be.
+      if (issues.every(isOtherWord) && (isWritten || !isScalar)) return false;
+      return depth > 0;
+    })
     .sort((a, b) => b.rank[0] - a.rank[0] || a.rank[1] - b.rank[1])[0];
   if (meant?.schema !== undefined) {
     const { schema } = meant;
@@ -106,8 +122,8 @@ function explainUnion(
   }
   const at = originOf(context.tree, path);
   if (keyIsMissing(context.tree, path)) return [{ at, path, message: missing(path) }];
-  if (!isZodsOwn(issue.message))
-    return [{ at, path, message: `${issue.message}, not ${given(context.tree, path)}` }];
+  if (isWritten)
+    return [{ at, path, message: `${issue.message}, ${notGiven(wordsOf(issue), path, context)}` }];
   const expected = [...new Set(issue.errors.flat().map((inner) => expectation(inner)))];
   return [
     {
@@ -116,6 +132,10 @@ function explainUnion(
       message: `must be ${expected.join(' or ')}, not ${given(context.tree, path)}`,
     },
   ];
+}
+
+function isOtherWord(issue: Issue): boolean {
+  return issue.code === 'invalid_value' && issue.path.length === 0;
 }
 
 /** How far an alternative got before it failed: 0 means that even its outer type was wrong. */
@@ -139,6 +159,7 @@ function rank(issues: readonly z.core.$ZodRawIssue[] | readonly Issue[]): [numbe
 
 function expectation(issue: Issue): string {
   if (issue.code === 'invalid_type') return words(issue.expected);
+  if (issue.code === 'invalid_value') return oneOf(issue.values);
   if (issue.code === 'invalid_union')
     return [...new Set(issue.errors.flat().map((inner) => expectation(inner)))].join(' or ');
   return issue.message;

@@ -1,20 +1,20 @@
 /** What a run of a suite would be on given hosts, for `benchmesh plan`: a forecast, not a promise. */
 import type { Accepts } from '../messages/agent/accepts.ts';
-import {
-  gpusFor,
-  misfit,
-  nearestMisfit,
-  unplaceableText,
-  type HostCapacity,
-} from '../messages/agent/fit.ts';
+import { misfit, nearestMisfit } from '../messages/agent/fit.ts';
 import { countGpus } from '../messages/agent/gpu-counts.ts';
 import type { Hardware } from '../messages/agent/hardware.ts';
 import type { Labels } from '../messages/agent/labels.ts';
+import {
+  mergedUnplaceable,
+  unplaceableSummary,
+  unplaceableWarnings,
+} from '../messages/agent/unplaceable.ts';
 import { hostsOf } from '../messages/attempt/gang.ts';
 import { gpuCountOf, type Needs } from '../messages/attempt/needs.ts';
 import type { Unplaceable } from '../messages/run/explain.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import { countCells, expandTasks, mostCycles } from './expand.ts';
+import { lockedMost, roomFor, roomIfNotApart, type Kind, type Place } from './room.ts';
 import { needClasses } from './task-needs.ts';
 
 /** What an agent's registration says; agents on one machine share its host id. */
@@ -43,16 +43,6 @@ export interface RunPlan {
   readonly unplaceable: readonly Unplaceable[];
 }
 
-interface Place extends HostCapacity {
-  readonly id: string;
-  readonly hostId: string;
-}
-
-interface Kind {
-  readonly needs: Needs;
-  readonly tasks: number;
-}
-
 export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   const cells = countCells(suite);
   const tasks = cells * suite.repeats;
@@ -62,19 +52,17 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   const cycles = suite.untilBudget === undefined ? 1 : mostCycles(suite, cells);
   const all = tasks * cycles;
   const offer = { priority: suite.priority, suite: suite.name, labels: {} };
-  const unplaceable =
-    places.length === 0
-      ? []
-      : kinds.flatMap((kind) => {
-          const nearest = nearestMisfit(places, kind.needs, offer);
-          return nearest === null ? [] : [{ tasks: kind.tasks, ...nearest }];
-        });
-  const room = roomFor(suite, { kinds, places, cycles });
+  const unplaceable = mergedUnplaceable(
+    kinds.flatMap((kind) => {
+      const nearest = places.length === 0 ? null : nearestMisfit(places, kind.needs, offer);
+      return nearest === null ? [] : [{ tasks: kind.tasks, ...nearest }];
+    }),
+  );
+  const demand = { kinds, places, cycles };
+  const room = roomFor(suite, demand);
   const parallelism = Math.min(room.tasks, suite.maxParallel ?? Infinity, all);
   const base = { tasks, cells, repeats: suite.repeats, parallelism, unplaceable };
-  const warned = unplaceable.map(
-    (each) => `${unplaceableText(each)}: they wait until one joins that can run them`,
-  );
+  const warned = unplaceableWarnings(unplaceable);
   if (room.tasks === 0) {
     const none = 'no agent is there';
     return places.length === 0
@@ -83,21 +71,19 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
           why: `nothing can run: ${none}`,
           warnings: [`${none}: tasks wait until one joins`],
         }
-      : { ...base, why: `nothing can run: ${nothing(unplaceable)}`, warnings: warned };
+      : { ...base, why: `nothing can run: ${unplaceableSummary(unplaceable)}`, warnings: warned };
   }
   const lead = `${parallelism} at a time on ${plural(room.hosts, 'host')}`;
-  const why = `${lead}: ${reason(suite, kinds, { room: room.tasks, parallelism, tasks: all })}`;
-  const idle =
-    kinds.length > 1 ? [] : idleWarnings(suite, { kinds, places, parallelism, tasks: all });
+  const shared = kinds.some(({ needs }) => needs.apart?.key !== undefined)
+    ? roomIfNotApart(suite, demand).tasks
+    : room.tasks;
+  const numbers = { room: room.tasks, shared, parallelism, tasks: all };
+  const why = `${lead}: ${reason(suite, kinds, numbers)}`;
+  const idle = kinds.length > 1 ? [] : idleWarnings(suite, { kinds, places, numbers });
   return { ...base, why, warnings: [...warned, ...idle] };
 }
 
-function nothing(unplaceable: readonly Unplaceable[]): string {
-  const [first] = unplaceable;
-  return first === undefined ? 'no agent has room for a task' : unplaceableText(first);
-}
-
-function placeOf(host: PlanHost): Place {
+export function placeOf(host: PlanHost): Place {
   const { agent = host.hostId, hostname = host.hostId, hostId, slots, cpus } = host;
   const { memoryMiB = Infinity, labels = {}, accepts = null } = host;
   const gpus = host.hardware?.gpus ?? [];
@@ -114,144 +100,10 @@ function kindsOf(suite: SuiteSpec, tasks: number): Kind[] {
   return classes.map((needs, at) => ({ needs, tasks: of === null ? tasks : (counts[at] ?? 0) }));
 }
 
-/** What is free on a host while the forecast fills it. */
-interface Free {
-  readonly place: Place;
-  slots: number;
-  cpus: number;
-  memoryMiB: number;
-  gpus: number;
-}
-
-function emptied(place: Place): Free {
-  const { slots, cpus, memoryMiB, counts } = place;
-  return { place, slots, cpus, memoryMiB, gpus: counts.all };
-}
-
-/** Tasks of such needs that its resources hold beside each other, `exclusive` apart. */
-export function placesOn(host: PlanHost, needs: Needs): number {
-  const place = placeOf(host);
-  if (gpuCountOf(needs) > gpusFor(place, needs).most) return 0;
-  return fitting(emptied(place), needs);
-}
-
-/**
- * One kind after the other, as many of each as find room beside what is there already; of what cycles, of
- * one cycle after the other.
- */
-function roomFor(
-  suite: SuiteSpec,
-  input: {
-    readonly kinds: readonly Kind[];
-    readonly places: readonly Place[];
-    readonly cycles: number;
-  },
-): { tasks: number; hosts: number } {
-  const { kinds, cycles } = input;
-  const free = input.places.map(emptied);
-  const [used, alone] = [new Set<string>(), new Set<string>()];
-  const placed = kinds.map(() => 0);
-  // So many more cycles at once each time: few rounds fill any fleet.
-  for (let [done, more] = [0, 1]; done < cycles; [done, more] = [done + more, more * 2]) {
-    const before = sumOf(placed);
-    for (const [at, kind] of kinds.entries()) {
-      // One kind alone tells how much room there is at all.
-      const tasks = kinds.length === 1 ? Infinity : kind.tasks * Math.min(more, cycles - done);
-      const left = Math.min(tasks, lockedMost(suite, kind.needs) - (placed[at] ?? 0));
-      const count = fill(suite, { needs: kind.needs, left, free, used, alone });
-      placed[at] = (placed[at] ?? 0) + count;
-    }
-    if (sumOf(placed) === before) break;
-  }
-  return { tasks: sumOf(placed), hosts: used.size };
-}
-
-function sumOf(counts: readonly number[]): number {
-  return counts.reduce((sum, count) => sum + count, 0);
-}
-
-interface Filling {
-  readonly needs: Needs;
-  readonly left: number;
-  readonly free: readonly Free[];
-  /** Host ids that have something, and those that one task has to itself. */
-  readonly used: Set<string>;
-  readonly alone: Set<string>;
-}
-
-/** Puts as many as `left` on the hosts. How many found room. */
-function fill(suite: SuiteSpec, { needs, left, free, used, alone }: Filling): number {
-  const offer = { priority: suite.priority, suite: suite.name, labels: {} };
-  const hosts = hostsOf(needs);
-  const mayUse = ({ place }: Free): boolean => {
-    if (alone.has(place.hostId) || misfit(place, needs, offer) !== null) return false;
-    return !needs.exclusive || !used.has(place.hostId);
-  };
-  let placed = 0;
-  while (hosts > 1 && placed < left) {
-    const chosen = emptiest(free.filter(mayUse), needs).slice(0, hosts);
-    if (chosen.length < hosts) return placed;
-    for (const host of chosen) {
-      take(host, needs, 1);
-      used.add(host.place.hostId);
-      if (needs.exclusive) alone.add(host.place.hostId);
-    }
-    placed += 1;
-  }
-  for (const host of hosts > 1 ? [] : free) {
-    const { hostId } = host.place;
-    if (placed >= left) break;
-    if (!mayUse(host)) continue;
-    const count = Math.min(left - placed, needs.exclusive ? 1 : fitting(host, needs));
-    if (count <= 0) continue;
-    if (needs.exclusive) alone.add(hostId);
-    take(host, needs, count);
-    used.add(hostId);
-    placed += count;
-  }
-  return placed;
-}
-
-/** One place of each host that has room for one more, those with the most room first. */
-function emptiest(free: readonly Free[], needs: Needs): Free[] {
-  const hosts = new Map<string, Free>();
-  for (const one of free) {
-    const known = hosts.get(one.place.hostId);
-    const room = fitting(one, needs);
-    if (room > 0 && (known === undefined || room > fitting(known, needs)))
-      hosts.set(one.place.hostId, one);
-  }
-  return [...hosts.values()].sort((a, b) => fitting(b, needs) - fitting(a, needs));
-}
-
-function lockedMost({ locks: capacities = {} }: SuiteSpec, { locks = {} }: Needs): number {
-  const each = Object.entries(locks).map(([name, count]) =>
-    Math.floor((capacities[name] ?? Infinity) / count),
-  );
-  return Math.min(Infinity, ...each);
-}
-
-function fitting({ place, slots, cpus, memoryMiB, gpus }: Free, needs: Needs): number {
-  const times = (has: number, wanted: number): number =>
-    wanted === 0 ? Infinity : Math.floor(has / wanted);
-  const count = gpuCountOf(needs);
-  return Math.min(
-    times(slots, needs.slots),
-    times(cpus, needs.cpus),
-    times(memoryMiB, needs.memoryMiB ?? 0),
-    times(Math.min(gpus, count === 0 ? 0 : gpusFor(place, needs).all), count),
-  );
-}
-
-function take(host: Free, needs: Needs, count: number): void {
-  host.slots -= count * needs.slots;
-  host.cpus -= count * needs.cpus;
-  host.memoryMiB -= count * (needs.memoryMiB ?? 0);
-  host.gpus -= count * gpuCountOf(needs);
-}
-
 interface Numbers {
   readonly room: number;
+  /** The room there would be if `apart` kept nothing from sharing a host. */
+  readonly shared: number;
   readonly parallelism: number;
   readonly tasks: number;
 }
@@ -259,12 +111,14 @@ interface Numbers {
 function reason(
   suite: SuiteSpec,
   kinds: readonly Kind[],
-  { room, parallelism, tasks }: Numbers,
+  { room, shared, parallelism, tasks }: Numbers,
 ): string {
   if (parallelism < room)
     return tasks <= parallelism
       ? `there are no more tasks (the hosts have room for ${room})`
       : `maxParallel is ${suite.maxParallel ?? 0} (the hosts have room for ${room})`;
+  if (shared > room)
+    return `needs.apart: no two with the same key share a host (otherwise there would be room for ${shared})`;
   const [first] = kinds;
   if (kinds.length > 1 || first === undefined)
     return `tasks need different things (${kinds.length} kinds), as many as fit beside each other`;
@@ -287,11 +141,11 @@ function lockText({ locks: capacities = {} }: SuiteSpec, { locks = {} }: Needs):
 interface Idle {
   readonly kinds: readonly Kind[];
   readonly places: readonly Place[];
-  readonly parallelism: number;
-  readonly tasks: number;
+  readonly numbers: Numbers;
 }
 
-function idleWarnings(suite: SuiteSpec, { kinds, places, parallelism, tasks }: Idle): string[] {
+function idleWarnings(suite: SuiteSpec, { kinds, places, numbers }: Idle): string[] {
+  const { room, shared, parallelism, tasks } = numbers;
   const { needs } = kinds[0] ?? suite;
   const { slots, exclusive } = needs;
   const offer = { priority: suite.priority, suite: suite.name, labels: {} };
@@ -309,6 +163,7 @@ function idleWarnings(suite: SuiteSpec, { kinds, places, parallelism, tasks }: I
     return [
       `${share} by design: exclusive tasks are measured in peace; needs.exclusive: false uses them`,
     ];
+  if (shared > room) return [`${share}: needs.apart keeps the tasks on different hosts`];
   return [
     `${share}: they do not hold another task (${plural(slots, 'slot')}${othersOf(needs)} each)`,
   ];

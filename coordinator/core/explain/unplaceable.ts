@@ -1,5 +1,6 @@
 /** Tasks that no agent which has joined could ever run, whatever else runs there. Pure. */
 import { misfit, nearestMisfit } from '#protocol/messages/agent/fit.ts';
+import { mergedUnplaceable } from '#protocol/messages/agent/unplaceable.ts';
 import type { Offer } from '#protocol/messages/agent/accepts.ts';
 import type { Misfit, Unplaceable } from '#protocol/messages/run/explain.ts';
 import { capacityOf, joinedAgents } from '../../fleet/fleet-reducer.ts';
@@ -48,12 +49,13 @@ export function unplaceableOf(state: CoreState, run: RunEntry): Unplaceable[] {
   const scheduled = state.scheduler.runs.get(run.id);
   const agents = capacities(state);
   if (scheduled === undefined || agents.length === 0) return [];
-  return scheduled.lanes.slice(0, MOST).flatMap(({ lane }) => {
+  const found = scheduled.lanes.slice(0, MOST).flatMap(({ lane }) => {
     const index = headIndex(lane);
     if (index === null) return [];
     const nearest = nearestMisfit(agents, lane.needs, offerOf(run, scheduled, index));
     return nearest === null ? [] : [{ tasks: lane.waiting.count, ...nearest }];
   });
+  return mergedUnplaceable(found);
 }
 
 /** What it needs when it is tried again with more: as much of that as an agent that has joined could give. */

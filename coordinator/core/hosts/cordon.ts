@@ -13,7 +13,7 @@ export function onCordon(
   { token, request }: { readonly token: number; readonly request: DrainRequest },
 ): void {
   const { state, effects } = context;
-  const { agent, by, reason, undo } = request;
+  const { agent, by, undo } = request;
   const handedOut = usageOf(state.scheduler, agent).attempts;
   const reply = { agent, cordoned: !undo, handedOut };
   const known = state.fleet.agents.get(agent)?.cordon ?? null;
@@ -22,6 +22,8 @@ export function onCordon(
     return;
   }
   const name = undo ? 'agent.uncordoned' : 'agent.cordoned';
+  // Who cordons again and says no more does not take back why it is.
+  const reason = request.reason ?? (undo ? null : (known?.reason ?? null));
   const stored = publish(context, { subject: subjects.fleet(agent), name, data: { by, reason } });
   state.owed.set(stored, { token, reply });
 }

@@ -7,7 +7,8 @@
  * there meanwhile. So it is never over 1, whatever a clock said.
  */
 import type { Needs } from '../../messages/attempt/needs.ts';
-import { placesOn } from '../../suite/plan.ts';
+import { placeOf } from '../../suite/plan.ts';
+import { placesOn } from '../../suite/room.ts';
 import type { RunFold } from '../run-fold.ts';
 import { presences, type AgentPresence, type PresenceFold } from './presence-fold.ts';
 import { lengthMs, meet, union, type Span } from './spans.ts';
@@ -85,7 +86,7 @@ function groundsOf(
     const { hostId, slots, cpus, hardware } = registration;
     const key = needs.exclusive ? `host ${hostId}` : agent;
     keys.set(agent, key);
-    const places = placesOn({ hostId, slots, cpus, hardware }, needs);
+    const places = placesOn(placeOf({ hostId, slots, cpus, hardware }), needs);
     if (places === 0) continue;
     const ground = groundOf(key);
     ground.agents.add(agent);

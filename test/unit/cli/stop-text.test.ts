@@ -64,6 +64,39 @@ describe('what an operator is told of a stop', () => {
     );
   });
 
+  it.each<[string, Partial<AgentStopView>[], string]>([
+    [
+      'a rung that proves nothing',
+      [{ attempts: [attempt, { ...attempt, proof: 'scan', proven: false }] }],
+      'agent local-1 cannot prove that nothing is left (proof scan)',
+    ],
+    [
+      'a forgotten agent',
+      [
+        { agent: 'a', attempts: [], forgotten: true, unproven: ['r/t1#1', 'r/t2#1'] },
+        { agent: 'b' },
+      ],
+      'agent a was forgotten: processes of r/t1#1, r/t2#1 may live on there',
+    ],
+    [
+      'one of each',
+      [
+        { agent: 'a', forgotten: true, attempts: [], unproven: ['r/t1#1'] },
+        { agent: 'b', attempts: [], unproven: ['r/t2#1'] },
+      ],
+      'agent a was forgotten: processes of r/t1#1 may live on there; 1 earlier attempt of agent b ended unproven (r/t2#1)',
+    ],
+    [
+      'many agents',
+      Array.from({ length: 7 }, () => ({ attempts: [], unproven: ['r/t1#1'] })),
+      `${Array.from({ length: 5 }, () => '1 earlier attempt of agent local-1 ended unproven (r/t1#1); ').join('')}2 more like that`,
+    ],
+  ])('says why it is unproven: %s', (_, agents, why) => {
+    const all = agents.map((over) => ({ ...agent, ...over }));
+    const view = { command: 's', run: 'r', task: null, verdict: 'unproven', agents: all } as const;
+    expect(verdictLine(view, 'run r')).toBe(`run r is stopped, but its end is unproven: ${why}`);
+  });
+
   it.each<[StopVerdict, number, RegExp]>([
     ['dead', 0, /zero survivors, proven/],
     ['unproven', 8, /unproven/],

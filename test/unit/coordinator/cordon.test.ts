@@ -60,6 +60,20 @@ it('keeps what it has, what waits there too', () => {
   expect(mesh.core.runs.get(RUN)?.counts).toEqual({ passed: 6 });
 });
 
+it('keeps its reason when it is asked for again without one, and not once it was taken back', () => {
+  const mesh = new Miniature([{ slots: 1 }]);
+  const reasonAfter = (undo: boolean, reason: string | null): string | null | undefined => {
+    mesh.cordon('a0', undo, reason);
+    mesh.settle();
+    return mesh.core.fleet.agents.get('a0')?.cordon?.reason;
+  };
+  expect(reasonAfter(false, 'loud')).toBe('loud');
+  expect(reasonAfter(false, null)).toBe('loud');
+  expect(reasonAfter(false, 'hot')).toBe('hot');
+  expect(reasonAfter(true, null)).toBeUndefined();
+  expect(reasonAfter(false, null)).toBeNull();
+});
+
 it('is said again before it would be lost among observations, and not more often (I12)', () => {
   const mesh = new Miniature([{ slots: 1 }]);
   mesh.cordon('a0');

@@ -277,6 +277,16 @@ describe('a run', () => {
     expect(kinds).toEqual([3, 4, 5, 6, 7, 8].map(() => [1, 'unplaceable']));
     expect(mesh.replies.get(1)).toMatchObject({ reply: { unplaceable: { length: 6 } } });
   });
+
+  it('is told once for each reason what of it no agent could run', () => {
+    const labels = { zone: { in: ['mars', 'venus'] } };
+    const mesh = meshOf([{ slots: 2 }], {
+      needsTemplate: { slots: '{{item}}', exclusive: false, labels },
+    });
+    expect(mesh.replies.get(1)).toMatchObject({
+      reply: { unplaceable: [{ tasks: 8, reason: { kind: 'label', label: 'zone' } }] },
+    });
+  });
 });
 
 describe('an agent', () => {

@@ -175,9 +175,9 @@ export class Miniature {
     return this.#tokens;
   }
 
-  cordon(agent: string, undo = false): number {
+  cordon(agent: string, undo = false, reason: string | null = 'loud'): number {
     this.#tokens += 1;
-    const request = { agent, by: 'u@h', reason: 'loud', undo };
+    const request = { agent, by: 'u@h', reason, undo };
     this.post({ kind: 'cordon', token: this.#tokens, request });
     return this.#tokens;
   }

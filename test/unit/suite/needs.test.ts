@@ -72,6 +72,8 @@ describe('needs', () => {
     ['{ slots: "{{index}}" }', 'needs differ by axes and vars only'],
     ['{ memory: "{{n" }', 'needs.memory: "{{" is never closed'],
     ['{ locks: { db: 1 } }', '2:19: needs.locks.db: the suite does not say how many of "db"'],
+    ['{ locks: { db: 5 } }', 'how many of "db" there are; add locks: { db: 5 }.'],
+    ['{ locks: { db: "{{n}}" } }', 'add locks: { db: N }, N no less than what any task takes.'],
   ])('%s is refused', (text, problem) => {
     expect(problemsOf(`run: [x]\nneeds: ${text}\n`).join('\n')).toContain(problem);
   });

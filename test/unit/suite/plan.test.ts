@@ -162,3 +162,81 @@ describe('a plan', () => {
     );
   });
 });
+
+describe('tasks that are kept apart', () => {
+  const PLACES = [host('h', 2), host('h', 2), host('h', 1)];
+  const axes = 'run: [x]\naxes: { m: [x, y], i: [1, 2, 3] }\n';
+
+  it.each<[string, string, ReturnType<typeof host>[], Partial<RunPlan>]>([
+    [
+      'one of each key on a host, whatever agents are there',
+      'needs: { exclusive: false, apart: "{{m}}" }',
+      PLACES,
+      {
+        parallelism: 2,
+        why: '2 at a time on 1 host: needs.apart: no two with the same key share a host (otherwise there would be room for 5)',
+      },
+    ],
+    [
+      'a key that all share',
+      'needs: { exclusive: false, apart: all }',
+      [...PLACES, host('i', 4)],
+      {
+        parallelism: 2,
+        warnings: ['7 of 9 slots will idle: needs.apart keeps the tasks on different hosts'],
+      },
+    ],
+    [
+      'a key that tasks of different needs share',
+      'needs: { exclusive: false, slots: "{{i}}", apart: { key: all } }',
+      [host('h', 8)],
+      { parallelism: 1 },
+    ],
+    [
+      'gangs',
+      'needs: { exclusive: false, hosts: 2, apart: "{{m}}" }',
+      [host('h', 4), host('i', 4), host('j', 4)],
+      { parallelism: 2 },
+    ],
+    [
+      'a key of its own for each',
+      'needs: { exclusive: false, apart: "{{m}} {{i}}" }',
+      PLACES,
+      {
+        parallelism: 5,
+        why: '5 at a time on 1 host: tasks need different things (6 kinds), as many as fit beside each other',
+      },
+    ],
+  ])('%s', (_, needs, hosts, plan) => {
+    expect(planRun(suiteOf(axes + needs), hosts)).toMatchObject(plan);
+  });
+});
+
+describe('tasks that no agent could run', () => {
+  const needing = (needs: string, items: number) =>
+    suiteOf(
+      `run: [x]\naxes: { i: [${Array.from({ length: items }, (_, at) => at + 10).join(', ')}] }\nneeds: ${needs}\n`,
+    );
+
+  it('are told once for each reason, however many kinds of needs have it', () => {
+    const needs = '{ exclusive: false, slots: "{{i}}", labels: { zone: { in: [mars, venus] } } }';
+    const why = '4 tasks need label zone mars or venus, and no agent has that';
+    expect(planRun(needing(needs, 4), [host('h', 4)])).toMatchObject({
+      why: `nothing can run: ${why}`,
+      warnings: [`${why}: they wait until one joins that can run them`],
+      unplaceable: [{ tasks: 4, reason: { kind: 'label' } }],
+    });
+  });
+
+  it('are told in few lines for many reasons', () => {
+    const plan = planRun(needing('{ slots: "{{i}}" }', 20), [host('h', 4)]);
+    expect(plan.why).toBe(
+      'nothing can run: 1 task needs 10 slots; the nearest agent, h, has 4; 19 more wait for other reasons',
+    );
+    expect(plan.unplaceable).toHaveLength(20);
+    expect(plan.warnings).toHaveLength(5);
+    expect(plan.warnings.at(-1)).toBe(
+      '16 more tasks wait for an agent that can run them, for 16 other reasons',
+    );
+  });
+});
