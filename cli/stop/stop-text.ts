@@ -1,4 +1,5 @@
 /** What an operator is told of a stop. Pure. */
+import { pauseOf, type Pauses } from '#protocol/fold/pauses.ts';
 import type { AgentStopView, StopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
@@ -73,6 +74,26 @@ export function verdictLine(view: StopView, target: string, verb: StopVerb = 'st
       return `the ${verb} of ${target} is still open on ${plural(agents, 'agent')}: it stays stored and is obeyed`;
     }
   }
+}
+
+export interface StaysPaused {
+  readonly by: string;
+  /** The pause is of the run as a whole. */
+  readonly whole: boolean;
+}
+
+/** Who holds a task that is to be tried again; null for nobody: its next attempt follows. */
+export function staysPaused(pauses: Pauses, task: string): StaysPaused | null {
+  const pause = pauseOf(pauses, task);
+  return pause === null ? null : { by: pause.by, whole: pause.task === null };
+}
+
+export function staysPausedLine(
+  { by, whole }: StaysPaused,
+  { run, task }: { readonly run: string; readonly task: string },
+): string {
+  const held = whole ? run : `${run}/${task}`;
+  return `${whole ? 'its run' : 'it'} is paused by ${by}, and it waits: benchmesh resume ${held} lets it go on`;
 }
 
 function unique<T>(values: readonly (T | null)[]): T[] {
