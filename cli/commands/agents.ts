@@ -47,7 +47,7 @@ export function build(command: Command): void {
       } else if (agents.length === 0) {
         terminal.note('no agent has joined: benchmesh up starts one');
       } else {
-        terminal.printLines(table(agents, columns(style), { width, paintHeader: style.dim }));
+        terminal.printLines(table(agents, agentColumns(style), { width, paintHeader: style.dim }));
         terminal.printLines(troubleLines(agents, width).map(style.warn));
       }
     } finally {
@@ -106,29 +106,36 @@ export function troubleLines(agents: readonly AgentFold[], width: number | null)
   });
 }
 
-function columns(style: Style): Column<AgentFold>[] {
+/** Of what has no room the last is left out first; its id is what people copy. */
+export function agentColumns(style: Style): Column<AgentFold>[] {
   const of =
     (read: (of: NonNullable<AgentFold['registration']>) => string) => (agent: AgentFold) =>
       agent.registration === null ? '-' : read(agent.registration);
   return [
-    { header: 'agent', value: (agent) => agent.agent },
+    { header: 'agent', value: (agent) => agent.agent, isKey: true },
     { header: 'state', value: agentState, paint: (cell) => paintState(style, cell) },
-    { header: 'host', value: of((at) => at.hostname), shrinkTo: 8 },
-    { header: 'address', value: of((at) => at.address) },
+    { header: 'host', value: of((at) => at.hostname), shrinkTo: 8, optional: true },
+    { header: 'address', value: of((at) => at.address), optional: true },
     { header: 'slots', value: of((at) => String(at.slots)), align: 'right' },
-    { header: 'cpus', value: of((at) => String(at.cpus)), align: 'right' },
+    { header: 'cpus', value: of((at) => String(at.cpus)), align: 'right', optional: true },
     {
       header: 'memory',
       value: of((at) => `${(at.memoryMiB / 1_024).toFixed(1)} GiB`),
       align: 'right',
+      optional: true,
     },
     {
       header: 'gpus',
       value: of((at) => (at.hardware === undefined ? '-' : gpusText(at.hardware))),
       shrinkTo: 12,
     },
-    { header: 'rung', value: of((at) => at.rung) },
-    { header: 'no better rung', value: of((at) => dash(at.degraded)), shrinkTo: 14 },
+    { header: 'rung', value: of((at) => at.rung), optional: true },
+    {
+      header: 'no better rung',
+      value: of((at) => dash(at.degraded)),
+      shrinkTo: 14,
+      optional: true,
+    },
     { header: 'cpu', value: of((at) => at.cpuModel), shrinkTo: 10, optional: true },
     {
       header: 'since',

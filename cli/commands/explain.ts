@@ -31,8 +31,8 @@ export function build(command: Command): void {
     `
 The leading coordinator answers, by the policies that place tasks. Of a task that waits: for each agent
 the first reason for which it does not take it. Of a run: the same for its tasks that wait, those with the
-same needs together. Of an agent: for each run with tasks that wait, why none
-of them goes there. A higher priority number goes first, then the run
+same needs together, and what is held back: paused, waiting for a retry, with agents that are not heard.
+Of an agent: for each run with tasks that wait, why none of them goes there. A higher priority number goes first, then the run
 with the fewest slots in hand, then what was submitted earlier.`,
   );
   withExamples(command, [
@@ -100,7 +100,8 @@ const isNotFound = (error: unknown): boolean =>
 /** Of a run that has ended: nothing of it waits. */
 function ended({ run, tasks }: RunFold): RunExplanation {
   const { size } = tasks;
-  return { run, tasks: size, ended: size, handedOut: 0, groups: [], more: 0, other: 0 };
+  const nothing = { groups: [], more: 0, heldBack: [], other: 0 };
+  return { run, tasks: size, ended: size, handedOut: 0, ...nothing };
 }
 
 function show(explanation: RunExplanation, flags: ExplainFlags): void {

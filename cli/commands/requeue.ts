@@ -26,8 +26,9 @@ export function build(command: Command): void {
 What runs of the task is ended as by a pause, with its checkpoint and its proof, and its next attempt
 follows at once, uncounted: on another agent if one has room at that moment (benchmesh cordon keeps an
 agent out of it). Where the agent is not heard, the task goes on elsewhere all the same; the agent ends
-its attempt when it is back, and the run does not end before that. Ends as benchmesh pause does: 0 only
-when every process is proven gone, 8 if that is open or unproven, 9 if the task had ended already.`,
+its attempt when it is back, and the run does not end before that. A task that is paused stays so until
+benchmesh resume. Ends as benchmesh pause does: 0 only when every process is proven gone, 8 if that is
+open or unproven, 9 if the task had ended already.`,
   );
   withExamples(command, [
     'benchmesh requeue k3f9/d2xq',

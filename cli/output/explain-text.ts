@@ -173,7 +173,7 @@ export function taskExplanationLines(
 }
 
 export function runExplanationLines(
-  { run, tasks, ended, handedOut, groups, more, other }: RunExplanation,
+  { run, tasks, ended, handedOut, groups, more, heldBack, other }: RunExplanation,
   width: Width,
 ): string[] {
   const rows = groups.flatMap((group) => [
@@ -184,12 +184,36 @@ export function runExplanationLines(
     `run ${run}: ${ended} of ${plural(tasks, 'task')} ended, ${handedOut} with agents`,
     ...rows,
     ...(more > 0 ? [`  ${plural(more, 'task')} with other needs wait, too`] : []),
-    ...(other > 0
-      ? [
-          `  ${plural(other, 'task')} not waiting for a host: paused, waiting for a retry or being decided`,
-        ]
-      : []),
+    ...heldBack.map((held) => `  ${heldBackText(held)}`),
+    ...(other > 0 ? [`  ${plural(other, 'task')} being stopped or decided on`] : []),
   ].flatMap(fitting(width));
+}
+
+function heldBackText({
+  tasks,
+  example,
+  reason,
+  agents = [],
+}: RunExplanation['heldBack'][number]): string {
+  const all = plural(tasks, 'task');
+  if (example === undefined) {
+    const many = tasks === 0 ? '' : ` (${all})`;
+    return reason.kind === 'paused'
+      ? `the run is paused by ${reason.by}: benchmesh resume lets it go on${many}`
+      : `the run is being stopped, and nothing of it begins again${many}`;
+  }
+  const which = `${all} such as ${example}`;
+  if (tasks === 1) return `${which}: ${taskReasonText(reason)}`;
+  switch (reason.kind) {
+    case 'backing_off':
+      return `${which}: an attempt failed, the first retry is in ${duration(reason.leftMs)}`;
+    case 'unknown':
+      return `${which}: with ${namesOf(agents)}, not heard: what became of them is not known`;
+    case 'deciding':
+      return `${which}: an attempt has ended, and what follows is being stored`;
+    default:
+      return `${which}: ${taskReasonText(reason)}`;
+  }
 }
 
 function shareText({ inHand }: Extract<AgentReason, { kind: 'behind' }>): string {

@@ -17,7 +17,15 @@ import { readLiveRun } from '../runs/live-run.ts';
 import { matchTask } from '../runs/match.ts';
 import { hasCoordinator } from '../runs/uncoordinated.ts';
 import { performStop, publishStop, type StopRequest } from './perform-stop.ts';
-import { ackLine, exitOf, openLine, verdictLine, type StopVerb } from './stop-text.ts';
+import {
+  ackLine,
+  exitOf,
+  openLine,
+  staysPaused,
+  staysPausedLine,
+  verdictLine,
+  type StopVerb,
+} from './stop-text.ts';
 
 export interface EndFlags extends MeshFlags, JsonFlag {
   readonly grace?: number;
@@ -58,6 +66,12 @@ export async function endTarget(
     ...(verb === 'stop' ? {} : { pause: true }),
     ...(verb === 'requeue' ? { requeue: true } : {}),
   };
+  const paused = verb === 'requeue' && task !== null ? staysPaused(fold.pauses, task) : null;
+  const ofPause = verb === 'requeue' ? { paused } : {};
+  const notePause = (): void => {
+    if (paused !== null && task !== null)
+      terminal.note(staysPausedLine(paused, { run: found.run, task }));
+  };
   if (flags.wait === false) {
     const command = newId();
     await publishStop(connection, request, command);
@@ -70,8 +84,10 @@ export async function endTarget(
         verdict: 'open',
         agents: [],
         unreachable: [],
+        ...ofPause,
       });
     else terminal.print(`the ${verb} of ${name} is stored (${command})`);
+    notePause();
     return;
   }
   const leads = hasCoordinator(connection);
@@ -98,7 +114,8 @@ export async function endTarget(
     exitWith(exitOf(view.verdict));
   }
   if (flags.json === true) {
-    terminal.printJson(verb, { ...view, unreachable: silent });
+    terminal.printJson(verb, { ...view, unreachable: silent, ...ofPause });
+    notePause();
     return;
   }
   for (const agent of view.verdict === 'open' ? view.agents.filter((one) => one.open) : []) {
@@ -107,6 +124,7 @@ export async function endTarget(
   const line = verdictLine(view, name, verb);
   const { style } = terminal;
   terminal.print(view.verdict === 'dead' ? style.good(line) : style.warn(line));
+  notePause();
   if (interrupted.aborted) return;
   if (verb !== 'stop' && fold.submitted?.suite.checkpoints.length === 0 && endedAny(view))
     terminal.note(ANEW[verb]);

@@ -1,4 +1,5 @@
 /** What an operator is told of a stop. Pure. */
+import { pauseOf, type Pauses } from '#protocol/fold/pauses.ts';
 import type { AgentStopView, StopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { EXIT, type ExitStatus } from '#protocol/messages/errors.ts';
@@ -99,6 +100,26 @@ function causesOf({ agent, attempts, unproven, forgotten }: AgentStopView): stri
       : [`agent ${agent} cannot prove that nothing is left (proof ${rungs.join('+')})`]),
     ...(unproven.length === 0 ? [] : [earlier]),
   ];
+}
+
+export interface StaysPaused {
+  readonly by: string;
+  /** The pause is of the run as a whole. */
+  readonly whole: boolean;
+}
+
+/** Who holds a task that is to be tried again; null for nobody: its next attempt follows. */
+export function staysPaused(pauses: Pauses, task: string): StaysPaused | null {
+  const pause = pauseOf(pauses, task);
+  return pause === null ? null : { by: pause.by, whole: pause.task === null };
+}
+
+export function staysPausedLine(
+  { by, whole }: StaysPaused,
+  { run, task }: { readonly run: string; readonly task: string },
+): string {
+  const held = whole ? run : `${run}/${task}`;
+  return `${whole ? 'its run' : 'it'} is paused by ${by}, and it waits: benchmesh resume ${held} lets it go on`;
 }
 
 function unique<T>(values: readonly (T | null)[]): T[] {

@@ -295,7 +295,8 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
     const lost = superseded === true && avoid !== undefined ? [avoid] : [];
     if (n >= task.n) leaveBehind(task, n, [...lost, ...without]);
     if (!move(fold, task, n + 1, 'pending')) return;
-    (task.retries ??= []).push({ n, class: why, ...(needs === undefined ? {} : { needs }) });
+    const raised = needs === undefined ? {} : { needs };
+    (task.retries ??= []).push({ n, class: why, timeMs, ...raised });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
   } else if (message.name === 'task.stage_opened' || message.name === 'task.ramp_ended') {
     applyToRamp(task.attempts[message.data.n - 1], message);

@@ -14,6 +14,8 @@ import { membersOf } from './gang-fold.ts';
 export interface Retry {
   readonly n: number;
   readonly class: FailureClass;
+  /** When it was decided, by the stream's clock; absent in what was folded before this was kept. */
+  readonly timeMs?: number;
   /** Where the attempts after this one need more. */
   readonly needs?: Needs;
 }

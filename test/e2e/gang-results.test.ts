@@ -10,7 +10,8 @@ import { until } from '#test/support/until.ts';
 
 const RANKS = [0, 1, 2];
 
-/** Rank r: a result file of its own, a checkpoint, 10 values of (r + 1) each, one slow request. */
+/** A result file of each rank, a checkpoint, 10 values; one more at the end, so that ranks which began in different
+ * seconds overlap. */
 const suiteIn = (dir: string): string => `name: gang-results
 needs: { hosts: 3 }
 grace: 1s
@@ -29,6 +30,7 @@ run:
       echo "skew $RANK"
       until [ -e ${dir}/go ]; do sleep 0.1; done
       sleep 2
+      echo "metric rate $((RANK + 1)) 1/s" >> "$BENCHMESH_REPORT"
       [ $RANK = 0 ] && echo "score 42"
       echo "rank $RANK ends" >&2
 files: [result.json]

@@ -83,6 +83,13 @@ describe('operate', () => {
     expect(stdout).toContain(`task ${target} is requeued: zero survivors, proven`);
     expect(await mesh.ok('show', run)).toMatch(/requeue .*task .*: throttled \(dead\)/);
     await until(async () => (await tasksOf(run))[0]?.state === 'running', 'it to run again');
+    const second = `${run}/${(await tasksOf(run))[1]?.id ?? ''}`;
+    await mesh.ok('pause', second);
+    const waits = await mesh.cli(['requeue', second, '--json']);
+    expect(waits.status, waits.stdout).toBe(0);
+    expect(JSON.parse(waits.stdout)).toMatchObject({ paused: { whole: false } });
+    expect(waits.stderr).toContain(`benchmesh resume ${second} lets it go on`);
+    await mesh.ok('resume', second);
     await go();
     await mesh.archived(run);
     expect((await viewOf(run)).outcomes).toEqual({ passed: 2 });

@@ -16,7 +16,6 @@ import { raisedText } from '#protocol/suite/raised-needs.ts';
 import { taskNeeds } from '#protocol/suite/task-needs.ts';
 import type { Preemptor } from '#protocol/messages/run/command.ts';
 import { capacityOf, joinedAgents } from '../../fleet/fleet-reducer.ts';
-import { isPaused, isStopped } from '../../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
 import { headIndex, isOpen, waitingIn } from '../../scheduler/run-queue.ts';
 import { laneAt } from '../../scheduler/scheduler-reducer.ts';
@@ -24,8 +23,8 @@ import { usageOf, type ScheduledLane } from '../../scheduler/scheduler-state.ts'
 import { agentReason, closedReason } from './agent-reason.ts';
 import { failingReason } from '../hosts/failing-hosts.ts';
 import { gangWait } from '../gangs/gang-wait.ts';
-import { heldUntil } from '../starts/held-retries.ts';
 import type { CoreState } from '../core-state.ts';
+import { heldBackOf, heldReason } from './held-back.ts';
 import { misfitOfTask } from './unplaceable.ts';
 
 /** Throws `not_found` for what is not there. */
@@ -86,11 +85,8 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
       ...(preemptedBy && { preemptedBy }),
     };
   }
-  if (isStopped(run, task)) return { kind: 'stopping' };
-  if (isPaused(run, task)) return { kind: 'paused', by: view?.paused?.by ?? 'unknown' };
-  const dueMs = heldUntil(run, task);
-  if (dueMs !== null)
-    return { kind: 'backing_off', n, leftMs: Math.max(0, Math.round(dueMs - state.nowMs)) };
+  const held = heldReason(state, run, task);
+  if (held !== null) return held;
   if (run.basis?.state === 'unread') return { kind: 'ordering', basis: run.basis.run };
   const { maxParallel } = run;
   const queue = state.scheduler.runs.get(run.id)?.queue;
@@ -157,11 +153,16 @@ function explainRun(state: CoreState, run: RunEntry): RunExplanation {
   const told = [...groups.values()].reduce((sum, { tasks }) => sum + tasks, 0);
   const handedOut = scheduled?.queue.inFlight ?? 0;
   const { endedTasks: ended, listed } = run;
+  const rest = Math.max(0, listed.length - ended - handedOut - queued);
+  const heldBack = heldBackOf(state, run, rest);
+  // What is with agents is counted there.
+  const held = heldBack.filter(({ reason }) => reason.kind !== 'unknown');
   return {
     ...{ run: run.id, tasks: listed.length, ended, handedOut },
     groups: [...groups.values()],
     more: queued - told,
-    other: Math.max(0, listed.length - ended - handedOut - queued),
+    heldBack,
+    other: Math.max(0, rest - held.reduce((sum, { tasks }) => sum + tasks, 0)),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Attempts that were followed by another of their task, and the time that went into them. Pure. */
 import type { FailureClass } from '../../messages/attempt/outcome.ts';
 import type { RunFold } from '../run-fold.ts';
-import type { TaskFold } from '../task-fold.ts';
+import type { Retry, TaskFold } from '../task-fold.ts';
 
 export interface Recoveries {
   /** Further attempts that followed a failure. */
@@ -10,9 +10,9 @@ export interface Recoveries {
   /** Tasks that needed one, and those of them that have passed. */
   readonly tasks: number;
   readonly passed: number;
-  /** Elapsed time of the attempts before them, unless a later one went on from a checkpoint of it. */
+  /** Time of the attempts before them, of a lost one until its task went on, unless a later one went on from a checkpoint of it. */
   readonly lostMs: number;
-  /** Elapsed time of those from whose checkpoint a later one went on: some of it is not lost. */
+  /** Time of those from whose checkpoint a later one went on: some of it is not lost. */
   readonly keptMs: number;
 }
 
@@ -60,13 +60,27 @@ function add(tally: Tally, task: TaskFold, counts: (why: FailureClass) => boolea
   if (retries.length === 0) return;
   tally.tasks += 1;
   if (task.outcome === 'passed') tally.passed += 1;
-  for (const { n, class: why } of retries) {
+  for (const retry of retries) {
+    const { n, class: why } = retry;
     tally.count += 1;
     tally.classes[why] = (tally.classes[why] ?? 0) + 1;
-    const elapsedMs = task.attempts[n - 1]?.elapsedMs ?? 0;
     const wentOn = task.attempts.some((one) => one?.resumed?.from?.n === n);
-    tally[wentOn ? 'keptMs' : 'lostMs'] += elapsedMs;
+    tally[wentOn ? 'keptMs' : 'lostMs'] += timeOf(task, retry);
   }
+}
+
+/**
+ * That of the attempt before it. Nobody says how long a lost one has taken, its last event may be of its
+ * begin: it counts until its task went on without it. One that only waited its turn has taken nothing.
+ */
+function timeOf(task: TaskFold, { n, class: why, timeMs }: Retry): number {
+  const attempt = task.attempts[n - 1];
+  if (attempt === undefined) return 0;
+  const { startedMs, elapsedMs, superseded } = attempt;
+  if (timeMs === undefined || startedMs === null) return elapsedMs;
+  const untilMs = Math.max(0, timeMs - startedMs);
+  if (superseded) return untilMs;
+  return why === 'lost' ? Math.max(elapsedMs, untilMs) : elapsedMs;
 }
 
 /** The most frequent class first. */

@@ -237,7 +237,20 @@ export const RunExplanation = z.object({
   ),
   /** Tasks that wait for a host and are in none of these groups. */
   more: count,
-  /** Neither ended, nor with an agent, nor waiting for a host: paused, being stopped or decided on. */
+  /** What waits for something else than a host, or is with agents that are not heard, by why. */
+  heldBack: z
+    .array(
+      z.object({
+        tasks: count,
+        /** Absent where the run is held back as a whole. */
+        example: Token.optional(),
+        reason: TaskReason,
+        /** Those that are not heard. */
+        agents: z.array(z.string()).optional(),
+      }),
+    )
+    .default([]),
+  /** Neither ended, nor with an agent, nor waiting for a host, nor held back as above. */
   other: count,
 });
 export type RunExplanation = z.infer<typeof RunExplanation>;

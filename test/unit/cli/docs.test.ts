@@ -2,7 +2,8 @@
  * docs/cli.md says what the program says. Two regions of it are generated from the commands and the
  * table of errors: `UPDATE_DOCS=1 npx vitest run test/unit/cli/docs.test.ts` writes them.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '#cli/commands/index.ts';
 import { buildProgram } from '#cli/program.ts';
@@ -41,6 +42,24 @@ describe('docs/cli.md', () => {
 
   it('has every command, argument and flag', async () => {
     await expectRegion('commands', commandReference(await buildProgram('*')));
+  });
+
+  it('has in its table of JSON every command that gives some, and every kind', async () => {
+    const [, table = ''] = /\n## JSON\n([^]*?)\n## /.exec(text) ?? [];
+    const rows = table.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+    const named = rows.flatMap(([, commands = '']) => commands.split(', '));
+    for (const { name: path, command } of leavesOf(await buildProgram('*')))
+      if (command.options.some(({ long }) => long === '--json'))
+        expect(named).toContain(path.replace(/^benchmesh /, ''));
+    const kinds = new Set<string>();
+    for (const file of await readdir('cli', { recursive: true })) {
+      if (!file.endsWith('.ts')) continue;
+      const source = await readFile(join('cli', file), 'utf8');
+      for (const [, kind = ''] of source.matchAll(/(?:printJson|jsonLine)\(\s*'([^']+)'/g))
+        kinds.add(kind);
+    }
+    expect(kinds.size).toBeGreaterThan(20);
+    for (const kind of kinds) expect(table).toContain(`\`${kind}\``);
   });
 
   it('has every exit status and error code', async () => {

@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest';
 import {
   agentExplanationLines,
   agentReasonText,
+  runExplanationLines,
   taskExplanationLines,
   taskReasonText,
 } from '#cli/output/explain-text.ts';
-import { AgentReason, TaskReason } from '#protocol/messages/run/explain.ts';
+import { AgentReason, TaskReason, type RunExplanation } from '#protocol/messages/run/explain.ts';
 
 const RUN = '2026-02-13_14-30-45-aaaa';
 
@@ -208,5 +209,41 @@ describe('lines', () => {
       `  run ${RUN}, 3 tasks waiting: something there has the host to itself`,
       `  run ${RUN}, 1 task waiting: its maxParallel allows 2 at once`,
     ]);
+  });
+});
+
+describe('a run', () => {
+  const HELD: [RunExplanation['heldBack'][number], string][] = [
+    [
+      { tasks: 14, reason: { kind: 'paused', by: 'ann@box' } },
+      'the run is paused by ann@box: benchmesh resume lets it go on (14 tasks)',
+    ],
+    [{ tasks: 0, reason: { kind: 'stopping' } }, 'the run is being stopped'],
+    [
+      { tasks: 2, example: 't1', reason: { kind: 'paused', by: 'ann@box' } },
+      '2 tasks such as t1: it is paused by ann@box: benchmesh resume lets it go on',
+    ],
+    [
+      { tasks: 2, example: 't1', reason: { kind: 'backing_off', n: 2, leftMs: 14_000 } },
+      '2 tasks such as t1: an attempt failed, the first retry is in 14.0 s',
+    ],
+    [
+      { tasks: 1, example: 't1', reason: { kind: 'backing_off', n: 2, leftMs: 14_000 } },
+      '1 task such as t1: attempt 1 failed: retry 1 in 14.0 s',
+    ],
+    [
+      {
+        ...{ tasks: 9, example: 't1', reason: { kind: 'unknown', agent: 'a', n: 1 } },
+        agents: ['a', 'b', 'c', 'd'],
+      },
+      '9 tasks such as t1: with a, b, c and 1 more, not heard: what became of them is not known',
+    ],
+    [{ tasks: 2, example: 't1', reason: { kind: 'deciding', n: 1 } }, '2 tasks such as t1'],
+  ];
+  it.each(HELD)('%j', (held, text) => {
+    const run = { run: RUN, tasks: 20, ended: 1, handedOut: 0, groups: [], more: 0, other: 0 };
+    const lines = runExplanationLines({ ...run, heldBack: [held] }, null);
+    expect(lines[1]).toContain(text);
+    expect(lines).toHaveLength(2);
   });
 });

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { ackLine, exitOf, openLine, verdictLine } from '#cli/stop/stop-text.ts';
+import {
+  ackLine,
+  exitOf,
+  openLine,
+  staysPaused,
+  staysPausedLine,
+  verdictLine,
+} from '#cli/stop/stop-text.ts';
+import { addPause, addResume, createPauses } from '#protocol/fold/pauses.ts';
 import type { AgentStopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 
@@ -112,5 +120,26 @@ describe('what an operator is told of a stop', () => {
       agents: [{ ...agent, open: true }],
     };
     expect(verdictLine(view, 'run r')).toMatch(line);
+  });
+
+  it('that a requeued task stays paused, by whom, and what lets it go on', () => {
+    const pauses = createPauses();
+    const at = { run: 'r', task: 't1' };
+    expect(staysPaused(pauses, 't1')).toBeNull();
+    const pause = { command: 'p', stopSequence: 5, by: 'ann@box', reason: null };
+    addPause(pauses, { ...pause, task: 't1' }, 0);
+    const ofTask = staysPaused(pauses, 't1');
+    expect(ofTask).toEqual({ by: 'ann@box', whole: false });
+    expect(staysPaused(pauses, 't2')).toBeNull();
+    expect(ofTask && staysPausedLine(ofTask, at)).toBe(
+      'it is paused by ann@box, and it waits: benchmesh resume r/t1 lets it go on',
+    );
+    addPause(pauses, { ...pause, command: 'q', stopSequence: 9, task: null }, 0);
+    const ofRun = staysPaused(pauses, 't2');
+    expect(ofRun && staysPausedLine(ofRun, at)).toBe(
+      'its run is paused by ann@box, and it waits: benchmesh resume r lets it go on',
+    );
+    addResume(pauses, { task: null, throughSequence: 9, by: 'bob@box' }, 0);
+    expect(staysPaused(pauses, 't1')).toBeNull();
   });
 });

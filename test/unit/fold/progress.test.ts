@@ -104,57 +104,6 @@ describe('rate', () => {
   });
 });
 
-describe('recoveries', () => {
-  it('are the attempts that followed a failure, by class, with the time that was lost', () => {
-    const log = new TimedLog();
-    log.begun(3);
-    log.begin(0);
-    log.exit(0, { elapsedMs: 100, outcome: 'failed', class: 'exit' });
-    log.retry(0, 1);
-    log.begin(0, 'a2', 2);
-    log.exit(0, { elapsedMs: 50, outcome: 'lost', class: 'lost' }, { agent: 'a2', n: 2 });
-    log.retry(0, 2, 'lost');
-    log.begin(0, 'a1', 3);
-    log.exit(0, { elapsedMs: 400 }, { n: 3 });
-    log.end(0, 'passed', 3);
-    log.begin(1);
-    log.exit(1, { elapsedMs: 7, outcome: 'failed', class: 'exit' });
-    log.retry(1, 1);
-    // No recovery followed this one.
-    log.begin(2);
-    log.exit(2, { elapsedMs: 1_000, outcome: 'failed', class: 'exit' });
-    log.end(2, 'failed');
-    expect(log.view().recoveries).toEqual({
-      ...{ count: 3, classes: { exit: 2, lost: 1 }, tasks: 2, passed: 1 },
-      ...{ lostMs: 157, keptMs: 0, adopted: 0 },
-      deliberate: { count: 0, classes: {}, tasks: 0, passed: 0, lostMs: 0, keptMs: 0 },
-    });
-  });
-
-  it('a pause is none, and what a checkpoint has kept is not lost', () => {
-    const log = new TimedLog();
-    log.begun(1);
-    const at = { task: log.tasks[0] ?? '', n: 1 };
-    log.begin(0);
-    log.attempt(at, 'attempt.adopted', goldenMessages['attempt.adopted']);
-    log.exit(0, { elapsedMs: 900, outcome: 'stopped', class: 'paused' });
-    log.retry(0, 1, 'paused');
-    log.begin(0, 'a1', 2);
-    const from = { n: 1, number: 2 };
-    const resumed = { ...goldenMessages['attempt.resumed'], from };
-    log.attempt({ ...at, n: 2 }, 'attempt.resumed', resumed);
-    const paused = {
-      count: 1,
-      classes: { paused: 1 },
-      tasks: 1,
-      passed: 0,
-      lostMs: 0,
-      keptMs: 900,
-    };
-    expect(log.view().recoveries).toMatchObject({ count: 0, adopted: 1, deliberate: paused });
-  });
-});
-
 describe('utilisation', () => {
   it('is busy slot-time over that of the agents it could use, with and without its tail', () => {
     const log = new TimedLog();
