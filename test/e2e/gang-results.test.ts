@@ -111,12 +111,12 @@ describe('what three ranks leave', () => {
       expect(await at('checkpoints', id, `1-${rank}`, 'state.bin')).toBe(`${rank}\n`);
       expect(await at('telemetry', 'attempts', id, `1-${rank}.ndjson`)).toContain('"rssBytes"');
       const reported = (await at('telemetry', 'reported', id, `1-${rank}.ndjson`)).trim();
-      expect(reported.split('\n')).toHaveLength(20);
+      expect(reported.split('\n')).toHaveLength(21);
       expect(await mesh.ok('get', `${run}/${id}`, 'result.json', '--rank', String(rank))).toBe(
         `{"rank": ${rank}}\n`,
       );
       const samples = await mesh.ok('metrics', `${run}/${id}`, '--reported', '--rank', `${rank}`);
-      expect(samples.trim().split('\n')).toHaveLength(20);
+      expect(samples.trim().split('\n')).toHaveLength(21);
     }
     expect(await readdir(join(directory, 'files', id))).toEqual(['1-0', '1-1', '1-2']);
     const self = JSON.parse(await readFile(join(directory, 'benchmesh.json'), 'utf8')) as object;

@@ -128,6 +128,7 @@ export function scenarioOf(seed: number): Scenario {
           machines,
         ),
       ),
+      at,
     ),
   }));
   const coordinators = 1 + Math.floor(random() * 2);
@@ -195,9 +196,15 @@ function suiteOf(random: Random, mostSlots: number): SuiteSpec {
   };
 }
 
-/** Attempts of most runs may have to make room for those of others. */
-function withPreemption(random: Random, suite: SuiteSpec): SuiteSpec {
-  return random() < 0.6 ? { ...suite, preemptible: true } : suite;
+/** Attempts of some runs may have to make room for those of others; some that come later are urgent. */
+function withPreemption(random: Random, suite: SuiteSpec, at: number): SuiteSpec {
+  const isOne = random() < 0.4;
+  const isUrgent = random() < 0.5 && at > 0;
+  return {
+    ...suite,
+    priority: suite.priority + (isUrgent ? 5 : 0),
+    ...(isOne ? { preemptible: true } : {}),
+  };
 }
 
 /** Some runs cycle until their budget ends, some wait before they try again. */
