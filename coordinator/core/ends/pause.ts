@@ -5,7 +5,7 @@
  */
 import type { RunResumed } from '#protocol/messages/run/run.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
-import { isPaused, isStopped, newestPause } from '../../runs/run-reducer.ts';
+import { awaitsCycle, isPaused, isStopped, newestPause } from '../../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
 import { enqueue, withdraw } from '../../scheduler/scheduler-reducer.ts';
 import { heldUntil } from '../starts/held-retries.ts';
@@ -86,6 +86,9 @@ function refusalOf(run: RunEntry | undefined, id: string | null): Refusal | null
   if (id !== null && tasks.length === 0)
     return { code: 'not_found', message: `there is no ${what}` };
   const live = tasks.filter(({ phase }) => phase !== 'ended');
+  // All of a cycle may have been stopped task by task: the next one begins when the run goes on.
+  const isBetweenCycles = id === null && live.length === 0 && awaitsCycle(run);
+  if (isBetweenCycles && run.pauseSequence > run.resumedSequence) return null;
   if (run.ended !== 'no' || live.length === 0)
     return { code: 'already_ended', message: `${what} has ended already` };
   if (live.every((task) => isStopped(run, task)))
