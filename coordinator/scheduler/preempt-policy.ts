@@ -21,7 +21,7 @@ import { hasTurn, type Offer } from './pick.ts';
 import { takeFirst } from './run-queue.ts';
 import { occupy, without, type Placement } from './scheduler-reducer.ts';
 import type { AgentCapacity, HandedOut, NeedClass, SchedulerState } from './scheduler-state.ts';
-import { hasMoreThanItRuns, LATE_MS, priorityOf } from './take-back-policy.ts';
+import { firstOf, hasMoreThanItRuns, LATE_MS, priorityOf } from './take-back-policy.ts';
 
 /** Looked at: classes, agents for each, attempts of a group. */
 const MOST = 16;
@@ -217,10 +217,7 @@ export function victimsNow(
   const found: Victims[] = [];
   let againMs = Infinity;
   for (const group of state.preemptible.size === 0 ? [] : state.unbegun.values()) {
-    let left = MOST;
-    for (const by of group) {
-      left -= 1;
-      if (left < 0) break;
+    for (const by of firstOf(group, MOST)) {
       const agent = hasLower(state, priorityOf(by)) ? input.agentOf(by.agent) : null;
       if (agent === null || input.isLeaving(by) || !hasMoreThanItRuns(state, agent)) continue;
       const choice = choose(state, placeOf(state, agent, by), input);

@@ -104,10 +104,8 @@ function lateOf(
   { donor, nowMs }: Donors,
 ): Found {
   let found = NONE;
-  let left = LOOKED_AT;
-  for (const one of group) {
-    left -= 1;
-    if (left < 0 || found.one !== null) break;
+  for (const one of firstOf(group, LOOKED_AT)) {
+    if (found.one !== null) break;
     const capacity = one.agent === other ? null : donor(one.agent);
     if (capacity === null || !hasMoreThanItRuns(state, capacity)) continue;
     found = better(found, lateOrEarly(one, nowMs));
@@ -139,10 +137,7 @@ export function findBefore(state: SchedulerState, { donor, nowMs }: Donors): Fou
   // What may end others is not handed out ahead.
   if (first === null || state.saved.has(first)) return found;
   for (const group of state.unbegun.values()) {
-    let left = LOOKED_AT;
-    for (const one of group) {
-      left -= 1;
-      if (left < 0) break;
+    for (const one of firstOf(group, LOOKED_AT)) {
       const agent = priorityOf(one) < first.priority ? donor(one.agent) : null;
       if (agent === null || !makesRoom(state, { one, agent }, first)) continue;
       found = better(found, lateOrEarly(one, nowMs));
@@ -171,4 +166,14 @@ function firstWaiting(state: SchedulerState): NeedClass | null {
     if (first === null || isBefore(of, first)) first = of;
   }
   return first;
+}
+
+/** So many of them at most. */
+export function* firstOf<T>(items: Iterable<T>, most: number): Generator<T> {
+  let left = most;
+  for (const item of items) {
+    if (left === 0) return;
+    left -= 1;
+    yield item;
+  }
 }

@@ -1,11 +1,10 @@
 /** Kill -9 of what one rank has running while it waits at the barrier: its server. The gang ends whole, and passes again. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { TaskView } from '#protocol/fold/task-view.ts';
-import { startAgents } from '#test/support/fleet.ts';
-import { TestMesh } from '#test/support/mesh.ts';
+import { onThreeHosts } from '#test/support/three-hosts.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 
@@ -30,25 +29,17 @@ run:
 `;
 
 describe('a rank that waits for the others', () => {
-  let mesh: TestMesh;
-  let others: { readonly end: () => Promise<void> };
-  beforeAll(async () => {
-    mesh = await TestMesh.create();
-    await mesh.up('--slots', '1');
-    others = await startAgents(mesh, ['b', 'c']);
-  });
-  afterAll(async () => {
-    await others.end();
-    await mesh.dispose();
-  });
+  const hosts = onThreeHosts();
 
   it('is killed there: all ranks end, proven, and the next attempt passes', async () => {
-    const run = await mesh.submit(await mesh.file('barrier.yaml', suiteIn(mesh.home)));
+    const run = await hosts.mesh.submit(
+      await hosts.mesh.file('barrier.yaml', suiteIn(hosts.mesh.home)),
+    );
     let id = '';
     const first = async (): Promise<AttemptView | undefined> => {
-      const { tasks } = await mesh.json<{ tasks: TaskView[] }>('tasks', run);
+      const { tasks } = await hosts.mesh.json<{ tasks: TaskView[] }>('tasks', run);
       id = tasks[0]?.id ?? '';
-      const shown = await mesh.json<{ attempts: AttemptView[] }>('show', `${run}/${id}`);
+      const shown = await hosts.mesh.json<{ attempts: AttemptView[] }>('show', `${run}/${id}`);
       return shown.attempts[0];
     };
     await until(
@@ -57,12 +48,12 @@ describe('a rank that waits for the others', () => {
     );
     const pids = await Promise.all(
       [0, 1, 2].map(async (rank) =>
-        Number(await readFile(join(mesh.home, `server-1-${rank}.pid`), 'utf8')),
+        Number(await readFile(join(hosts.mesh.home, `server-1-${rank}.pid`), 'utf8')),
       ),
     );
     process.kill(pids[1] ?? 0, 'SIGKILL');
     await until(() => pids.every((pid) => !isRunning(pid)), 'the servers of all ranks to end');
-    await mesh.ok('watch', run);
+    await hosts.mesh.ok('watch', run);
     const attempt = await first();
     expect(attempt).toMatchObject({
       ...{ outcome: 'failed', stage: 'service', class: 'signal', proven: true, survivors: [] },
@@ -76,9 +67,9 @@ describe('a rank that waits for the others', () => {
     // Nobody began what the barrier stands before.
     for (const { steps } of attempt?.ranks ?? [])
       expect(steps.map(({ step }) => step)).not.toContain('run');
-    const { tasks } = await mesh.json<{ tasks: TaskView[] }>('tasks', run);
+    const { tasks } = await hosts.mesh.json<{ tasks: TaskView[] }>('tasks', run);
     expect(tasks[0]).toMatchObject({ outcome: 'passed', attempts: 2 });
-    const log = await mesh.ok('logs', `${run}/${id}/2`);
+    const log = await hosts.mesh.ok('logs', `${run}/${id}/2`);
     for (const rank of [0, 1, 2]) expect(log).toContain(`rank ${rank} | rank ${rank} runs`);
   });
 });

@@ -1,11 +1,10 @@
 /** A load that grows by steps over three hosts, with real agents: who joins when, what each stage measured, how it ends. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AttemptView } from '#protocol/fold/attempt-view.ts';
 import type { TaskView } from '#protocol/fold/task-view.ts';
-import { startAgents } from '#test/support/fleet.ts';
-import { TestMesh } from '#test/support/mesh.ts';
+import { onThreeHosts } from '#test/support/three-hosts.ts';
 import { until } from '#test/support/until.ts';
 
 /** Each rank reports a throughput of 100, or what is left of `most` for it, for ever; its end is the mesh's. */
@@ -37,23 +36,15 @@ interface Shown {
 }
 
 describe('a ramp over three hosts', () => {
-  let mesh: TestMesh;
-  let others: { readonly end: () => Promise<void> };
-  beforeAll(async () => {
-    mesh = await TestMesh.create();
-    await mesh.up('--slots', '1');
-    others = await startAgents(mesh, ['b', 'c']);
-  });
-  afterAll(async () => {
-    await others.end();
-    await mesh.dispose();
-  });
+  const hosts = onThreeHosts();
 
   const play = async (most: number, ramp: string): Promise<Shown & { run: string }> => {
-    const run = await mesh.submit(await mesh.file('ramp.yaml', suiteIn(mesh.home, most, ramp)));
-    await mesh.ok('watch', run);
-    const { tasks } = await mesh.json<{ tasks: TaskView[] }>('tasks', run);
-    const shown = await mesh.json<Shown>('show', `${run}/${tasks[0]?.id ?? ''}`);
+    const run = await hosts.mesh.submit(
+      await hosts.mesh.file('ramp.yaml', suiteIn(hosts.mesh.home, most, ramp)),
+    );
+    await hosts.mesh.ok('watch', run);
+    const { tasks } = await hosts.mesh.json<{ tasks: TaskView[] }>('tasks', run);
+    const shown = await hosts.mesh.json<Shown>('show', `${run}/${tasks[0]?.id ?? ''}`);
     return { run, ...shown };
   };
 
@@ -77,14 +68,14 @@ describe('a ramp over three hosts', () => {
       expect(rank).toMatchObject({ outcome: 'passed', proven: true, survivors: [] });
       expect(rank.steps.map(({ step }) => step)).toEqual(['run', 'collect', 'teardown']);
     }
-    const begun = await readFile(join(mesh.home, `begun-${task.id}-${run}`), 'utf8');
+    const begun = await readFile(join(hosts.mesh.home, `begun-${task.id}-${run}`), 'utf8');
     expect(
       begun
         .trim()
         .split('\n')
         .map((line) => line.split(' ')[0]),
     ).toEqual(['0', '1', '2']);
-    const directory = join(mesh.home, 'results', run);
+    const directory = join(hosts.mesh.home, 'results', run);
     await until(
       () =>
         readdir(directory).then(
@@ -104,8 +95,8 @@ describe('a ramp over three hosts', () => {
       [2, 200],
       [3, 300],
     ]);
-    await mesh.ok('audit', run);
-    expect(await mesh.ok('show', `${run}/${task.id}`)).toMatch(
+    await hosts.mesh.ok('audit', run);
+    expect(await hosts.mesh.ok('show', `${run}/${task.id}`)).toMatch(
       /stage 2, 2 ranks: .*throughput 200 req\/s/,
     );
   });
@@ -123,7 +114,7 @@ describe('a ramp over three hosts', () => {
       ['passed', 3],
       ['passed', 0],
     ]);
-    const begun = await readFile(join(mesh.home, `begun-${task.id}-${run}`), 'utf8');
+    const begun = await readFile(join(hosts.mesh.home, `begun-${task.id}-${run}`), 'utf8');
     expect(begun.trim().split('\n')).toHaveLength(2);
   });
 });

@@ -1,11 +1,10 @@
 /** Tasks on three hosts at once, with real agents and processes: let go together, ended together. */
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { TaskView } from '#protocol/fold/task-view.ts';
 import type { AttemptView } from '#protocol/fold/attempt-view.ts';
-import { startAgents } from '#test/support/fleet.ts';
-import { TestMesh } from '#test/support/mesh.ts';
+import { onThreeHosts } from '#test/support/three-hosts.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 
@@ -28,29 +27,21 @@ grace: 1s
 ${STEPS.map((step) => `${step}:${STEP.replaceAll('STEP', step).replaceAll('DIR', dir)}`).join('')}`;
 
 describe('a task on three hosts', () => {
-  let mesh: TestMesh;
-  let others: { readonly end: () => Promise<void> };
-  beforeAll(async () => {
-    mesh = await TestMesh.create();
-    await mesh.up('--slots', '1');
-    others = await startAgents(mesh, ['b', 'c']);
-  });
-  afterAll(async () => {
-    await others.end();
-    await mesh.dispose();
-  });
+  const hosts = onThreeHosts();
 
   const begins = async (step: string, task: string, attempt: number): Promise<string[][]> => {
-    const text = await readFile(join(mesh.home, `${step}-${task}`), 'utf8').catch(() => '');
+    const text = await readFile(join(hosts.mesh.home, `${step}-${task}`), 'utf8').catch(() => '');
     const lines = text.split('\n').filter((line) => line !== '');
     return lines.map((line) => line.split(' ')).filter(([n]) => n === String(attempt));
   };
   const tasksOf = async (run: string): Promise<TaskView[]> =>
-    (await mesh.json<{ tasks: TaskView[] }>('tasks', run)).tasks;
+    (await hosts.mesh.json<{ tasks: TaskView[] }>('tasks', run)).tasks;
 
   it('begins together, knows its ranks, and passes when all have', async () => {
-    const run = await mesh.submit(await mesh.file('gang.yaml', suiteIn(mesh.home, ['none'])));
-    await mesh.ok('watch', run);
+    const run = await hosts.mesh.submit(
+      await hosts.mesh.file('gang.yaml', suiteIn(hosts.mesh.home, ['none'])),
+    );
+    await hosts.mesh.ok('watch', run);
     const [task] = await tasksOf(run);
     expect(task).toMatchObject({ outcome: 'passed', attempts: 1 });
     const id = task?.id ?? '';
@@ -65,7 +56,7 @@ describe('a task on three hosts', () => {
     const times = (lines: string[][]): bigint[] => lines.map((words) => BigInt(words.at(-1) ?? 0));
     const last = times(before).reduce((a, b) => (a > b ? a : b));
     for (const time of times(after)) expect(time).toBeGreaterThan(last);
-    const { attempts } = await mesh.json<{ attempts: AttemptView[] }>('show', `${run}/${id}`);
+    const { attempts } = await hosts.mesh.json<{ attempts: AttemptView[] }>('show', `${run}/${id}`);
     expect(attempts[0]?.ranks?.map(({ rank, outcome }) => [rank, outcome])).toEqual([
       [0, 'passed'],
       [1, 'passed'],
@@ -74,9 +65,11 @@ describe('a task on three hosts', () => {
   });
 
   it('has a log of each rank in the directory of the run', async () => {
-    const run = await mesh.submit(await mesh.file('gang.yaml', suiteIn(mesh.home, ['other'])));
-    await mesh.ok('watch', run);
-    const logs = join(mesh.home, 'results', run, 'logs');
+    const run = await hosts.mesh.submit(
+      await hosts.mesh.file('gang.yaml', suiteIn(hosts.mesh.home, ['other'])),
+    );
+    await hosts.mesh.ok('watch', run);
+    const logs = join(hosts.mesh.home, 'results', run, 'logs');
     await until(
       () =>
         readdir(logs).then(
@@ -91,14 +84,16 @@ describe('a task on three hosts', () => {
         STEPS.map((step) => `rank ${rank} in ${step}\n`).join(''),
       );
     expect(
-      (await mesh.ok('logs', run)).split('\n').filter((line) => line.includes('in run')),
+      (await hosts.mesh.ok('logs', run)).split('\n').filter((line) => line.includes('in run')),
     ).toHaveLength(3);
   });
 
   it('ends whole where one rank is killed, in whichever step, and passes with the next attempt', async () => {
-    const run = await mesh.submit(await mesh.file('gang.yaml', suiteIn(mesh.home, STEPS)));
+    const run = await hosts.mesh.submit(
+      await hosts.mesh.file('gang.yaml', suiteIn(hosts.mesh.home, STEPS)),
+    );
     for (const step of STEPS) {
-      const files = ['0', '1', '2'].map((rank) => join(mesh.home, `${step}-${rank}.pid`));
+      const files = ['0', '1', '2'].map((rank) => join(hosts.mesh.home, `${step}-${rank}.pid`));
       const pids: number[] = [];
       await until(async () => {
         const texts = await Promise.all(
@@ -110,13 +105,16 @@ describe('a task on three hosts', () => {
       process.kill(pids[1] ?? 0, 'SIGKILL');
       await until(() => pids.every((pid) => !isRunning(pid)), `the gang to end in ${step}`);
     }
-    await mesh.ok('watch', run);
+    await hosts.mesh.ok('watch', run);
     const tasks = await tasksOf(run);
     expect(tasks.map(({ outcome, attempts }) => [outcome, attempts])).toEqual(
       STEPS.map(() => ['passed', 2]),
     );
     for (const [at, { id }] of tasks.entries()) {
-      const { attempts } = await mesh.json<{ attempts: AttemptView[] }>('show', `${run}/${id}`);
+      const { attempts } = await hosts.mesh.json<{ attempts: AttemptView[] }>(
+        'show',
+        `${run}/${id}`,
+      );
       expect(attempts[0]).toMatchObject({
         ...{ outcome: 'failed', class: 'signal', stage: STEPS[at] },
         ...{ proven: true, survivors: [] },
@@ -128,6 +126,6 @@ describe('a task on three hosts', () => {
         ['gang', true],
       ]);
     }
-    expect((await readdir(mesh.home)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect((await readdir(hosts.mesh.home)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });
