@@ -175,6 +175,22 @@ describe('cycles until the budget ends', () => {
     });
   });
 
+  it('goes on with the next when all of one was stopped task by task while it was paused', () => {
+    const mesh = new Miniature([{ slots: 2 }]);
+    mesh.pause(RUN, null); // read before the run is: nothing of it begins
+    mesh.readCommand();
+    mesh.submit(RUN, { ...SUITE, axes: { item: [1] } });
+    flow(mesh);
+    expect(foldOf(mesh).cycles?.begun).toBe(1);
+    mesh.stop(RUN, mesh.core.runs.get(RUN)?.listed[0]?.id ?? '');
+    flow(mesh);
+    expect(foldOf(mesh).states).toMatchObject({ ended: 1 });
+    const token = mesh.resume(RUN, null);
+    flow(mesh);
+    expect(mesh.replies.get(token)).toMatchObject({ kind: 'ok' });
+    expect(inHand(mesh)).toBeGreaterThan(0);
+  });
+
   it('waits while it is paused, and goes on', () => {
     const mesh = submitted();
     mesh.pause(RUN, null);
