@@ -64,6 +64,13 @@ export function integerOption(flags: string, description: string, least: number)
   });
 }
 
+/** Of who starts a coordinator. */
+export function cordonAfterOption(otherwise: string): Option {
+  const rule =
+    'cordon a host after so many different tasks failed there in a row, and not elsewhere';
+  return integerOption('--cordon-after <tasks>', `${rule}; ${otherwise}, 0: never`, 0);
+}
+
 /** Of what is asked of a task on several hosts. */
 export interface RankFlag {
   readonly rank?: number;

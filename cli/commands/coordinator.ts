@@ -1,6 +1,6 @@
 /** `benchmesh coordinator`: a coordinator in the foreground; a second one stands by. */
 import type { Command } from 'commander';
-import { integerOption, withExamples, type MeshFlags } from '../command.ts';
+import { cordonAfterOption, withExamples, type MeshFlags } from '../command.ts';
 import { execProgram } from '../mesh/exec-program.ts';
 import { resultsDirOf, serverArgs } from '../mesh/find-mesh.ts';
 
@@ -20,13 +20,7 @@ export function build(command: Command): void {
       'where finished runs go; else BENCHMESH_RESULTS, else of the local mesh',
     )
     .option('--log-file <file>', 'its own log')
-    .addOption(
-      integerOption(
-        '--cordon-after <tasks>',
-        'cordon a host after so many different tasks failed there in a row, and not elsewhere; default 5, 0: never',
-        0,
-      ),
-    );
+    .addOption(cordonAfterOption('default 5'));
   withExamples(command, ['benchmesh coordinator --id standby --log-file standby.log']);
   command.action(async (flags: CoordinatorFlags) => {
     process.exitCode = await execProgram('coordinator', [

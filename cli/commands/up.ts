@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { SETTINGS } from '../agent/agent-settings.ts';
 import {
+  cordonAfterOption,
   durationOption,
   integerOption,
   labelOption,
@@ -21,6 +22,7 @@ interface UpFlags extends JsonFlag {
   readonly label?: readonly string[];
   readonly port?: number;
   readonly results?: string;
+  readonly cordonAfter?: number;
   readonly ready: number;
 }
 
@@ -45,6 +47,7 @@ export function build(command: Command): void {
       '--results <dir>',
       'where finished runs go; else BENCHMESH_RESULTS, else $BENCHMESH_HOME/results',
     )
+    .addOption(cordonAfterOption('default 5, or as before'))
     .addOption(
       durationOption('--ready <duration>', 'how long the parts may take to answer').default(
         60_000,
@@ -91,12 +94,13 @@ function optionsOf(flags: UpFlags): StartOptions {
     ...(flags.rung === undefined ? {} : { rung: flags.rung }),
     ...(flags.label === undefined ? {} : { labels: flags.label }),
     ...(flags.port === undefined ? {} : { port: flags.port }),
+    ...(flags.cordonAfter === undefined ? {} : { cordonAfter: flags.cordonAfter }),
   };
 }
 
 /** Flags for a part that was running already and goes on as it was. Pure. */
 export function notApplied(
-  wanted: Pick<StartOptions, 'slots' | 'reservedCpus' | 'rung' | 'labels' | 'port' | 'resultsDir'>,
+  wanted: Omit<StartOptions, 'home' | 'stays' | 'readyMs'>,
   { mesh, started }: StartedMesh,
 ): string[] {
   const lines: string[] = [];
@@ -122,6 +126,7 @@ export function notApplied(
   );
   check('server', ['--port', wanted.port], new URL(mesh.server.url).port);
   check('coordinator', ['--results', wanted.resultsDir], mesh.coordinator?.resultsDir);
+  check('coordinator', ['--cordon-after', wanted.cordonAfter], mesh.coordinator?.cordonAfter);
   return lines;
 }
 

@@ -46,6 +46,8 @@ export interface StartOptions {
   /** True for `up`; false leaves a mesh that stays as it is. */
   readonly stays: boolean;
   readonly resultsDir?: string;
+  /** Different tasks that fail on a host in a row before it is cordoned; 0: never. */
+  readonly cordonAfter?: number;
   readonly port?: number;
   readonly slots?: number;
   /** A list such as `0-1,8`. */
@@ -183,8 +185,12 @@ class Starter {
     if (known !== null && isAlive(known)) return { part: known, spawned: null };
     const paths = meshPaths(home);
     const resultsDir = this.#options.resultsDir ?? known?.resultsDir ?? paths.results;
+    const cordonAfter = this.#options.cordonAfter ?? known?.cordonAfter;
     const logFile = join(paths.logs, 'coordinator.log');
-    const about = { id: LOCAL_COORDINATOR, resultsDir, logFile };
+    const about = {
+      ...{ id: LOCAL_COORDINATOR, resultsDir, logFile },
+      ...(cordonAfter === undefined ? {} : { cordonAfter }),
+    };
     const found = findByCommandLine('coordinator.js', `--home ${home} `);
     if (found !== null) return { part: { ...found, ...about }, spawned: null };
     const spawned = await spawn(home, {
@@ -194,6 +200,7 @@ class Starter {
         ...['--id', LOCAL_COORDINATOR, '--server', mesh.server.url],
         ...['--credential', mesh.server.credentialFile],
         ...['--results', resultsDir, '--home', home, '--log-file', logFile],
+        ...(cordonAfter === undefined ? [] : ['--cordon-after', String(cordonAfter)]),
         // A mesh that stays ignores its idle time: it may have been started by `run` (local-mesh 3).
         ...(mesh.stays ? [] : ['--idle-exit', String(IDLE_EXIT_MS)]),
       ],

@@ -39,7 +39,12 @@ export const MeshFile = z.object({
   stays: z.boolean(),
   bootId: z.string(),
   server: Part.extend({ url: z.string(), credentialFile: z.string() }),
-  coordinator: Part.extend({ id: z.string(), resultsDir: z.string() }).nullable(),
+  coordinator: Part.extend({
+    id: z.string(),
+    resultsDir: z.string(),
+    /** As `up` was told; kept when it is started again. */
+    cordonAfter: z.number().int().nonnegative().optional(),
+  }).nullable(),
   agent: Part.extend({
     id: z.string(),
     stateDir: z.string(),

@@ -1,6 +1,7 @@
 /** The local mesh: starts once, heals, ends verified, never from under a run by accident. */
 import { readdir, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { commandLineOf } from '#protocol/runtime/process-identity.ts';
 import { TestMesh } from '#test/support/mesh.ts';
 import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
@@ -61,6 +62,16 @@ describe('the local mesh', () => {
     await mesh.kill9('agent');
     await mesh.ok('up', '--detach');
     expect(await reserved()).toBe('0');
+  });
+
+  it('up hands its coordinator --cordon-after, and keeps it when that is started again', async () => {
+    const told = async (): Promise<string | undefined> =>
+      / --cordon-after (\d+)/.exec(commandLineOf(await mesh.pid('coordinator')))?.[1];
+    await mesh.ok('up', '--detach', '--cordon-after', '7');
+    expect(await told()).toBe('7');
+    await mesh.kill9('coordinator');
+    await mesh.ok('up', '--detach');
+    expect(await told()).toBe('7');
   });
 
   it('finds its parts again when mesh.json is lost', async () => {

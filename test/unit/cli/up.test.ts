@@ -19,6 +19,7 @@ const WANTED = {
   labels: ['rack=r7'],
   port: 4333,
   resultsDir: '/other',
+  cordonAfter: 3,
 } as const;
 
 it('what runs on as it was', () => {
@@ -29,6 +30,7 @@ it('what runs on as it was', () => {
     '--label rack=r7 is not applied: the agent runs already; benchmesh down ends it',
     '--port 4333 is not applied: the server runs already with 4222; benchmesh down ends it',
     '--results /other is not applied: the coordinator runs already with /my results; benchmesh down ends it',
+    '--cordon-after 3 is not applied: the coordinator runs already; benchmesh down ends it',
   ]);
 });
 
