@@ -23,16 +23,17 @@ import { table } from '../output/table.ts';
 import { terminal } from '../output/terminal.ts';
 import { readFleet } from '../runs/fleet.ts';
 import { readSuite, type SuiteFlags } from '../runs/read-suite.ts';
-import { withSuite } from './run.ts';
+import { labelsOf, runLabelOption, withSuite } from './run.ts';
 
 interface PlanFlags extends MeshFlags, JsonFlag, SuiteFlags {
   readonly limit: number;
+  readonly label: readonly string[];
 }
 
 export function build(command: Command): void {
-  withMesh(withJson(withSuite(command))).addOption(
-    integerOption('--limit <n>', 'list at most so many tasks', 0).default(50),
-  );
+  withMesh(withJson(withSuite(command)))
+    .addOption(runLabelOption('that the run would be submitted with: hosts may accept only some'))
+    .addOption(integerOption('--limit <n>', 'list at most so many tasks', 0).default(50));
   withExamples(command, [
     'benchmesh plan examples/openssl-speed.yaml',
     'benchmesh plan suite.yaml --only bytes=1024 --json',
@@ -40,7 +41,7 @@ export function build(command: Command): void {
   command.action(async (file: string, flags: PlanFlags) => {
     const { suite } = await readSuite(file, flags);
     const { hosts, from } = await hostsOf(flags);
-    const plan = planRun(suite, hosts);
+    const plan = planRun(suite, hosts, labelsOf(flags.label));
     const { tasks, order } = await inOrder(suite, flags);
     const listed = tasks.slice(0, flags.limit);
     if (flags.json === true) {

@@ -46,7 +46,7 @@ export function build(command: Command): void {
         .default('queue'),
     )
     .option('--id <run>', 'the id of the run: the same submit repeated is one run')
-    .option('--label <key=value>', 'recorded with the run; repeatable', collect, []);
+    .addOption(runLabelOption('recorded with the run'));
   command.addHelpText(
     'after',
     `
@@ -99,6 +99,13 @@ async function refuseOther(flags: RunFlags, run: string, suite: SuiteSpec): Prom
     'usage',
     `run ${run} was submitted before with another suite (or other --set, --only, --profile): leave out --id, or choose another`,
   );
+}
+
+/** `--label key=value` of a run, several times. */
+export function runLabelOption(description: string): Option {
+  return new Option('--label <key=value>', `${description}; repeatable`)
+    .argParser(collect)
+    .default([]);
 }
 
 /** `key=value` each. Pure. */

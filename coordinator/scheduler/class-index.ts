@@ -2,6 +2,7 @@
  * Which lanes stand in which class of need: lanes of all runs whose next task has the same priority and the
  * same needs are looked at as one. After each change of a lane its class is reviewed. Pure.
  */
+import { tagsOf } from '#protocol/messages/attempt/apart.ts';
 import { needsKey } from '#protocol/suite/task-needs.ts';
 import { insertInTurn, turnOf } from './fair-share.ts';
 import { couldRun } from './fit-policy.ts';
@@ -13,7 +14,6 @@ import type {
   ScheduledRun,
   SchedulerState,
 } from './scheduler-state.ts';
-import { tagsOf } from './tags.ts';
 
 /** Puts a lane of the run into its class; it stands among the run's lanes from now on. */
 export function addLane(state: SchedulerState, run: ScheduledRun, lane: Lane): void {

@@ -1,5 +1,6 @@
 /** Whether an agent has what a task needs: ever, and now. What it lacks has a name, for `explain`. Pure. */
 import { gpusFor, misfit } from '#protocol/messages/agent/fit.ts';
+import { conflict } from '#protocol/messages/attempt/apart.ts';
 import { gpuCountOf, type Needs } from '#protocol/messages/attempt/needs.ts';
 import { aheadFactor } from './ahead-policy.ts';
 import { areGpusLeft, hasGpus } from './gpu-room.ts';
@@ -10,7 +11,7 @@ import {
   type NeedClass,
   type SchedulerState,
 } from './scheduler-state.ts';
-import { conflict, tagInTheWay } from './tags.ts';
+import { tagInTheWay } from './tags.ts';
 
 /**
  * - `lock`: others hold too much of one.

@@ -1,10 +1,10 @@
 /** What the scheduler knows: queues by need, what is handed out, who shares a machine. */
 import type { HostCapacity } from '#protocol/messages/agent/fit.ts';
 import type { Labels } from '#protocol/messages/agent/labels.ts';
+import type { Tags } from '#protocol/messages/attempt/apart.ts';
 import type { GpuNeeds, Needs } from '#protocol/messages/attempt/needs.ts';
 import type { Lane, RunQueue } from './run-queue.ts';
 import type { LockTable } from './lock-table.ts';
-import type { Tags } from './tags.ts';
 
 export interface AgentCapacity extends HostCapacity {
   readonly id: string;

@@ -1,32 +1,6 @@
-/**
- * Who must not share a host with whom: an attempt has tags, and tags that it avoids, and no two are on one
- * host of which one has what the other avoids. Pure.
- */
-import type { Labels } from '#protocol/messages/agent/labels.ts';
-import type { Needs } from '#protocol/messages/attempt/needs.ts';
+/** Which tags (protocol/messages/attempt/apart.ts) are on each host now, and whom they keep away. Pure. */
+import type { Tags } from '#protocol/messages/attempt/apart.ts';
 import type { AgentCapacity, SchedulerState, Usage } from './scheduler-state.ts';
-
-export interface Tags {
-  readonly has: readonly string[];
-  readonly avoids: readonly string[];
-}
-
-/** Of the tasks of a run with these needs; null where there are none. */
-export function tagsOf(run: string, { apart }: Needs, labels: Labels): Tags | null {
-  const own = apart?.key === undefined ? [] : [`${run} ${apart.key}`];
-  const has = [...own, ...labelTags(labels)];
-  if (has.length === 0 && apart === undefined) return null;
-  return { has, avoids: [...own, ...labelTags(apart?.labels ?? {})] };
-}
-
-function labelTags(labels: Labels): string[] {
-  return Object.entries(labels).map(([name, value]) => `label ${name}=${value}`);
-}
-
-export function conflict(a: Tags | null, b: Tags | null): boolean {
-  if (a === null || b === null) return false;
-  return a.avoids.some((tag) => b.has.includes(tag)) || b.avoids.some((tag) => a.has.includes(tag));
-}
 
 /** The tag for which nothing with these tags may go to the host of the agent now; null: it may. */
 export function tagInTheWay(

@@ -1,5 +1,5 @@
 /** What a run of a suite would be on given hosts, for `benchmesh plan`: a forecast, not a promise. */
-import type { Accepts } from '../messages/agent/accepts.ts';
+import type { Accepts, Offer } from '../messages/agent/accepts.ts';
 import { misfit, nearestMisfit } from '../messages/agent/fit.ts';
 import { countGpus } from '../messages/agent/gpu-counts.ts';
 import type { Hardware } from '../messages/agent/hardware.ts';
@@ -43,7 +43,12 @@ export interface RunPlan {
   readonly unplaceable: readonly Unplaceable[];
 }
 
-export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
+/** `labels`: those that the run would be submitted with. */
+export function planRun(
+  suite: SuiteSpec,
+  hosts: readonly PlanHost[],
+  labels: Labels = {},
+): RunPlan {
   const cells = countCells(suite);
   const tasks = cells * suite.repeats;
   const places = hosts.map(placeOf);
@@ -51,14 +56,14 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
   // One that cycles has as many as there is room for, or as its cycles allow.
   const cycles = suite.untilBudget === undefined ? 1 : mostCycles(suite, cells);
   const all = tasks * cycles;
-  const offer = { priority: suite.priority, suite: suite.name, labels: {} };
+  const offer = { priority: suite.priority, suite: suite.name, labels };
   const unplaceable = mergedUnplaceable(
     kinds.flatMap((kind) => {
       const nearest = places.length === 0 ? null : nearestMisfit(places, kind.needs, offer);
       return nearest === null ? [] : [{ tasks: kind.tasks, ...nearest }];
     }),
   );
-  const demand = { kinds, places, cycles };
+  const demand = { kinds, places, cycles, offer };
   const room = roomFor(suite, demand);
   const parallelism = Math.min(room.tasks, suite.maxParallel ?? Infinity, all);
   const base = { tasks, cells, repeats: suite.repeats, parallelism, unplaceable };
@@ -74,12 +79,12 @@ export function planRun(suite: SuiteSpec, hosts: readonly PlanHost[]): RunPlan {
       : { ...base, why: `nothing can run: ${unplaceableSummary(unplaceable)}`, warnings: warned };
   }
   const lead = `${parallelism} at a time on ${plural(room.hosts, 'host')}`;
-  const shared = kinds.some(({ needs }) => needs.apart?.key !== undefined)
+  const shared = kinds.some(({ needs }) => needs.apart !== undefined)
     ? roomIfNotApart(suite, demand).tasks
     : room.tasks;
   const numbers = { room: room.tasks, shared, parallelism, tasks: all };
   const why = `${lead}: ${reason(suite, kinds, numbers)}`;
-  const idle = kinds.length > 1 ? [] : idleWarnings(suite, { kinds, places, numbers });
+  const idle = kinds.length > 1 ? [] : idleWarnings(suite, { kinds, places, offer, numbers });
   return { ...base, why, warnings: [...warned, ...idle] };
 }
 
@@ -118,7 +123,7 @@ function reason(
       ? `there are no more tasks (the hosts have room for ${room})`
       : `maxParallel is ${suite.maxParallel ?? 0} (the hosts have room for ${room})`;
   if (shared > room)
-    return `needs.apart: no two with the same key share a host (otherwise there would be room for ${shared})`;
+    return `needs.apart: ${apartText(kinds)} (otherwise there would be room for ${shared})`;
   const [first] = kinds;
   if (kinds.length > 1 || first === undefined)
     return `tasks need different things (${kinds.length} kinds), as many as fit beside each other`;
@@ -132,6 +137,12 @@ function reason(
   return `each task takes ${plural(needs.slots, 'slot')}${othersOf(needs)}`;
 }
 
+function apartText(kinds: readonly Kind[]): string {
+  return kinds.some(({ needs }) => needs.apart?.key !== undefined)
+    ? 'no two with the same key share a host'
+    : 'the run has a label that its own tasks keep away from';
+}
+
 function lockText({ locks: capacities = {} }: SuiteSpec, { locks = {} }: Needs): string {
   return Object.entries(locks)
     .map(([name, count]) => `${count} of ${capacities[name] ?? '?'} ${name} each`)
@@ -141,14 +152,14 @@ function lockText({ locks: capacities = {} }: SuiteSpec, { locks = {} }: Needs):
 interface Idle {
   readonly kinds: readonly Kind[];
   readonly places: readonly Place[];
+  readonly offer: Offer;
   readonly numbers: Numbers;
 }
 
-function idleWarnings(suite: SuiteSpec, { kinds, places, numbers }: Idle): string[] {
+function idleWarnings(suite: SuiteSpec, { kinds, places, offer, numbers }: Idle): string[] {
   const { room, shared, parallelism, tasks } = numbers;
   const { needs } = kinds[0] ?? suite;
   const { slots, exclusive } = needs;
-  const offer = { priority: suite.priority, suite: suite.name, labels: {} };
   const all = places
     .filter((place) => misfit(place, needs, offer) === null)
     .reduce((sum, place) => sum + place.slots, 0);

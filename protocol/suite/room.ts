@@ -1,5 +1,7 @@
 /** How many tasks of a suite the hosts hold beside each other, for the forecast of `plan`. Pure. */
+import type { Offer } from '../messages/agent/accepts.ts';
 import { gpusFor, misfit, type HostCapacity } from '../messages/agent/fit.ts';
+import { conflict, tagsOf, type Tags } from '../messages/attempt/apart.ts';
 import { hostsOf } from '../messages/attempt/gang.ts';
 import { gpuCountOf, type Needs } from '../messages/attempt/needs.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
@@ -38,6 +40,8 @@ export function placesOn(place: Place, needs: Needs): number {
 export interface Demand {
   readonly kinds: readonly Kind[];
   readonly places: readonly Place[];
+  /** What the hosts are asked to take. */
+  readonly offer: Offer;
   /** How often the tasks of each kind may be there at once. */
   readonly cycles: number;
 }
@@ -57,9 +61,9 @@ export function roomIfNotApart(suite: SuiteSpec, demand: Demand): Room {
  * One kind after the other, as many of each as find room beside what is there already; of what cycles, of
  * one cycle after the other.
  */
-export function roomFor(suite: SuiteSpec, { kinds, places, cycles }: Demand): Room {
+export function roomFor(suite: SuiteSpec, { kinds, places, offer, cycles }: Demand): Room {
   const free = places.map(emptied);
-  const hosts: Hosts = { used: new Set(), alone: new Set(), keys: new Set() };
+  const hosts: Hosts = { used: new Set(), alone: new Set(), has: new Set(), avoids: new Set() };
   const placed = kinds.map(() => 0);
   // So many more cycles at once each time: few rounds fill any fleet.
   for (let [done, more] = [0, 1]; done < cycles; [done, more] = [done + more, more * 2]) {
@@ -68,7 +72,7 @@ export function roomFor(suite: SuiteSpec, { kinds, places, cycles }: Demand): Ro
       // One kind alone tells how much room there is at all.
       const tasks = kinds.length === 1 ? Infinity : kind.tasks * Math.min(more, cycles - done);
       const left = Math.min(tasks, lockedMost(suite, kind.needs) - (placed[at] ?? 0));
-      const count = fill(suite, { needs: kind.needs, left, free, hosts });
+      const count = fill({ needs: kind.needs, left, free, hosts, offer });
       placed[at] = (placed[at] ?? 0) + count;
     }
     if (sumOf(placed) === before) break;
@@ -85,6 +89,7 @@ interface Filling {
   readonly left: number;
   readonly free: readonly Free[];
   readonly hosts: Hosts;
+  readonly offer: Offer;
 }
 
 /** What stands on hosts, by their ids: agents of one host share it. */
@@ -92,44 +97,52 @@ interface Hosts {
   readonly used: Set<string>;
   /** Those that one task has to itself. */
   readonly alone: Set<string>;
-  /** With what `apart` says of a task there. */
-  readonly keys: Set<string>;
+  /** With each tag of what stands there, and with each that it avoids. */
+  readonly has: Set<string>;
+  readonly avoids: Set<string>;
 }
 
-function keyOn(hostId: string, { apart }: Needs): string | null {
-  return apart?.key === undefined ? null : `${hostId} ${apart.key}`;
+/** A kind, and which others it does not share a host with. */
+interface Guest {
+  readonly needs: Needs;
+  readonly tags: Tags | null;
 }
 
-function mayUse({ used, alone, keys }: Hosts, hostId: string, needs: Needs): boolean {
+function mayUse({ used, alone, has, avoids }: Hosts, hostId: string, guest: Guest): boolean {
+  const { needs, tags } = guest;
   if (alone.has(hostId) || (needs.exclusive && used.has(hostId))) return false;
-  const key = keyOn(hostId, needs);
-  return key === null || !keys.has(key);
+  if (tags === null) return true;
+  return !(
+    tags.avoids.some((tag) => has.has(`${hostId} ${tag}`)) ||
+    tags.has.some((tag) => avoids.has(`${hostId} ${tag}`))
+  );
 }
 
-function occupy({ used, alone, keys }: Hosts, hostId: string, needs: Needs): void {
+function occupy({ used, alone, has, avoids }: Hosts, hostId: string, guest: Guest): void {
+  const { needs, tags } = guest;
   used.add(hostId);
   if (needs.exclusive) alone.add(hostId);
-  const key = keyOn(hostId, needs);
-  if (key !== null) keys.add(key);
+  for (const tag of tags?.has ?? []) has.add(`${hostId} ${tag}`);
+  for (const tag of tags?.avoids ?? []) avoids.add(`${hostId} ${tag}`);
 }
 
 /** Puts as many as `left` on the hosts. How many found room. */
-function fill(suite: SuiteSpec, { needs, left, free, hosts }: Filling): number {
-  const offer = { priority: suite.priority, suite: suite.name, labels: {} };
+function fill({ needs, left, free, hosts, offer }: Filling): number {
+  const guest = { needs, tags: tagsOf('', needs, offer.labels) };
   const size = hostsOf(needs);
   const isOpen = ({ place }: Free): boolean =>
-    mayUse(hosts, place.hostId, needs) && misfit(place, needs, offer) === null;
+    mayUse(hosts, place.hostId, guest) && misfit(place, needs, offer) === null;
   let placed = 0;
   while (size > 1 && placed < left) {
     const chosen = emptiest(free.filter(isOpen), needs).slice(0, size);
     if (chosen.length < size) return placed;
     for (const host of chosen) {
       take(host, needs, 1);
-      occupy(hosts, host.place.hostId, needs);
+      occupy(hosts, host.place.hostId, guest);
     }
     placed += 1;
   }
-  const isOnePerHost = needs.exclusive || needs.apart?.key !== undefined;
+  const isOnePerHost = needs.exclusive || conflict(guest.tags, guest.tags);
   for (const host of size > 1 ? [] : free) {
     if (placed >= left) break;
     if (!isOpen(host)) continue;
@@ -137,7 +150,7 @@ function fill(suite: SuiteSpec, { needs, left, free, hosts }: Filling): number {
     const count = Math.min(left - placed, isOnePerHost ? Math.min(1, room) : room);
     if (count <= 0) continue;
     take(host, needs, count);
-    occupy(hosts, host.place.hostId, needs);
+    occupy(hosts, host.place.hostId, guest);
     placed += count;
   }
   return placed;

@@ -210,6 +210,24 @@ describe('tasks that are kept apart', () => {
   ])('%s', (_, needs, hosts, plan) => {
     expect(planRun(suiteOf(axes + needs), hosts)).toMatchObject(plan);
   });
+
+  it('a label of the run that its own tasks keep away from', () => {
+    const suite = suiteOf(`${axes}needs: { exclusive: false, apart: { labels: { team: db } } }`);
+    const hosts = [...PLACES, host('i', 1)];
+    expect(planRun(suite, hosts, { team: 'web' })).toMatchObject({ parallelism: 6 });
+    expect(planRun(suite, hosts, { team: 'db' })).toMatchObject({
+      parallelism: 2,
+      why: '2 at a time on 2 hosts: needs.apart: the run has a label that its own tasks keep away from (otherwise there would be room for 6)',
+    });
+  });
+
+  it('a host that accepts only runs with a label', () => {
+    const accepts = { labels: { team: { in: ['db'] } } };
+    const suite = suiteOf(`${axes}needs: { exclusive: false }`);
+    const places = [{ ...host('h', 4), accepts }];
+    expect(planRun(suite, places).parallelism).toBe(0);
+    expect(planRun(suite, places, { team: 'db' }).parallelism).toBe(4);
+  });
 });
 
 describe('tasks that no agent could run', () => {
