@@ -13,11 +13,14 @@ import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
+import { budgetStopId } from '#coordinator/runs/run-reducer.ts';
 import { LOST_MOST } from '#coordinator/runs/lost-policy.ts';
 import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
+import { earlyBudgetEnd } from './budget-checks.ts';
 import { GivenBackChecks } from './given-back-checks.ts';
 import { HeldChecks } from './held-checks.ts';
 import { LockChecks } from './lock-checks.ts';
+import { PauseChecks } from './pause-checks.ts';
 import { PreemptChecks } from './preempt-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
 import { checkRemoved } from './revoke-checks.ts';
@@ -62,6 +65,7 @@ export class Checks {
   readonly givenBack: GivenBackChecks;
   readonly preempted: PreemptChecks;
   readonly #held: HeldChecks;
+  readonly #pauses: PauseChecks;
   readonly #locks: LockChecks;
   readonly #gangs: GangChecks;
   /** Attempts of which a start is stored, of a gang of any rank. */
@@ -85,6 +89,7 @@ export class Checks {
     const suiteOf = (run: string): SuiteSpec | undefined => this.runs.get(run)?.suite;
     this.preempted = new PreemptChecks({ note, starts, suiteOf });
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
+    this.#pauses = new PauseChecks(note);
     this.#locks = new LockChecks({ note, starts });
     this.#server = server;
     server.commands.onRemoved = (removed) => {
@@ -161,6 +166,7 @@ export class Checks {
       this.#started.add(attempt);
       if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
       this.#held.onStart(attempt, timeMs, spec);
+      this.#pauses.onStart(key, spec, afterStop);
       if (spec.gang === undefined) this.givenBack.onStart(attempt);
       const run = this.runs.get(spec.run);
       if (run === undefined) return;
@@ -188,8 +194,11 @@ export class Checks {
       this.preempted.onStop(message.id, message.data);
       const { run, task, pause: isPause = false } = message.data;
       // The operator repeats in doubt: the first counts.
-      if (!this.stops.has(message.id))
-        this.stops.set(message.id, { command: message.id, run, task, sequence, isPause });
+      if (this.stops.has(message.id)) return;
+      const stop = { command: message.id, run, task, sequence, isPause };
+      this.stops.set(message.id, stop);
+      this.#pauses.onStop(stop);
+      if (message.id === budgetStopId(run)) this.#onBudgetEnd(run, timeMs);
     }
   }
 
@@ -224,6 +233,8 @@ export class Checks {
     const run = this.runs.get(id);
     if (run === undefined) return;
     this.#held.onWithdrawn(run.fold, message);
+    if (message.name === 'run.resumed') this.#pauses.onResumed(id, message.data);
+    if (message.name === 'run.budget_used') this.#onBudgetEnd(id, timeMs);
     this.#fold(id, run, record);
     if (message.name === 'run.ended') this.#locks.onRunEnded(id);
     if (message.name === 'run.archived') run.isArchived = true;
@@ -279,6 +290,12 @@ export class Checks {
       open: new Set(),
       exits: new Map(),
     });
+  }
+
+  #onBudgetEnd(id: string, timeMs: number): void {
+    const run = this.runs.get(id);
+    const missingMs = run === undefined ? null : earlyBudgetEnd(run.fold, run.suite, timeMs);
+    if (missingMs !== null) this.note(`${id} is over its budget ${missingMs} ms too early`);
   }
 
   #fold(id: string, run: RunSeen, record: Parameters<typeof applyToRun>[1]): void {

@@ -3,12 +3,12 @@
  * what has not ended by itself is `timed_out` (I5); of a run that cycles until then it is `stopped`. Where
  * the suite lets what runs finish, nothing new starts, and what waits ends at once.
  *
- * It counts from the first start of the run, and not while all of it is paused. A leader that comes later takes that from the stream's own
- * clock, between the start and its claim, and goes on with its monotonic one: no two hosts' clocks are
- * compared. The stop's id is the run's, so that leaders who both give it give one (I4).
+ * It counts from the first start of the run, and not while all of it is paused. A leader that comes later
+ * takes that from the stream's own clock, between the start and its claim, and goes on with its monotonic
+ * one: no two hosts' clocks are compared. The stop's id is the run's, so that leaders who both give it give one (I4).
  */
 import { uncovered } from '#protocol/fold/cell-tally.ts';
-import { lengthMs } from '#protocol/fold/progress/spans.ts';
+import { lengthMs, meet } from '#protocol/fold/progress/spans.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { budgetStopId } from '../../runs/run-reducer.ts';
 import type { RunEntry } from '../../runs/run-state.ts';
@@ -23,7 +23,8 @@ export function datesOfStarts({ state, now }: Context): void {
     const { startedMs, pauses } = run.fold;
     if (startedMs === null) continue;
     const dateOf = (atMs: number): number => now.monotonicMs - Math.max(0, state.claimMs - atMs);
-    run.startedMs = dateOf(startedMs) + lengthMs(pauses.past);
+    const since = [{ fromMs: startedMs, toMs: Infinity }];
+    run.startedMs = dateOf(startedMs) + lengthMs(meet(pauses.past, since));
     run.pausedMs = pauses.sinceMs === null ? null : Math.max(dateOf(pauses.sinceMs), run.startedMs);
   }
 }

@@ -26,10 +26,10 @@ type Host = Pick<MiniAgent, 'id' | 'hostId' | 'slots'>;
 
 /** As it stands in a stream at this sequence. */
 export function recordOf<N extends MessageName>(
-  sequence: number,
+  { sequence, timeMs }: Pick<EventRecord, 'sequence' | 'timeMs'>,
   { subject, name, data, id }: { subject: string; name: N; data: MessageData<N>; id: string },
 ): EventRecord {
-  return { subject, sequence, timeMs: sequence * 10, message: messageOf(name, data, id) };
+  return { subject, sequence, timeMs, message: messageOf(name, data, id) };
 }
 
 export function messageOf<N extends MessageName>(

@@ -38,6 +38,8 @@ type Outcome = AttemptExited['outcome'];
 
 /** Few, so that old ones are removed in short runs too. */
 const STARTS_KEPT = 3;
+/** The streams' clock is ahead of the coordinator's by that. */
+const EPOCH_MS = 1_000_000;
 
 export class Miniature {
   readonly events: EventRecord[] = [];
@@ -377,7 +379,8 @@ export class Miniature {
 
   #store<N extends MessageName>(subject: string, name: N, data: MessageData<N>, id?: string): void {
     const sequence = this.events.length + 1;
-    this.events.push(recordOf(sequence, { subject, name, data, id: id ?? `e${sequence}` }));
+    const said = { subject, name, data, id: id ?? `e${sequence}` };
+    this.events.push(recordOf({ sequence, timeMs: EPOCH_MS + this.#nowMs }, said));
   }
 
   #command<N extends MessageName>(
@@ -386,6 +389,7 @@ export class Miniature {
     data: MessageData<N>,
     id: string,
   ): void {
-    this.commands.push(recordOf(this.commands.length + 1, { subject, name, data, id }));
+    const at = { sequence: this.commands.length + 1, timeMs: EPOCH_MS + this.#nowMs };
+    this.commands.push(recordOf(at, { subject, name, data, id }));
   }
 }

@@ -22,6 +22,9 @@ const stops = (mesh: Miniature): unknown[] =>
     ({ name }) => name === 'command.stop',
   );
 
+const budgetStops = (mesh: Miniature): number =>
+  stops(mesh).filter((stop) => (stop as { id: string }).id === `budget-${RUN}`).length;
+
 const named = (mesh: Miniature): { name: string; id: string }[] =>
   mesh.commands.flatMap((record) =>
     record === null ? [] : [{ name: record.message.name, id: record.message.id }],
@@ -67,10 +70,9 @@ describe('the budget of a run', () => {
     const mesh = begun();
     mesh.later(3_000);
     mesh.lead();
-    // What the stream's clock says has passed since the start, which here is next to nothing.
-    mesh.later(4_000);
+    mesh.later(1_500);
     expect(stops(mesh)).toEqual([]);
-    mesh.later(1_000);
+    mesh.later(500);
     expect(stops(mesh)).toHaveLength(1);
     while (mesh.storeOne(0));
     mesh.lead();
@@ -121,6 +123,41 @@ describe('the budget of a run', () => {
     expect(stops(mesh)).toHaveLength(1);
     mesh.later(200);
     expect(stops(mesh)).toHaveLength(2);
+  });
+
+  it('has what was left of it after a pause that one leader saw begin, and another end', () => {
+    const mesh = begun();
+    mesh.later(3_000);
+    mesh.pause(RUN, null);
+    while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+    mesh.later(60_000);
+    mesh.lead();
+    mesh.later(60_000);
+    mesh.resume(RUN, null);
+    while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+    expect(budgetStops(mesh)).toBe(0);
+    mesh.later(1_500);
+    expect(budgetStops(mesh)).toBe(0);
+    mesh.later(500);
+    expect(budgetStops(mesh)).toBe(1);
+  });
+
+  it('is no longer for a pause before its first start, whoever leads', () => {
+    const mesh = new Miniature([{ slots: 1 }]);
+    mesh.submit(RUN, SUITE);
+    mesh.pause(RUN, null);
+    mesh.readCommand();
+    while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+    expect(mesh.core.runs.get(RUN)?.startedMs).toBeNull();
+    mesh.later(60_000);
+    mesh.resume(RUN, null);
+    while (mesh.storeOne(0) || mesh.readEvent() || mesh.readCommand());
+    mesh.later(3_000);
+    mesh.lead();
+    mesh.later(1_500);
+    expect(budgetStops(mesh)).toBe(0);
+    mesh.later(500);
+    expect(budgetStops(mesh)).toBe(1);
   });
 
   it('begins with the first start: waiting for a host costs none of it', () => {
