@@ -248,9 +248,11 @@ class LeaderTerm implements Term {
         void this.#makeMailbox(effect.agent);
         return;
       case 'free_agent':
-        void this.#untilDone(`removal of what was kept of agent ${effect.agent}`, () =>
-          this.#ports.freeAgent(effect),
-        );
+        void this.#untilDone(`removal of what was kept of agent ${effect.agent}`, async () => {
+          const { agent, beforeMs } = effect;
+          await this.#ports.freeAgent(effect);
+          this.#actor.post({ kind: 'freed', agent, beforeMs });
+        });
         return;
       case 'read_history':
         void this.#readHistory(effect.run, effect.basis);

@@ -11,6 +11,8 @@ interface Answer<N extends AckName> {
   readonly name: N;
   readonly data: MessageData<N>;
   readonly seq: number;
+  /** With the release of which it is dropped where it has not been sent; empty: with none. */
+  readonly of: string;
 }
 
 export type AnswerEffect = Extract<
@@ -19,21 +21,22 @@ export type AnswerEffect = Extract<
 >;
 
 type Deps = Pick<AttemptDeps, 'sink' | 'agent' | 'log'> & {
-  readonly ledger: Pick<Ledger, 'fold' | 'write' | 'sync'>;
+  readonly ledger: Pick<Ledger, 'write' | 'sync'>;
 };
 
 export function answer(deps: Deps, effect: AnswerEffect): void {
   const { command } = effect;
   switch (effect.kind) {
     case 'stop_received': {
-      const data = { kind: 'stop', attempts: effect.attempts } as const;
-      write(deps, command, { name: 'command.received', data, seq: 1 });
+      const { run, attempts } = effect;
+      const data = { kind: 'stop', attempts, run } as const;
+      write(deps, command, { name: 'command.received', data, seq: 1, of: run });
       return;
     }
     case 'stop_done': {
       const { run, task } = effect.stop;
       const data = { run, task, attempts: [...effect.attempts] };
-      write(deps, command, { name: 'command.stop_done', data, seq: 2 });
+      write(deps, command, { name: 'command.stop_done', data, seq: 2, of: run });
       const fields = { run, task, command, attempts: effect.attempts.length };
       deps.log.info(fields, 'stop done');
       return;
@@ -50,6 +53,7 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
         name: 'command.revoke_answered',
         data: { run, task, n, answer: effect.answer, ...(stopped && { stopped }) },
         seq: 1,
+        of: '', // the revoke stays until it was answered
       });
       return;
     }
@@ -57,11 +61,8 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
 }
 
 function write<N extends AckName>(deps: Deps, command: string, answered: Answer<N>): void {
-  const { name, data, seq } = answered;
+  const { name, data, seq, of: run } = answered;
   const { ledger, sink, agent } = deps;
-  const of = 'run' in data ? data.run : (ledger.fold.stops.get(command)?.stop.run ?? '');
-  // What is not sent of a released run is dropped. Not this: the revoke stays until it was answered.
-  const run = name === 'command.revoke_answered' ? '' : of;
   const event = { subject: subjects.ack(agent, command), run, seq, name, data };
   const isDone = name !== 'command.received';
   ledger.write({

@@ -202,7 +202,12 @@ export type HostEffect =
     }
   /** Every rank of its gang is ready. */
   | ({ readonly kind: 'go'; readonly key: string; readonly barrier: string } & Go)
-  | { readonly kind: 'stop_received'; readonly command: string; readonly attempts: number }
+  | {
+      readonly kind: 'stop_received';
+      readonly command: string;
+      readonly run: string;
+      readonly attempts: number;
+    }
   | {
       readonly kind: 'stop_done';
       readonly command: string;

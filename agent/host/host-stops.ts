@@ -80,9 +80,11 @@ export function onStop(state: HostState, message: Of<'stop'>): Result {
     floorOf(stop, { era, sequence }),
   );
   const open = openStop(state, { command, era, sequence, stop, ended: [] });
-  const attempts = open.waiting.size + open.ended.length;
-  const effects: HostEffect[] = [{ kind: 'stop_received', command, attempts }];
-  return reach({ ...state, floors }, open, effects);
+  return reach({ ...state, floors }, open, [stopReceived(open)]);
+}
+
+export function stopReceived({ command, stop: { run }, waiting, ended }: OpenStop): HostEffect {
+  return { kind: 'stop_received', command, run, attempts: waiting.size + ended.length };
 }
 
 /** The stop with the attempts it waits for; what is fenced has ended already. */

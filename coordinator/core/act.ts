@@ -19,6 +19,7 @@ import { reviewFailingHosts } from './hosts/failing-hosts.ts';
 import { freeForgotten } from './hosts/forget.ts';
 import { releaseRetries } from './starts/held-retries.ts';
 import {
+  awaitsRevoke,
   decideSuperseded,
   giveUpLost,
   resumeRevokes,
@@ -43,6 +44,7 @@ export function settleTask(context: Context, run: RunEntry, task: TaskEntry): vo
   if (!context.state.acting || end === undefined || task.phase !== 'deciding') return;
   // Part of it may be purged already: what is left does not tell what was decided.
   if (run.ended === 'stored') return;
+  if (awaitsRevoke(run, task, end)) return;
   const decision =
     decideSuperseded(run, task, end) ??
     decide({

@@ -17,6 +17,7 @@ import {
   dateObservations,
   listenFrom,
   onForgotten,
+  onFreed,
   onHeard,
   onMailbox,
   onRegistered,
@@ -109,6 +110,9 @@ function onMessage(
     }
     case 'forgotten':
       onForgotten(state.fleet, message.agent);
+      return;
+    case 'freed':
+      onFreed(state.fleet, message.agent, message.beforeMs);
       return;
     case 'mailbox':
       if (onMailbox(state.fleet, message.agent, message.made)) markDirty(state, [message.agent]);

@@ -56,6 +56,8 @@ export type CoreMessage =
       readonly timeMs?: number;
     }
   | { readonly kind: 'forgotten'; readonly agent: string }
+  /** `free_agent` is done. */
+  | { readonly kind: 'freed'; readonly agent: string; readonly beforeMs: number }
   | { readonly kind: 'mailbox'; readonly agent: string; readonly made: boolean }
   | { readonly kind: 'heartbeat'; readonly beat: Heartbeat }
   /** The link was broken for a while: nothing was heard. */

@@ -347,8 +347,8 @@ function onAck(
 ): void {
   const { state } = context;
   const { message } = record;
-  if ('run' in message.data && state.runs.get(message.data.run)?.purging !== false)
-    noteLateAck(context, command, message.data.run);
+  const of = 'run' in message.data ? message.data.run : undefined;
+  if (of !== undefined && state.runs.get(of)?.purging !== false) noteLateAck(context, command, of);
   if (message.name === 'command.received') {
     if (message.data.kind !== 'stop') return;
     for (const [id, stops] of state.stops) {

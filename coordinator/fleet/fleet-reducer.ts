@@ -42,8 +42,8 @@ export interface AgentEntry {
   isCordonAsked: boolean;
   /** Different tasks that failed there since one passed, the newest last (failing-policy.ts). */
   failedInARow: readonly FailedTask[];
-  /** It was forgotten (stream time), and its id is not free yet; `isFreeing`: that was asked for. */
-  forgotten: { readonly atMs: number; isFreeing: boolean } | null;
+  /** It was forgotten, and has not enrolled since. */
+  forgotten: Forgotten | null;
   /** Messages on its fleet subject since that was said. */
   observedSince: number;
   /** Sequence of its last `agent.started` (0: none stored), and messages on its subject since. */
@@ -56,6 +56,16 @@ export interface AgentEntry {
   superseded: number[];
   /** Of the newest `agent.changed`; 0: none. */
   changedSequence: number;
+}
+
+export interface Forgotten {
+  /** By the stream. */
+  readonly atMs: number;
+  /** Of the word, in BM_EVENTS. */
+  readonly sequence: number;
+  /** That its id be free was asked for, and is done. */
+  isFreeing: boolean;
+  isFree: boolean;
 }
 
 export interface FleetState {
@@ -93,13 +103,39 @@ export function onRegistered(
   return true;
 }
 
+/** Its registration is gone. Of one that was forgotten there is the word, still. */
 export function onForgotten(state: FleetState, id: string): void {
-  state.agents.delete(id);
+  if (state.agents.get(id)?.forgotten === null) state.agents.delete(id);
 }
 
 /** `agent.forgotten` was stored: it is nobody until it enrols again. */
-export function onAgentForgotten(state: FleetState, id: string, timeMs: number): void {
-  state.agents.set(id, { ...newEntry(id), forgotten: { atMs: timeMs, isFreeing: false } });
+export function onAgentForgotten(
+  state: FleetState,
+  id: string,
+  { atMs, sequence }: Pick<Forgotten, 'atMs' | 'sequence'>,
+): void {
+  const forgotten = { atMs, sequence, isFreeing: false, isFree: false };
+  state.agents.set(id, { ...newEntry(id), forgotten });
+}
+
+/** What was kept of an agent that was forgotten at that time is gone. */
+export function onFreed(state: FleetState, id: string, beforeMs: number): void {
+  const forgotten = state.agents.get(id)?.forgotten ?? null;
+  if (forgotten?.atMs === beforeMs) forgotten.isFree = true;
+}
+
+/** Words on forgotten agents that nobody needs: the id is free, and no run is older that is still there. */
+export function takeForgotten(
+  state: FleetState,
+  oldestRun: number,
+): { readonly agent: string; readonly sequence: number }[] {
+  const gone = [...state.agents.values()].flatMap(({ id, forgotten }) =>
+    forgotten?.isFree === true && forgotten.sequence < oldestRun
+      ? [{ agent: id, sequence: forgotten.sequence }]
+      : [],
+  );
+  for (const { agent } of gone) state.agents.delete(agent);
+  return gone;
 }
 
 /** True if the agent has become available by it. */

@@ -63,6 +63,10 @@ export function createSweeper(env: SweepEnvironment): (job: SweepEffect) => Prom
     await sweepRevokes(env);
     for (const sequence of job.superseded)
       await deleteMessage(env.connection, STREAMS.events, sequence);
+    for (const { agent, sequence } of job.forgotten) {
+      const before = { seq: sequence + 1 };
+      await purgeSubject(env.connection, STREAMS.events, subjects.fleet(agent), before);
+    }
     await trim(env, job.agents);
   };
 }

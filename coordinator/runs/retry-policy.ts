@@ -8,7 +8,7 @@ import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { FailureClass } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { TaskEnded } from '#protocol/messages/run/run.ts';
-import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
+import type { RetryRule, SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { unplaceableText } from '#protocol/messages/agent/fit.ts';
 import type { Raises } from '#protocol/messages/run/raise.ts';
 import type { RaisedTo } from '#protocol/suite/raised-needs.ts';
@@ -42,9 +42,11 @@ export interface DecisionInput {
 
 /**
  * An agent may know of a pause before the coordinator has read it, and gives back what comes meanwhile:
- * a moment. A pause that the server has lost is never read: this often, then the task ends.
+ * a moment. A pause that the server has lost, or that came before its run was known, is never read: this often,
+ * with growing waits of less than a minute together, then the task ends.
  */
-const UNKNOWN_PAUSE_MOST = 300;
+const UNKNOWN_PAUSE_MOST = 16;
+const UNKNOWN_PAUSE: RetryRule = { backoffMs: 20, factor: 2, maxMs: 4_000, jitter: 0.5 };
 
 export function decide(input: DecisionInput): Decision {
   const { n, end, retries, used, stopped } = input;
@@ -74,13 +76,17 @@ export function decide(input: DecisionInput): Decision {
 
 /** Nothing of it runs any more, nobody meant it to end: unless a stop has been read since. */
 function decideGivenBack(
-  { n, end, used, stopped, wasPaused }: DecisionInput,
+  { n, end, used, stopped, wasPaused, task = '' }: DecisionInput,
   failure: 'drained' | 'paused',
 ): Decision {
   const { reason } = end;
   const isLost = failure === 'paused' && !wasPaused && (used.paused ?? 0) >= UNKNOWN_PAUSE_MOST;
-  if (!stopped && !isLost) return { kind: 'retry', data: { n, class: failure, reason } };
-  return { kind: 'end', data: { outcome: 'stopped', n, stage: null, class: null, reason } };
+  if (stopped || isLost)
+    return { kind: 'end', data: { outcome: 'stopped', n, stage: null, class: null, reason } };
+  const data = { n, class: failure, reason };
+  if (failure !== 'paused' || wasPaused) return { kind: 'retry', data };
+  const delayMs = backoffMs(UNKNOWN_PAUSE, used.paused ?? 0, `${task}#${n}`);
+  return { kind: 'retry', data: { ...data, delayMs } };
 }
 
 /**

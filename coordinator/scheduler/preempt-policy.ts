@@ -11,7 +11,8 @@
  * 3. Room is meant: slots, CPUs, memory, GPUs, the host. Nobody is ended for a lock, or to be apart.
  * 4. Tasks on several hosts neither end others nor are ended.
  * 5. While there is something that it may end soon, nothing hands it out ahead elsewhere.
- * 6. The first classes in turn, and a few agents for each, are looked at with each event.
+ * 6. The first classes in turn, and a few agents for each, are looked at with each event; of each run the attempts
+ *    that it has had for longest, so that what nobody can make room for costs no more with more in hand.
  */
 import { hostsOf } from '#protocol/messages/attempt/gang.ts';
 import { isBefore } from './class-index.ts';
@@ -25,6 +26,8 @@ import { firstOf, hasMoreThanItRuns, LATE_MS, priorityOf } from './take-back-pol
 
 /** Looked at: classes, agents for each, attempts of a group. */
 const MOST = 16;
+/** Looked at of one run, in the search for agents. */
+const ATTEMPTS_MOST = 128;
 
 export interface Preempting {
   readonly nowMs: number;
@@ -125,17 +128,22 @@ function agentsFor(
   of: NeedClass,
   { agentOf }: Preempting,
 ): readonly AgentCapacity[] {
-  const found = new Map<string, AgentCapacity>();
+  const found: AgentCapacity[] = [];
+  const seen = new Set<string>();
   const runs = [...preemptible.values()].sort((a, b) => lowestOf(a) - lowestOf(b));
   for (const attempts of runs) {
+    let left = ATTEMPTS_MOST;
     for (const one of attempts) {
-      if (found.size >= MOST) return [...found.values()];
-      if (found.has(one.agent) || priorityOf(one) >= of.priority) continue;
+      if (found.length >= MOST) return found;
+      if (left === 0) break;
+      left -= 1;
+      if (seen.has(one.agent) || priorityOf(one) >= of.priority) continue;
+      seen.add(one.agent);
       const agent = agentOf(one.agent);
-      if (agent !== null && couldRun(agent, of)) found.set(one.agent, agent);
+      if (agent !== null && couldRun(agent, of)) found.push(agent);
     }
   }
-  return [...found.values()];
+  return found;
 }
 
 function lowestOf(attempts: ReadonlySet<HandedOut>): number {

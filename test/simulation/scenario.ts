@@ -2,6 +2,7 @@
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
+import { withContest } from './contested.ts';
 import { withFailingHost } from './cordon-checks.ts';
 import { withLostHosts } from './lost-hosts.ts';
 import type { Temper } from './machine.ts';
@@ -134,16 +135,18 @@ export function scenarioOf(seed: number): Scenario {
   const coordinators = 1 + Math.floor(random() * 2);
   const orders = [...ordersOf(random, runs), ...drainsOf(random, hosts)];
   const when = orders.map(({ atMs }) => atMs);
-  const drawn = withLostHosts({
-    seed,
-    hosts,
-    coordinators,
-    temper,
-    dedupeMs: pick([120_000, 0]),
-    runs,
-    orders,
-    faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
-  });
+  const drawn = withLostHosts(
+    withContest({
+      seed,
+      hosts,
+      coordinators,
+      temper,
+      dedupeMs: pick([120_000, 0]),
+      runs,
+      orders,
+      faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
+    }),
+  );
   return withFailingHost(drawn);
 }
 

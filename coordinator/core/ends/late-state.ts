@@ -25,6 +25,8 @@ export interface SweepEffect {
   readonly agents: readonly Pick<AgentEntry, 'id' | 'startedSequence' | 'saidSince'>[];
   /** Sequences in BM_EVENTS of changes of hosts that newer ones have replaced. */
   readonly superseded: readonly number[];
+  /** Agents with the sequence of the word that they are forgotten: what is on their fleet subject goes up to it. */
+  readonly forgotten: readonly { readonly agent: string; readonly sequence: number }[];
 }
 
 export function createLate(): LateState {

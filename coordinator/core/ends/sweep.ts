@@ -6,6 +6,7 @@
  *   releases that were received, however late --> logs of those runs on that agent
  *   subjects that belong to no run --> kept to their last messages
  *   changes of a host that newer ones replaced --> the last few stay
+ *   words on forgotten agents (forget.ts) --> removed
  *
  * It is asked for at the begin of a term, when something late is seen, and every `sweepEveryMs`. Which
  * runs may be purged is decided where the proof is: their directory, or a stored release.
@@ -13,7 +14,7 @@
 import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
-import { takeSuperseded } from '../../fleet/fleet-reducer.ts';
+import { takeForgotten, takeSuperseded } from '../../fleet/fleet-reducer.ts';
 import { keyOf } from '../../runs/run-files.ts';
 import type { RunEntry } from '../../runs/run-state.ts';
 import { sayCordonsAgain } from '../hosts/cordon.ts';
@@ -94,8 +95,10 @@ export function sweepWhenDue(context: Context): void {
   }
   sayCordonsAgain(context, KEPT_OBSERVATIONS);
   const superseded = takeSuperseded(state.fleet, KEPT_CHANGES);
+  const oldestRun = Math.min(...Array.from(state.runs.values(), ({ order }) => order));
+  const forgotten = takeForgotten(state.fleet, oldestRun);
   const agents = [...state.fleet.agents.values()];
-  effects.push({ kind: 'sweep', runs, commands, agents, superseded });
+  effects.push({ kind: 'sweep', runs, commands, agents, superseded, forgotten });
 }
 
 /** What the coordinator has in hand, or is about to. */

@@ -10,7 +10,9 @@
  *    same attempt to another agent (I4).
  * 3. The revokes stay for 30 days: a host that comes back with the same state folder, its process anew or the same
  *    (agent/host/forgotten-watch.ts), enrols anew and ends, by these, what it still runs.
- * 4. A registration that is younger than the word is a new enrolment; an older one is to be removed.
+ * 4. The word itself goes with a sweep, when the id is free and every run that is older has been purged (I12): until
+ *    then views and leaders are made of it.
+ * 5. A registration that is younger than the word is a new enrolment; an older one is to be removed.
  */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { ForgetRequest } from '#protocol/messages/agent/forget.ts';
@@ -61,7 +63,8 @@ function openOn(
 /** `agent.forgotten` was stored; the stops have read it. */
 export function applyForgotten(context: Context, id: string, record: EventRecord): void {
   const { state } = context;
-  onAgentForgotten(state.fleet, id, record.timeMs);
+  const { timeMs: atMs, sequence } = record;
+  onAgentForgotten(state.fleet, id, { atMs, sequence });
   for (const { run, open } of openOn(state, id)) {
     open.gone = true;
     survivorsGone(context, run, open);

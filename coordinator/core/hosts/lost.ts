@@ -9,6 +9,7 @@
  *
  * 1. The next attempt follows only when the revoke of the last was read back stored: whenever its host comes
  *    back, it ends what was superseded, and what it says of that changes the task no more (I4).
+ *    An end that comes before waits for it.
  * 2. A leader that finds a revoke of a current attempt goes on with it, whether its agent is back or not.
  * 3. Silence counts from the stored observation, and only where this leader has not heard the agent either:
  *    a term begins with nobody heard.
@@ -145,8 +146,11 @@ export function onRevoke(
     if (state.acting) effects.push({ kind: 'delete_stop', sequence });
     return;
   }
+  const end = run.undecided.get(task.id);
+  const wasAwaited = end !== undefined && awaitsRevoke(run, task, end);
   run.revokes.set(key, { id: message.id, agent: subject.agent, sequence });
   if (!state.acting) return;
+  if (wasAwaited) settleTask(context, run, task);
   if (run.answered.has(message.id)) effects.push({ kind: 'delete_stop', sequence });
   goOnAfter(context, run, key);
 }
@@ -197,6 +201,16 @@ export function decideSuperseded(run: RunEntry, task: TaskEntry, end: AttemptEnd
   if (isStopped(run, task)) return null;
   const agent = lostAgentOf(run, task, end);
   return agent === null ? null : lostDecision(run, task, agent);
+}
+
+/**
+ * Whether the end of a current attempt will be that of a superseded one, and is not yet: its revoke is on its
+ * way (1).
+ */
+export function awaitsRevoke(run: RunEntry, task: TaskEntry, end: AttemptEnd): boolean {
+  const agent = isStopped(run, task) ? null : lostAgentOf(run, task, end);
+  if (agent === null) return false;
+  return run.revokes.get(keyOf(run, task, { n: task.n, agent }))?.sequence === null;
 }
 
 function say(

@@ -125,7 +125,12 @@ export const StoppedAttempt = z.object({
 export type StoppedAttempt = z.infer<typeof StoppedAttempt>;
 
 /** An agent has journalled the command. */
-export const CommandReceived = z.object({ kind: z.string(), attempts: z.number().int() });
+export const CommandReceived = z.object({
+  kind: z.string(),
+  attempts: z.number().int(),
+  /** Of the stop: one that comes after the purge of its run is known by it. */
+  run: RunId.optional(),
+});
 
 /** An agent has finished a stop: every attempt it had under it has ended as stated (I5). */
 export const StopDone = z.object({

@@ -123,6 +123,7 @@ describe('stops', () => {
       'stop_attempt b',
       'stop_attempt c',
     ]);
+    expect(effects[5]).toMatchObject({ run: RUN, attempts: 3 });
     const { effects: later } = play([ended('c'), ended('a'), ended('b')], state);
     expect(short(later)).toEqual(['stop_done s']);
     expect(later[0]).toMatchObject({ attempts: [{ task: 'c' }, { task: 'a' }, { task: 'b' }] });

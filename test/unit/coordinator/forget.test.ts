@@ -1,5 +1,7 @@
 /** A forgotten agent: nobody waits for it, what it had goes on elsewhere, and a newcomer may have its id. */
 import { expect, it } from 'vitest';
+import { update } from '#coordinator/core/core-reducer.ts';
+import { CORE_TIMING } from '#coordinator/core/core-state.ts';
 import { AGENT_LEASE_MS } from '#coordinator/fleet/fleet-reducer.ts';
 import { onRegistered } from '#coordinator/fleet/fleet-reducer.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
@@ -154,4 +156,33 @@ it('is not shown any more', () => {
       message: { name, data: goldenMessages[name], id: 'x' } as EventRecord['message'],
     });
   expect([...fold.agents.keys()]).toEqual([]);
+});
+
+it('is known as forgotten until its id is free and every older run was purged', () => {
+  const mesh = meshOf();
+  const swept = (sweeps: number): unknown => {
+    const now = { wallMs: 0, monotonicMs: mesh.core.nowMs + sweeps * CORE_TIMING.sweepEveryMs };
+    const [, effects] = update(mesh.core, { kind: 'tick' }, now);
+    return effects.find((effect) => effect.kind === 'sweep')?.forgotten;
+  };
+  forget(mesh);
+  mesh.later(1_000);
+  const { atMs = 0, sequence } = mesh.core.fleet.agents.get('a0')?.forgotten ?? {};
+  mesh.post({ kind: 'forgotten', agent: 'a0' });
+  mesh.post({ kind: 'freed', agent: 'a0', beforeMs: atMs });
+  expect(swept(1)).toEqual([]);
+  mesh.agentExits(1, 'passed', false);
+  flow(mesh, [1]);
+  mesh.post({ kind: 'purged', run: RUN });
+  expect(swept(3)).toEqual([{ agent: 'a0', sequence }]);
+  expect(mesh.core.fleet.agents.has('a0')).toBe(false);
+});
+
+it('is known as forgotten while its id is not free', () => {
+  const mesh = new Miniature([{ slots: 1 }, { slots: 1 }]);
+  pass(mesh, AGENT_LEASE_MS + 8_000);
+  forget(mesh);
+  const now = { wallMs: 0, monotonicMs: mesh.core.nowMs + CORE_TIMING.sweepEveryMs };
+  const [, effects] = update(mesh.core, { kind: 'tick' }, now);
+  expect(effects.find((effect) => effect.kind === 'sweep')?.forgotten).toEqual([]);
 });

@@ -107,6 +107,23 @@ describe('a rank whose host is lost', () => {
     expect(gang.view()).toMatchObject({ state: 'assigned', n: 1, unreachable: true });
   });
 
+  it('that ends just before its revoke is stored is told of it before the task goes on', () => {
+    const gang = new Gang({ retries: {} });
+    gang.untilRevoking([1, 2]);
+    gang.mesh.agentExits(0, 'lost', false);
+    while (gang.mesh.readEvent());
+    expect(gang.mesh.outgoing).toHaveLength(2);
+    gang.mesh.storeOne(1); // the end of the other rank
+    while (gang.mesh.agentReads(1, false));
+    while (gang.mesh.readEvent());
+    expect(gang.said('attempt.exited')).toMatchObject([{ outcome: 'lost' }, { class: 'gang' }]);
+    expect(gang.mesh.outgoing).toMatchObject([{ data: { superseded: true } }]);
+    gang.flow();
+    expect(gang.said('task.retrying')).toMatchObject([LOST]);
+    gang.mesh.settle();
+    expect(gang.view()).toMatchObject({ outcome: 'passed', n: 2 });
+  });
+
   it('that obeyed its revoke before a leader went on with it is lost all the same', () => {
     const gang = new Gang({ retries: {} });
     gang.untilRevoking([1, 2]);

@@ -221,6 +221,24 @@ describe('a lost host', () => {
     expect(viewOf(mesh)).toMatchObject({ outcome: 'passed', n: 2 });
   });
 
+  it('whose attempt ends just before its revoke is stored is told of it before the task goes on', () => {
+    const mesh = meshOf({ retries: {} });
+    pass(mesh, AGENT_LEASE_MS + AFTER_MS - 6_000, [0]);
+    while (!isRevoking(mesh)) {
+      mesh.post({ kind: 'heartbeat', beat: beatAt(mesh, 1) });
+      mesh.later(4_000);
+    }
+    mesh.agentExits(0, 'lost', false);
+    while (mesh.readEvent());
+    expect(mesh.outgoing.map(({ name }) => name)).toEqual(['command.revoke']);
+    flow(mesh);
+    expect(said(mesh, 'task.retrying')).toMatchObject([{ n: 1, superseded: true, avoid: 'a0' }]);
+    expect(commandsOf(mesh, 'command.revoke')).toBe(0); // answered
+    mesh.settle();
+    expect(viewOf(mesh)).toMatchObject({ outcome: 'passed', n: 2 });
+    expect(mesh.problems).toEqual([]);
+  });
+
   it('gives back the locks of what was superseded: the next attempt does not wait for itself', () => {
     const needs = { ...NEEDS, locks: { db: 2 } };
     const mesh = meshOf({ needs, locks: { db: 2 } });

@@ -19,6 +19,7 @@ import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import { placeIn } from '#protocol/messages/attempt/gang.ts';
 import { exited } from './exited.ts';
 import { droppedTooSoon, givesBack, isStartOf, startProblems } from './miniature-checks.ts';
+import { waitForRetry } from './miniature-retries.ts';
 import {
   beatOf,
   recordOf,
@@ -272,7 +273,8 @@ export class Miniature {
         this.readHistory() ||
         this.sayPassed() ||
         this.agents.some((_, at) => this.agentReads(at, false)) ||
-        this.agents.some((_, at) => this.agentExits(at, 'passed', false));
+        this.agents.some((_, at) => this.agentExits(at, 'passed', false)) ||
+        waitForRetry(this);
       if (!busy) return;
     }
     throw new Error('it never comes to rest');

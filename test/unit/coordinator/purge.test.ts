@@ -126,6 +126,22 @@ describe('a stop of a run that was archived', () => {
   });
 });
 
+describe('an acknowledgement that comes after the purge of its run', () => {
+  it.each([
+    ['command.received', { kind: 'stop', attempts: 0, run: OLD }],
+    ['command.stop_done', { run: OLD, task: null, attempts: [] }],
+  ] as const)('%s goes with the next sweep, also under a new leader', (name, data) => {
+    const state = createCore({ epoch: 1, sequence: 1 });
+    state.acting = true;
+    const said = { subject: subjects.ack('a1', 's1'), sequence: 9, timeMs: 0 };
+    const record = { ...said, message: { name, data, id: 'e' } } as never;
+    update(state, { kind: 'event', record }, { wallMs: 0, monotonicMs: 5 });
+    const now = { wallMs: 0, monotonicMs: 5 + CORE_TIMING.purgeAfterMs };
+    const [, effects] = update(state, { kind: 'tick' }, now);
+    expect(effects.find(({ kind }) => kind === 'sweep')).toMatchObject({ commands: ['s1'] });
+  });
+});
+
 describe('a stored file', () => {
   it('is under its run, so that no other run counts on it', () => {
     const subject = subjects.file('a1', { run: OLD, sha256: file.sha256 }, 3);

@@ -77,10 +77,24 @@ describe('what was paused', () => {
   const input = { n: 2, end, retries: {}, used: {}, stopped: false, wasPaused: true };
   const again = { kind: 'retry', data: { n: 2, class: 'paused', reason: 'paused by u@h' } };
 
-  it('is tried again, however often, and also before the pause itself was read', () => {
+  it('is tried again, however often', () => {
     expect(decide(input)).toEqual(again);
     expect(decide({ ...input, used: { paused: 5_000 } })).toEqual(again);
-    expect(decide({ ...input, wasPaused: false, used: { paused: 3 } })).toEqual(again);
+  });
+
+  it('is tried again before the pause itself was read, a few times with growing waits', () => {
+    const waits: number[] = [];
+    for (let used = 0; used < 1_000; used += 1) {
+      const decision = decide({ ...input, wasPaused: false, used: { paused: used } });
+      if (decision.kind === 'end') break;
+      expect(decision).toMatchObject(again);
+      waits.push(decision.data.delayMs ?? 0);
+    }
+    expect(waits.length).toBeLessThan(20);
+    expect(waits[0]).toBeLessThan(50);
+    const wholeMs = waits.reduce((sum, waitMs) => sum + waitMs, 0);
+    expect(wholeMs).toBeGreaterThan(20_000);
+    expect(wholeMs).toBeLessThan(60_000);
   });
 
   it('is tried again where an agent knows no pauses', () => {
