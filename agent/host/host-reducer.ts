@@ -27,7 +27,16 @@ import { onGo } from './host-gangs.ts';
 import { onSetUp, released, sayWaitingForSetup, taking, withoutSetupsOf } from './host-setups.ts';
 import { answerRevoke, onRevoke } from './host-revokes.ts';
 import { sayPinned } from './pinned-cpus.ts';
-import { isUnder, onStop, openStop, overtakingStop, reach, settle } from './host-stops.ts';
+import {
+  isUnder,
+  onSayReceived,
+  onStop,
+  openStop,
+  overtakingStop,
+  reach,
+  receiptOf,
+  settle,
+} from './host-stops.ts';
 import type { HostEffect, HostMessage, HostState, LiveAttempt } from './host-state.ts';
 
 type Of<K extends HostMessage['kind']> = Extract<HostMessage, { kind: K }>;
@@ -49,6 +58,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return onGo(state, message);
     case 'stop':
       return onStop(state, message);
+    case 'say_received':
+      return onSayReceived(state, message.command);
     case 'release':
       return onRelease(state, message.run);
     case 'forget_run':
@@ -322,10 +333,8 @@ function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
   };
   let effects: readonly HostEffect[] = [];
   for (const stop of restored.openStops) {
-    const open = openStop(next, stop);
-    const { command } = open;
-    const attempts = open.waiting.size + open.ended.length;
-    [next, effects] = reach(next, open, [...effects, { kind: 'stop_received', command, attempts }]);
+    const open = openStop(next, { ...stop, isReceiptSaid: true });
+    [next, effects] = reach(next, open, [...effects, receiptOf(open)]);
   }
   // The process before this one may have died between the start and what it made of it.
   for (const attempt of next.live.values()) {
