@@ -38,7 +38,7 @@ import {
 } from './rules/service-rules.ts';
 import { budgetOf, serviceVerdictOf, teardownFailureOf, verdictOf } from './rules/step-rules.ts';
 import { announce, onResume, onStepAdopted } from './rules/resume-rules.ts';
-import { joined } from './rules/stop-rules.ts';
+import { announceStop, joined, sayStopping } from './rules/stop-rules.ts';
 import { Turn } from './rules/turn.ts';
 
 type Of<K extends AttemptMessage['kind']> = Extract<AttemptMessage, { kind: K }>;
@@ -64,6 +64,9 @@ function handle(turn: Turn, message: AttemptMessage): void {
       return;
     case 'say_accepted':
       onSayAccepted(turn);
+      return;
+    case 'say_stopping':
+      sayStopping(turn, message.stop);
       return;
     case 'wait':
       if (turn.state.life.kind === 'queued')
@@ -337,31 +340,26 @@ function onStop(turn: Turn, message: Of<'stop'>): void {
       exit(turn, { logGaps: [] });
       return;
     case 'stepping':
-      if (isNew) announceStop(turn, message);
+      announceStop(turn, stop);
       stopAll(turn, stop);
       return;
     case 'barrier':
-      if (isNew) announceStop(turn, message);
+      announceStop(turn, stop);
       decideStopped(turn);
       afterSteps(turn);
       return;
     case 'closing':
-      if (isNew) announceStop(turn, message);
+      announceStop(turn, stop);
       decideStopped(turn);
       stopAll(turn, stop);
       return;
     case 'collecting':
-      if (isNew) announceStop(turn, message);
+      announceStop(turn, stop);
       decideStopped(turn);
       return;
     case 'finishing':
       return;
   }
-}
-
-function announceStop(turn: Turn, { stop }: Of<'stop'>): void {
-  const { command, by, reason } = stop;
-  turn.emit('attempt.stopping', { elapsedMs: turn.elapsedMs(), command, by, reason });
 }
 
 /** The agent died between its journal entry and the start: nothing ever ran (I8). */

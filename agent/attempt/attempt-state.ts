@@ -68,6 +68,8 @@ export interface ReachedStop {
   readonly isSuperseded?: true;
   /** Every stop command that asked; the first is the one that ended it. */
   readonly commands: readonly string[];
+  /** Those of them that `attempt.stopping` was said of; absent: none. */
+  readonly said?: readonly string[];
   readonly by: string;
   readonly reason: string | null;
   readonly graceMs: number;
@@ -160,6 +162,8 @@ export type AttemptMessage =
   | { readonly kind: 'accept'; readonly host: string; readonly address: string }
   /** It has waited long enough for its first event to be worth a message of its own. */
   | { readonly kind: 'say_accepted' }
+  /** It ends by that stop, and has not ended yet. */
+  | { readonly kind: 'say_stopping'; readonly stop: StopOrder }
   /** It is kept from beginning by something that may last. */
   | { readonly kind: 'wait'; readonly reason: string }
   | {
@@ -275,6 +279,7 @@ export type AttemptEffect =
       readonly slot: number;
     }
   | { readonly kind: 'say_accepted_soon' }
+  | { readonly kind: 'say_stopping_soon'; readonly stop: StopOrder }
   /** Before that step; a later one takes its place. */
   | { readonly kind: 'wait'; readonly index: number; readonly forMs: number }
   /** What is reported meanwhile is summed up, and told when it is over. */

@@ -4,6 +4,8 @@ import type { AttemptEffect, AttemptMessage } from './attempt-state.ts';
 
 /** What starts within this says with its first step that it was accepted: a message less each. */
 const START_SOON_MS = 100;
+/** What ends within this after a stop says by its end that it was stopping. */
+const STOP_SOON_MS = 100;
 
 export class AttemptTimers {
   readonly #clock: Clock;
@@ -16,10 +18,19 @@ export class AttemptTimers {
     this.#post = post;
   }
 
-  begin(effect: Extract<AttemptEffect, { kind: 'say_accepted_soon' | 'wait' }>): void {
+  begin(
+    effect: Extract<AttemptEffect, { kind: 'say_accepted_soon' | 'say_stopping_soon' | 'wait' }>,
+  ): void {
     if (effect.kind === 'say_accepted_soon') {
       this.#clock.after(START_SOON_MS, () => {
         this.#post({ kind: 'say_accepted' });
+      });
+      return;
+    }
+    if (effect.kind === 'say_stopping_soon') {
+      const { stop } = effect;
+      this.#clock.after(STOP_SOON_MS, () => {
+        this.#post({ kind: 'say_stopping', stop });
       });
       return;
     }

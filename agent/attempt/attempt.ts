@@ -157,6 +157,7 @@ export class Attempt {
         });
         return;
       case 'say_accepted_soon':
+      case 'say_stopping_soon':
       case 'wait':
         this.#timers.begin(effect);
         return;
@@ -171,9 +172,7 @@ export class Attempt {
         return;
       case 'stop_step':
         this.#asker.stopCheck(effect.index);
-        this.#handles
-          .get(effect.index)
-          ?.stop(effect.now ? { now: true } : { graceMs: effect.graceMs });
+        this.#handles.get(effect.index)?.stop(effect);
         return;
       case 'run_check':
         this.#runCheck(effect);

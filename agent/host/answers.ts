@@ -36,7 +36,8 @@ export function answer(deps: Deps, effect: AnswerEffect): void {
     case 'stop_done': {
       const { run, task } = effect.stop;
       const data = { run, task, attempts: [...effect.attempts] };
-      write(deps, command, { name: 'command.stop_done', data, seq: 2, of: run });
+      const seq = effect.isReceiptSaid ? 2 : 1;
+      write(deps, command, { name: 'command.stop_done', data, seq, of: run });
       const fields = { run, task, command, attempts: effect.attempts.length };
       deps.log.info(fields, 'stop done');
       return;

@@ -29,12 +29,13 @@ import { answerRevoke, onRevoke } from './host-revokes.ts';
 import { sayPinned } from './pinned-cpus.ts';
 import {
   isUnder,
+  onSayReceived,
   onStop,
   openStop,
   overtakingStop,
   reach,
+  receiptOf,
   settle,
-  stopReceived,
 } from './host-stops.ts';
 import type { HostEffect, HostMessage, HostState, LiveAttempt } from './host-state.ts';
 
@@ -57,6 +58,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return onGo(state, message);
     case 'stop':
       return onStop(state, message);
+    case 'say_received':
+      return onSayReceived(state, message.command);
     case 'release':
       return onRelease(state, message.run);
     case 'forget_run':
@@ -330,8 +333,8 @@ function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
   };
   let effects: readonly HostEffect[] = [];
   for (const stop of restored.openStops) {
-    const open = openStop(next, stop);
-    [next, effects] = reach(next, open, [...effects, stopReceived(open)]);
+    const open = openStop(next, { ...stop, isReceiptSaid: true });
+    [next, effects] = reach(next, open, [...effects, receiptOf(open)]);
   }
   // The process before this one may have died between the start and what it made of it.
   for (const attempt of next.live.values()) {

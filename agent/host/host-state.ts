@@ -60,6 +60,8 @@ export interface OpenStop {
   readonly stop: StopCommand;
   readonly waiting: ReadonlySet<string>;
   readonly ended: readonly StoppedAttempt[];
+  /** Its receipt was said. Not in the journal: a returning agent says it at once, as one that was said before. */
+  readonly isReceiptSaid: boolean;
 }
 
 export interface HostState {
@@ -121,6 +123,8 @@ export type HostMessage =
       readonly sequence: number;
       readonly stop: StopCommand;
     }
+  /** A stop that is not done by now is said to have been received. */
+  | { readonly kind: 'say_received'; readonly command: string }
   | { readonly kind: 'release'; readonly run: string }
   /** Its folder has been left alone for so long that nobody will release it. */
   | { readonly kind: 'forget_run'; readonly run: string }
@@ -149,7 +153,7 @@ export interface RestoredHost {
   readonly live: readonly LiveAttempt[];
   readonly floors: ReadonlyMap<string, StopFloor>;
   /** With what had already ended under them. */
-  readonly openStops: readonly Omit<OpenStop, 'waiting'>[];
+  readonly openStops: readonly Omit<OpenStop, 'waiting' | 'isReceiptSaid'>[];
   readonly isDraining: boolean;
   readonly setups: ReadonlyMap<string, string>;
 }
@@ -202,6 +206,7 @@ export type HostEffect =
     }
   /** Every rank of its gang is ready. */
   | ({ readonly kind: 'go'; readonly key: string; readonly barrier: string } & Go)
+  | { readonly kind: 'say_received_soon'; readonly command: string }
   | {
       readonly kind: 'stop_received';
       readonly command: string;
@@ -213,6 +218,8 @@ export type HostEffect =
       readonly command: string;
       readonly stop: StopCommand;
       readonly attempts: readonly StoppedAttempt[];
+      /** False: this is the first word about it, and says that it was received, too. */
+      readonly isReceiptSaid: boolean;
     }
   | {
       readonly kind: 'revoke_answered';

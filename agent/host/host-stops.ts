@@ -66,7 +66,10 @@ function knows(attempt: LiveAttempt, stop: StopFloor): boolean {
   return !isOld && attempt.afterStop >= stop.sequence;
 }
 
-export function isUnder(attempt: LiveAttempt, open: Omit<OpenStop, 'waiting'>): boolean {
+export function isUnder(
+  attempt: LiveAttempt,
+  open: Pick<OpenStop, 'stop' | 'era' | 'sequence'>,
+): boolean {
   const { run, task } = attempt.ref;
   const { stop } = open;
   return run === stop.run && (stop.task === null || stop.task === task) && !knows(attempt, open);
@@ -79,11 +82,21 @@ export function onStop(state: HostState, message: Of<'stop'>): Result {
     targetOf(stop.run, stop.task),
     floorOf(stop, { era, sequence }),
   );
-  const open = openStop(state, { command, era, sequence, stop, ended: [] });
-  return reach({ ...state, floors }, open, [stopReceived(open)]);
+  const open = openStop(state, { command, era, sequence, stop, ended: [], isReceiptSaid: false });
+  const [next, effects] = reach({ ...state, floors }, open, []);
+  if (!next.openStops.has(command)) return [next, effects];
+  return [next, [...effects, { kind: 'say_received_soon', command }]];
 }
 
-export function stopReceived({ command, stop: { run }, waiting, ended }: OpenStop): HostEffect {
+/** What is done within a moment says so, and with it that it was received: a message less of each agent. */
+export function onSayReceived(state: HostState, command: string): Result {
+  const open = state.openStops.get(command);
+  if (open === undefined || open.isReceiptSaid) return [state, []];
+  const openStops = new Map(state.openStops).set(command, { ...open, isReceiptSaid: true });
+  return [{ ...state, openStops }, [receiptOf(open)]];
+}
+
+export function receiptOf({ command, stop: { run }, waiting, ended }: OpenStop): HostEffect {
   return { kind: 'stop_received', command, run, attempts: waiting.size + ended.length };
 }
 
@@ -117,9 +130,9 @@ export function settle(state: HostState, before: readonly HostEffect[]): Result 
   if (done.length === 0) return [state, before];
   const openStops = new Map(state.openStops);
   const effects = [...before];
-  for (const { command, stop, ended } of done) {
+  for (const { command, stop, ended, isReceiptSaid } of done) {
     openStops.delete(command);
-    effects.push({ kind: 'stop_done', command, stop, attempts: ended });
+    effects.push({ kind: 'stop_done', command, stop, attempts: ended, isReceiptSaid });
   }
   return [{ ...state, openStops }, effects];
 }

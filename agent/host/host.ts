@@ -29,6 +29,9 @@ import { resourcesOf } from './resources-of.ts';
 import { restoredHost } from './restore.ts';
 import { waitingOf, type Waiting } from './waiting.ts';
 
+/** A stop that is done within this is answered once. */
+const RECEIPT_SOON_MS = 30;
+
 export interface HostOptions {
   /** Without what the host itself answers to. */
   readonly deps: Omit<AttemptDeps, 'onFreed' | 'onSetUp' | 'onEnded' | 'onGone' | 'scratch'>;
@@ -226,6 +229,13 @@ export class Host {
       case 'go':
         this.#attempts.get(effect.key)?.post(effect);
         return;
+      case 'say_received_soon': {
+        const { command } = effect;
+        this.#deps.clock.after(RECEIPT_SOON_MS, () => {
+          if (!this.#isClosed) this.#actor.post({ kind: 'say_received', command });
+        });
+        return;
+      }
       case 'stop_received':
       case 'stop_done':
       case 'revoke_answered':

@@ -5,8 +5,9 @@
  * of it has acknowledged `done`. It needs no coordinator (I6): starts are read from BM_COMMANDS,
  * ends and acknowledgements from BM_EVENTS, by the operator's CLI and by the coordinator alike.
  *
- * An agent that has acknowledged receipt with attempts in hand is waited for until it says `done`:
- * its proof counts, not the end of the attempts as seen from outside. An attempt that has ended
+ * An agent that has acknowledged receipt with attempts in hand, or of which an attempt has ended by this stop,
+ * is waited for until it says `done`: its proof counts, not the end of the attempts as seen from outside. One that
+ * is done within a moment says `done` alone. An attempt that has ended
  * unproven and is not in that proof leaves the stop unproven, however long ago it ended.
  */
 import type { StoppedAttempt } from '../messages/agent/host.ts';
@@ -109,10 +110,12 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
     message.name === 'attempt.exited' &&
     subject.ref.run === fold.run
   ) {
-    const { proven, survivors } = message.data;
+    const { proven, survivors, stop } = message.data;
     if (fold.task !== null && subject.ref.task !== fold.task) return;
     const agent = agentOf(fold, subject.agent);
     const key = attemptKey(subject.ref);
+    // It ended by this stop: its agent has it, and will say `done`, with the proof.
+    if (stop?.command === fold.command && !agent.gone.has(key)) agent.received ??= 1;
     if (!proven || survivors.length > 0) agent.unproven.add(key);
     else {
       agent.starts.set(key, true);
@@ -122,7 +125,10 @@ export function applyToStop(fold: StopFold, record: EventRecord): void {
   } else if (subject.kind === 'ack' && subject.command === fold.command) {
     const agent = agentOf(fold, subject.agent);
     if (message.name === 'command.received') agent.received = message.data.attempts;
-    if (message.name === 'command.stop_done') agent.done = message.data.attempts;
+    if (message.name === 'command.stop_done') {
+      agent.done = message.data.attempts;
+      agent.received ??= agent.done.length;
+    }
     review(fold, subject.agent, agent);
   } else if (subject.kind === 'fleet') {
     if (message.name === 'agent.unreachable') agentOf(fold, subject.agent).unreachable = true;

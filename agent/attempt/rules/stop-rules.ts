@@ -1,6 +1,24 @@
 /** A stop of an attempt, and one that reaches it after another: never less than was asked. Pure. */
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { ReachedStop, StopOrder } from '../attempt-state.ts';
+import type { Turn } from './turn.ts';
+
+/** What has ended within a moment says by which stop in its end: a message less of each attempt. */
+export function announceStop(turn: Turn, stop: StopOrder): void {
+  if (!isSaid(turn, stop.command)) turn.effect({ kind: 'say_stopping_soon', stop });
+}
+
+/** Once of each stop, over restarts too. */
+export function sayStopping(turn: Turn, { command, by, reason }: StopOrder): void {
+  const { stop } = turn.state;
+  if (stop === null || isSaid(turn, command)) return;
+  turn.keep({ stop: { ...stop, said: [...(stop.said ?? []), command] } });
+  turn.emit('attempt.stopping', { elapsedMs: turn.elapsedMs(), command, by, reason });
+}
+
+function isSaid(turn: Turn, command: string): boolean {
+  return turn.state.stop?.said?.includes(command) === true;
+}
 
 export function orderOf(command: string, stop: StopCommand): StopOrder {
   const { by, reason, graceMs, now, cause, pause, requeue } = stop;

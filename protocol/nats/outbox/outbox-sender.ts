@@ -66,8 +66,8 @@ export interface SenderOptions {
 /** Subjects in flight together. */
 const WINDOW = 128;
 /**
- * After a pause a message goes out at once; those that follow within this time go together, in one
- * write to the socket. With 2,000 tasks of `true` half of this took 16 % off the CPU of the server,
+ * After a pause what one turn of the loop has appended goes out at its end; what follows within this time goes
+ * together, in one write to the socket. With 2,000 tasks of `true` half of this took 16 % off the CPU of the server,
  * 14 % off the coordinator's and 6 % off the agent's.
  */
 const GATHER_MS = 10;
@@ -110,16 +110,14 @@ export class Sender {
 
   #pumpSoon(): void {
     if (this.#isGathering) return;
-    const sinceMs = performance.now() - this.#lastPumpMs;
-    if (sinceMs >= GATHER_MS) {
-      this.#pump();
-      return;
-    }
     this.#isGathering = true;
-    setTimeout(() => {
+    const sinceMs = performance.now() - this.#lastPumpMs;
+    const pump = (): void => {
       this.#isGathering = false;
       this.#pump();
-    }, GATHER_MS - sinceMs);
+    };
+    if (sinceMs >= GATHER_MS) setImmediate(pump);
+    else setTimeout(pump, GATHER_MS - sinceMs);
   }
 
   #pump(): void {

@@ -13,7 +13,7 @@ import { call } from '#protocol/nats/rpc.ts';
 import { startTestServer, type TestServer } from '#test/support/nats-server.ts';
 import { until } from '#test/support/until.ts';
 import { startCoordinator } from '../coordinator-process.ts';
-import { AgentsProcess } from './agents-process.ts';
+import { AgentsProcess, buildAgents } from './agents-process.ts';
 import type { AgentsReport } from './agents-messages.ts';
 import type { FleetOptions } from './options.ts';
 
@@ -53,10 +53,11 @@ export class FleetMesh {
     const mesh = new FleetMesh({ connection, server, folder, coordinator, agents });
     try {
       await until(() => call(connection, 'info', {}), 'the coordinator', START_MS);
+      const file = await buildAgents(folder);
       for (const ids of sharesOf(options)) {
         const { url, credentialFile } = server;
         const order = { url, credentialFile, ids, slots: options.slots };
-        agents.push(new AgentsProcess(order, profiler));
+        agents.push(new AgentsProcess(file, order, profiler));
       }
       await Promise.all(agents.map((one) => one.ready()));
       return mesh;

@@ -61,6 +61,7 @@ function printMatrix(
       `${gapsMs.p50.toFixed(1)} ms p50, ${gapsMs.p99.toFixed(1)} ms p99, ${gapsMs.most.toFixed(0)} ms at most`,
     ],
     [`CPU, of ${cpus().length} cores`, shares(figures.cpu)],
+    ['CPU time of a start', times(figures.cpuPerStartMs, 2)],
     ['coordinator memory at the empty queue', `${figures.coordinatorMiB.toFixed(0)} MiB`],
     [
       'streams filled by the run',
@@ -79,7 +80,9 @@ function printStops(figures: StopFigures, { agents, stops, stopTasks }: FleetOpt
     [`stop of ${agents * stopTasks} tasks, ${stops} tries`, ''],
     ['  received by every agent', ms(received)],
     ['  done on every agent', ms(done)],
+    ['  CPU time until then', times(figures.stopCpuMs, 0)],
     ['bare stored broadcast to the same durables', ms(bare)],
+    ['  CPU time until then', times(figures.bareCpuMs, 0)],
     [
       '  ratio of the stop to it',
       `${(received.median / bare.median).toFixed(2)} received, ${(done.median / bare.median).toFixed(2)} done`,
@@ -99,4 +102,11 @@ function shares(cpu: Readonly<Record<string, number>>): string {
   return Object.entries(cpu)
     .map(([part, share]) => `${part} ${percent(share)}`)
     .join(', ');
+}
+
+/** Milliseconds by process, and together. */
+function times(cpuMs: Readonly<Record<string, number>>, digits: number): string {
+  const parts = Object.entries(cpuMs);
+  const all = parts.reduce((sum, [, ms]) => sum + ms, 0);
+  return `${all.toFixed(digits)} ms: ${parts.map(([part, ms]) => `${part} ${ms.toFixed(digits)}`).join(', ')}`;
 }

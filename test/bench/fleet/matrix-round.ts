@@ -34,6 +34,8 @@ export interface MatrixFigures {
   readonly gapsMs: { readonly p50: number; readonly p99: number; readonly most: number };
   /** Shares of a core until the queue was empty. */
   readonly cpu: Readonly<Record<string, number>>;
+  /** CPU time until then over the starts, ms: it does not move with what else the machine does, as times do. */
+  readonly cpuPerStartMs: Readonly<Record<string, number>>;
   readonly coordinatorMiB: number;
   /** At the empty queue: what is stored of the run, over what the streams may hold. */
   readonly storedShare: { readonly commands: number; readonly events: number };
@@ -49,6 +51,7 @@ export async function matrixRound(mesh: FleetMesh, options: FleetOptions): Promi
   const submitMs = sharedNowMs() - submittedMs;
   await until(async () => (await mesh.info()).pending === 0, 'the queue to be empty', LONGEST_MS);
   const cpu = meter.shares();
+  const usedMs = Object.entries(meter.usedMs());
   const [pid = NaN] = mesh.pids().coordinator;
   const coordinatorMiB = rssMiB(pid);
   const storedShare = {
@@ -94,6 +97,7 @@ export async function matrixRound(mesh: FleetMesh, options: FleetOptions): Promi
     utilisationFilled: used(filledAtMs),
     gapsMs: { p50: quantile(gaps, 0.5), p99: quantile(gaps, 0.99), most: gaps.at(-1) ?? NaN },
     cpu,
+    cpuPerStartMs: Object.fromEntries(usedMs.map(([part, ms]) => [part, ms / options.tasks])),
     coordinatorMiB,
     storedShare,
   };

@@ -55,13 +55,21 @@ export class CpuMeter {
   /** 1: a whole core. */
   shares(): Readonly<Record<string, number>> {
     const tookMs = performance.now() - this.#beganMs;
-    const used = Object.entries(this.#now()).map(
-      ([name, ms]) => [name, ms - (this.#before[name] ?? NaN)] as const,
-    );
+    const used = this.usedMs();
     const all = machineMs() - this.#machineMs;
-    const others = all - used.reduce((sum, [, ms]) => sum + ms, 0);
+    const others = all - Object.values(used).reduce((sum, ms) => sum + ms, 0);
     return Object.fromEntries(
-      [...used, ['others', Math.max(0, others)] as const].map(([name, ms]) => [name, ms / tookMs]),
+      Object.entries({ ...used, others: Math.max(0, others) }).map(([name, ms]) => [
+        name,
+        ms / tookMs,
+      ]),
+    );
+  }
+
+  /** Of the named processes alone. */
+  usedMs(): Readonly<Record<string, number>> {
+    return Object.fromEntries(
+      Object.entries(this.#now()).map(([name, ms]) => [name, ms - (this.#before[name] ?? NaN)]),
     );
   }
 

@@ -28,8 +28,9 @@ export interface SimulatedAttemptDeps {
   readonly onEnded: (end: AttemptEnd) => void;
 }
 
-/** Of the real one (agent/attempt/attempt.ts). */
+/** Of the real one (agent/attempt/attempt-timers.ts). */
 const START_SOON_MS = 100;
+const STOP_SOON_MS = 100;
 
 export class SimulatedAttempt {
   readonly #deps: SimulatedAttemptDeps;
@@ -63,6 +64,13 @@ export class SimulatedAttempt {
           this.post({ kind: 'say_accepted' });
         });
         return;
+      case 'say_stopping_soon': {
+        const { stop } = effect;
+        this.#deps.clock.after(STOP_SOON_MS, () => {
+          this.post({ kind: 'say_stopping', stop });
+        });
+        return;
+      }
       case 'start_step':
         this.#start(effect);
         return;

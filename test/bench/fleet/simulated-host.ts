@@ -27,6 +27,9 @@ import { MemoryLedger } from './memory-ledger.ts';
 import { SimulatedAttempt } from './simulated-attempt.ts';
 import { sharedNowMs, type SlotTimes } from './slot-times.ts';
 
+/** Of the real one (agent/host/host.ts). */
+const RECEIPT_SOON_MS = 30;
+
 export interface SimulatedHostOptions {
   readonly registration: Registration;
   readonly sink: EventSink;
@@ -98,6 +101,13 @@ export class SimulatedHost {
           .get(effect.key)
           ?.post({ kind: 'stop', stop: orderOf(effect.command, effect.stop) });
         return;
+      case 'say_received_soon': {
+        const { command } = effect;
+        systemClock.after(RECEIPT_SOON_MS, () => {
+          this.#actor.post({ kind: 'say_received', command });
+        });
+        return;
+      }
       case 'stop_received':
       case 'stop_done':
       case 'revoke_answered':

@@ -17,6 +17,7 @@ import { until } from '#test/support/until.ts';
 import type { FleetMesh } from './fleet-mesh.ts';
 import { heldSuite } from './fleet-suite.ts';
 import type { FleetOptions } from './options.ts';
+import { CpuMeter } from './process-cpu.ts';
 import { BARE_PREFIX } from './simulated-agent.ts';
 
 export interface StopFigures {
@@ -24,6 +25,9 @@ export interface StopFigures {
   readonly receivedMs: readonly number[];
   readonly doneMs: readonly number[];
   readonly bareMs: readonly number[];
+  /** CPU time of one of them in the mean, ms, by process; `operator` is who sends it and reads the answers. */
+  readonly stopCpuMs: Readonly<Record<string, number>>;
+  readonly bareCpuMs: Readonly<Record<string, number>>;
 }
 
 /** A bound on hanging. */
@@ -33,19 +37,27 @@ export async function stopRounds(mesh: FleetMesh, options: FleetOptions): Promis
   const receivedMs: number[] = [];
   const doneMs: number[] = [];
   const bareMs: number[] = [];
+  const stopCpuMs: Record<string, number> = {};
+  const bareCpuMs: Record<string, number> = {};
+  const add = (to: Record<string, number>, one: Readonly<Record<string, number>>): void => {
+    for (const [part, ms] of Object.entries(one)) to[part] = (to[part] ?? 0) + ms / options.stops;
+  };
   for (let round = 0; round < options.stops; round += 1) {
     const stop = await oneStop(mesh, options);
     receivedMs.push(stop.receivedMs);
     doneMs.push(stop.doneMs);
-    bareMs.push(await bareBroadcast(mesh, options.agents));
+    add(stopCpuMs, stop.cpuMs);
+    const bare = await bareBroadcast(mesh, options.agents);
+    bareMs.push(bare.tookMs);
+    add(bareCpuMs, bare.cpuMs);
   }
-  return { receivedMs, doneMs, bareMs };
+  return { receivedMs, doneMs, bareMs, stopCpuMs, bareCpuMs };
 }
 
 async function oneStop(
   mesh: FleetMesh,
   { agents, stopTasks }: FleetOptions,
-): Promise<{ receivedMs: number; doneMs: number }> {
+): Promise<{ receivedMs: number; doneMs: number; cpuMs: Readonly<Record<string, number>> }> {
   await mesh.reports();
   const run = await mesh.submit(heldSuite(agents * stopTasks));
   let begun = 0;
@@ -70,22 +82,30 @@ async function oneStop(
       const said = decode(data);
       if (parsed?.kind !== 'ack' || said.kind !== 'ok') return;
       if (said.message.name === 'command.received') received.add(parsed.agent);
-      if (said.message.name === 'command.stop_done') done.add(parsed.agent);
+      if (said.message.name === 'command.stop_done') {
+        received.add(parsed.agent); // where it is done within a moment this is all it says
+        done.add(parsed.agent);
+      }
       if (received.size === agents) receivedAtMs ||= performance.now();
       if (done.size === agents) doneAtMs ||= performance.now();
     },
   });
   await quiet(mesh);
+  const meter = meterOf(mesh);
   const beganMs = performance.now();
   const request = { run, task: null, graceMs: null, now: false, reason: 'bench' };
   await publishStop(mesh.connection, request, command);
   await until(() => !Number.isNaN(doneAtMs), 'every agent to have stopped', LONGEST_MS);
+  const cpuMs = meter.usedMs();
   await reader.close();
   await until(() => mesh.archivedLines(run, 'run.json'), 'the end of the run', LONGEST_MS);
-  return { receivedMs: receivedAtMs - beganMs, doneMs: doneAtMs - beganMs };
+  return { receivedMs: receivedAtMs - beganMs, doneMs: doneAtMs - beganMs, cpuMs };
 }
 
-async function bareBroadcast(mesh: FleetMesh, agents: number): Promise<number> {
+async function bareBroadcast(
+  mesh: FleetMesh,
+  agents: number,
+): Promise<{ tookMs: number; cpuMs: Readonly<Record<string, number>> }> {
   const id = `${BARE_PREFIX}${newId()}`;
   const { nats } = mesh.connection;
   const acked = new Map<string, Set<string>>();
@@ -98,6 +118,7 @@ async function bareBroadcast(mesh: FleetMesh, agents: number): Promise<number> {
   });
   await nats.flush();
   await quiet(mesh);
+  const meter = meterOf(mesh);
   const beganMs = performance.now();
   // A message that the coordinator reads without a word, and the agents acknowledge at sight.
   const payload = encode({
@@ -112,8 +133,13 @@ async function bareBroadcast(mesh: FleetMesh, agents: number): Promise<number> {
   const sequence = String(stored.sequence);
   await until(() => acked.get(sequence)?.size === agents, 'every acknowledgement', LONGEST_MS);
   const tookMs = performance.now() - beganMs;
+  const cpuMs = meter.usedMs();
   subscription.unsubscribe();
-  return tookMs;
+  return { tookMs, cpuMs };
+}
+
+function meterOf(mesh: FleetMesh): CpuMeter {
+  return new CpuMeter({ ...mesh.pids(), operator: [process.pid] });
 }
 
 /** Nothing is on its way any more: what came before is no part of the measurement. */

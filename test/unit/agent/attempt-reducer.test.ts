@@ -239,11 +239,28 @@ describe('stops', () => {
     expect(script.effects.at(-1)).toMatchObject({ end: { commands: ['s1', 's2'] } });
   });
 
-  test('a repeat of a stop says nothing new', () => {
+  test('what has not ended a moment after a stop says that it ends, once of each stop', () => {
+    const script = new Script(specOf(['run']));
+    script.begin();
+    script.say({ kind: 'step_started', index: 0, pid: 7 });
+    const stop = { command: 's1', by: 'me', reason: null, graceMs: null, now: false };
+    expect(script.stop('s1')).toContainEqual({ kind: 'say_stopping_soon', stop });
+    const word = { kind: 'say_stopping', stop } as const;
+    script.say(word);
+    script.say(word);
+    expect(script.events().slice(1)).toEqual(['attempt.stopping']);
+    expect(script.stop('s1').map(({ kind }) => kind)).toEqual(['stop_step']);
+    script.end();
+    script.say(word);
+    expect(script.events().slice(1)).toEqual(['attempt.stopping', 'attempt.exited']);
+  });
+
+  test('a stop that comes again, before anything was said of it, is still to be told', () => {
     const script = new Script(specOf(['run']));
     script.begin();
     script.stop('s1');
-    expect(script.stop('s1').map(({ kind }) => kind)).toEqual(['stop_step']);
+    const again = script.stop('s1').map(({ kind }) => kind);
+    expect(again).toEqual(['say_stopping_soon', 'stop_step']);
   });
 
   test('of an attempt that failed already does not change its outcome', () => {

@@ -223,6 +223,7 @@ export class AttemptWorld {
         if (this.#running.size > 0) note(`${effect.kind} while something runs`);
         return;
       case 'say_accepted_soon':
+      case 'say_stopping_soon':
       case 'wait':
       case 'adopt_step':
       case 'set_up':

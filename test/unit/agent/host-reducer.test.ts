@@ -118,22 +118,33 @@ describe('stops', () => {
   test('take in what waits and what runs, and are done when all have ended', () => {
     const { effects, state } = play([start('a', 1), start('b', 2), start('c', 3), stop('s', 4)]);
     expect(short(effects).slice(5)).toEqual([
-      'stop_received s',
       'stop_attempt a',
       'stop_attempt b',
       'stop_attempt c',
+      'say_received_soon s',
     ]);
     expect(effects[5]).toMatchObject({ run: RUN, attempts: 3 });
     const { effects: later } = play([ended('c'), ended('a'), ended('b')], state);
     expect(short(later)).toEqual(['stop_done s']);
-    expect(later[0]).toMatchObject({ attempts: [{ task: 'c' }, { task: 'a' }, { task: 'b' }] });
+    expect(later[0]).toMatchObject({
+      attempts: [{ task: 'c' }, { task: 'a' }, { task: 'b' }],
+      isReceiptSaid: false,
+    });
+  });
+
+  test('that are not done within a moment are said to have been received, once', () => {
+    const { state } = play([start('a', 1), start('b', 2), stop('s', 3), ended('b')]);
+    const soon = { kind: 'say_received', command: 's' } as const;
+    const { effects } = play([soon, soon, ended('a'), soon], state);
+    expect(short(effects)).toEqual(['stop_received s', 'stop_done s']);
+    expect(effects).toMatchObject([{ attempts: 2 }, { isReceiptSaid: true }]);
   });
 
   test('of one task, of nothing', () => {
     expect(short(play([start('a', 1), start('b', 2), stop('s', 3, 'b')]).effects)).toContain(
       'stop_attempt b',
     );
-    expect(short(play([stop('s', 3, 'b')]).effects)).toEqual(['stop_received s', 'stop_done s']);
+    expect(short(play([stop('s', 3, 'b')]).effects)).toEqual(['stop_done s']);
   });
 
   test.each([

@@ -31,12 +31,13 @@ function stopOf(task: string | null = null): StopFold {
   return fold;
 }
 
-function exited(fold: StopFold, proven: boolean): void {
+function exited(fold: StopFold, proven: boolean, by: string | null = null): void {
   const log = new RecordLog();
   applyToStop(
     fold,
     log.attempt({ task: 't1', n: 1 }, 'attempt.exited', {
       ...goldenMessages['attempt.exited'],
+      stop: by === null ? null : { command: by, by: 'ann', reason: null },
       proven,
     }),
   );
@@ -100,6 +101,26 @@ describe('a stop (I5)', () => {
     applyStart(known, { agent: 'a1', run: RUN, task: 't1', n: 1, sequence: 5, exited: true });
     ack(known, 'done', []);
     expect(stopView(known).verdict).toBe('unproven');
+  });
+
+  it('an agent whose attempt has ended by it is waited for: the proof comes with its word', () => {
+    const fold = stopOf();
+    exited(fold, true, 's1');
+    expect(stopView(fold)).toMatchObject({
+      verdict: 'open',
+      agents: [{ received: true, open: true }],
+    });
+    ack(fold, 'done');
+    expect(stopView(fold)).toMatchObject({ verdict: 'dead', agents: [{ attempts: [dead] }] });
+    const other = stopOf();
+    exited(other, true, 's2');
+    expect(stopView(other).verdict).toBe('dead');
+  });
+
+  it('an agent that is done has received it', () => {
+    const fold = stopOf();
+    ack(fold, 'done');
+    expect(stopView(fold).agents).toMatchObject([{ received: true, done: true }]);
   });
 
   it('an agent that has received it with attempts in hand is waited for', () => {
