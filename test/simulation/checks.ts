@@ -197,7 +197,7 @@ export class Checks {
       if (this.stops.has(message.id)) return;
       const stop = { command: message.id, run, task, sequence, isPause };
       this.stops.set(message.id, stop);
-      this.#pauses.onStop(stop);
+      this.#pauses.onStop(stop, message.data);
       if (message.id === budgetStopId(run)) this.#onBudgetEnd(run, timeMs);
     }
   }

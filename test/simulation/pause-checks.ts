@@ -1,5 +1,6 @@
 /** What is paused does not start before a resume that knows of the pause. */
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { RunResumed } from '#protocol/messages/run/run.ts';
 import type { StopSeen } from './seen.ts';
 
@@ -16,8 +17,9 @@ export class PauseChecks {
     this.#note = note;
   }
 
-  onStop({ run, task, sequence, isPause }: StopSeen): void {
-    if (!isPause) return;
+  /** What makes room, or is requeued, goes on as soon as it can. */
+  onStop({ run, task, sequence, isPause }: StopSeen, { preemptedBy, requeue }: StopCommand): void {
+    if (!isPause || preemptedBy !== undefined || requeue === true) return;
     const target = targetOf(run, task);
     this.#pauses.set(target, [...(this.#pauses.get(target) ?? []), sequence]);
   }
