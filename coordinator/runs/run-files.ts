@@ -1,7 +1,7 @@
 /** What a live run has in BM_FILES: what its tasks may resume from, what is in use, all of it. Pure. */
 import { membersOf, ranksIn } from '#protocol/fold/gang-fold.ts';
 import { resumePoints } from '#protocol/fold/resume-points.ts';
-import { acceptedAttempts, attemptsOf } from '#protocol/fold/task-attempts.ts';
+import { storedOf } from '#protocol/fold/task-attempts.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import type { ResumePoint } from '#protocol/messages/attempt/checkpoint.ts';
 import type { RunEntry, StoredObject, TaskEntry } from './run-state.ts';
@@ -17,14 +17,14 @@ export function resumeOf(
   rank: number | null = null,
 ): ResumePoint[] {
   const fold = run.fold.tasks.get(task.id);
-  const attempts = fold === undefined ? [] : attemptsOf(fold);
+  const attempts = fold === undefined ? [] : storedOf(fold);
   const own = rank === null ? attempts : attempts.map((each) => each?.gang?.ranks[rank]);
   return resumePoints(own.slice(0, task.n - 1), run.suite.checkpointRules?.keep);
 }
 
 export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): StoredObject[] {
   const keep = run.suite.checkpointRules?.keep;
-  return ranksIn(task === undefined ? [] : attemptsOf(task)).flatMap((attempts) =>
+  return ranksIn(task === undefined ? [] : storedOf(task)).flatMap((attempts) =>
     resumePoints(attempts, keep).flatMap(({ agent, files }) =>
       files.map(({ sha256 }) => ({ agent, sha256 })),
     ),
@@ -35,7 +35,7 @@ export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): St
 export function usedObjects(run: RunEntry): Map<string, StoredObject> {
   const used = new Map<string, StoredObject>();
   for (const task of run.fold.tasks.values()) {
-    for (const { agent, files } of acceptedAttempts(task).flatMap(membersOf)) {
+    for (const { agent, files } of storedOf(task).flatMap((one) => (one ? membersOf(one) : []))) {
       for (const { sha256 } of files) used.set(keyOf({ agent, sha256 }), { agent, sha256 });
     }
     for (const object of checkpointObjects(run, task)) used.set(keyOf(object), object);

@@ -9,6 +9,7 @@ import {
   createPackedAttempts,
   isWasteful,
   readPacked,
+  readPart,
   replacePacked,
   type PackedAttempts,
 } from './packed/packed-attempts.ts';
@@ -41,6 +42,24 @@ export function lastAttempt(task: Attempts): AttemptFold | null {
       task.attempts.findLast((slot) => slot !== undefined),
     ) ?? null
   );
+}
+
+/** What an attempt has in BM_FILES. */
+export interface StoredParts extends Pick<AttemptFold, 'n' | 'agent' | 'files' | 'checkpoints'> {
+  readonly gang?: { readonly hosts: number; readonly ranks: readonly (StoredParts | undefined)[] };
+}
+
+const STORED: ReadonlySet<string> = new Set([
+  ...['n', 'agent', 'files', 'checkpoints', 'gang', 'hosts', 'ranks'],
+  ...['kind', 'path', 'sha256', 'bytes', 'chunks', 'number'],
+]);
+
+/** As `attemptsOf`, and quicker: all tasks of a run are asked for it while it is live. */
+export function storedOf({ attempts, packed }: Attempts): (StoredParts | undefined)[] {
+  return attempts.map((slot) => {
+    if (typeof slot !== 'number') return slot;
+    return readPart(storeOf(packed), slot, STORED) as StoredParts;
+  });
 }
 
 export function changeAttempt(
@@ -88,7 +107,10 @@ function isOver(task: TaskFold, n: number): boolean {
 }
 
 function opened({ packed }: Attempts, slot: AttemptSlot): AttemptFold | undefined {
-  if (typeof slot !== 'number') return slot;
+  return typeof slot === 'number' ? readPacked(storeOf(packed), slot) : slot;
+}
+
+function storeOf(packed: PackedAttempts | null): PackedAttempts {
   if (packed === null) throw new Error('an attempt is packed nowhere');
-  return readPacked(packed, slot);
+  return packed;
 }

@@ -22,12 +22,13 @@ class Unpacker {
     this.#wanted = wanted;
   }
 
-  value(): unknown {
+  /** `isAll`: nothing is read after it, so what nobody wants at its end is not even passed. */
+  value(isAll = false): unknown {
     const tag = this.#byte();
     if (tag < SMALL_NUMBERS) return tag;
     if (tag >= TAG.word) return this.#words.texts[tag - TAG.word];
     if (tag >= TAG.list) return this.#array(tag - TAG.list);
-    if (tag >= TAG.shape) return this.#object(this.#words.shapes[tag - TAG.shape] ?? []);
+    if (tag >= TAG.shape) return this.#object(tag - TAG.shape, isAll);
     if (tag >= TAG.decimal) {
       return this.#decimal(10 ** (tag - TAG.decimal + 1));
     }
@@ -58,7 +59,7 @@ class Unpacker {
       case TAG.array:
         return this.#array(this.#count());
       case TAG.object:
-        return this.#object(this.#words.shapes[this.#count()] ?? []);
+        return this.#object(this.#count(), isAll);
       case TAG.named:
         return this.#named(this.#count());
       default:
@@ -82,9 +83,13 @@ class Unpacker {
     return list;
   }
 
-  #object(names: readonly string[]): Plain {
+  #object(shape: number, isAll: boolean): Plain {
+    const names = this.#words.shapes[shape] ?? [];
+    const wanted = this.#wanted;
+    const length =
+      isAll && wanted !== null ? names.findLastIndex((name) => wanted.has(name)) + 1 : names.length;
     const object: Plain = {};
-    for (const name of names) this.#property(object, name);
+    for (let at = 0; at < length; at += 1) this.#property(object, names[at] ?? '');
     return object;
   }
 
@@ -96,6 +101,7 @@ class Unpacker {
 
   #property(object: Plain, name: string): void {
     if (this.#wanted?.has(name) === false) this.#skip();
+    else if (name === '__proto__') define(object, name, this.value());
     else object[name] = this.value();
   }
 
@@ -145,6 +151,13 @@ class Unpacker {
   }
 }
 
+/** Whatever its name is: assigned, this one is another thing. */
+function define(object: Plain, name: string, value: unknown): void {
+  Object.defineProperty(object, name, {
+    ...{ value, configurable: true, enumerable: true, writable: true },
+  });
+}
+
 export function unpackValue(bytes: Uint8Array, words: Words, wanted: Wanted = null): unknown {
-  return new Unpacker(bytes, words, wanted).value();
+  return new Unpacker(bytes, words, wanted).value(true);
 }

@@ -33,7 +33,7 @@ const text = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),
   fc.stringMatching(/^[0-9a-f]{64}$/),
-  fc.constantFrom('', 'a1', 'abcdef01', 'abc', 'é', '\ud800', 'x'.repeat(5_000)),
+  fc.constantFrom('', 'a1', '__proto__', 'abcdef01', 'abc', 'é', '\ud800', 'x'.repeat(5_000)),
 );
 const optional = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> =>
   fc.option(value, { nil: null });
@@ -57,7 +57,7 @@ const exited: fc.Arbitrary<AttemptExited> = record({
   elapsedMs: number,
   reason: optional(text),
   stderrTail: fc.option(record({ step: text, text }), { nil: undefined }),
-  survivors: list(fc.nat()),
+  survivors: fc.array(fc.nat(), { maxLength: 40, size: 'max' }),
   series: fc.dictionary(text, summary, { maxKeys: 40, noNullPrototype: true }),
   hasReport: fc.boolean(),
 }).map(({ stderrTail, series, hasReport, ...rest }) => ({

@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { attemptViews } from '#protocol/fold/attempt-view.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import { membersOf } from '#protocol/fold/gang-fold.ts';
 import { createPackedAttempts } from '#protocol/fold/packed/packed-attempts.ts';
 import { createPresence } from '#protocol/fold/progress/presence-fold.ts';
 import { progressView } from '#protocol/fold/progress/progress-view.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
-import { attemptOf, type AttemptSlot } from '#protocol/fold/task-attempts.ts';
+import { attemptOf, storedOf, type AttemptSlot } from '#protocol/fold/task-attempts.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';
 import { expandTasks } from '#protocol/suite/expand.ts';
@@ -46,7 +47,7 @@ const anyLog = fc
         rank: fc.nat({ max: 1 }),
         x: fc.nat({ max: 4 }),
       }),
-      { maxLength: 60 },
+      { maxLength: 60, size: 'max' },
     ),
   )
   .map(([isGang, steps]) => {
@@ -122,7 +123,7 @@ describe('a fold that packs', () => {
           expect(shown(packing)).toBe(shown(plain));
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     );
   });
 
@@ -167,6 +168,40 @@ class Ended {
     return attemptOf(this.fold.tasks.get(task) as TaskFold, 1);
   }
 }
+
+describe('what is stored of a task', () => {
+  it('is the same whether its attempts are packed or not', () => {
+    const stored = (task: TaskFold): unknown =>
+      storedOf(task).map(
+        (one) =>
+          one &&
+          membersOf(one).map(({ n, agent, files, checkpoints }) => ({
+            n,
+            agent,
+            files,
+            checkpoints,
+          })),
+      );
+    const seen = { files: 0, checkpoints: 0 };
+    fc.assert(
+      fc.property(anyLog, (records) => {
+        const [plain, packing] = [createRunFold(RUN), createRunFold(RUN, createPackedAttempts())];
+        for (const fold of [plain, packing]) for (const record of records) applyToRun(fold, record);
+        for (const id of [task, other]) {
+          const [one, two] = [plain, packing].map((fold) => fold.tasks.get(id) as TaskFold);
+          if (one === undefined || two === undefined) throw new Error('no task');
+          expect(stored(two)).toEqual(stored(one));
+          for (const attempt of storedOf(two)) {
+            seen.files += attempt?.files.length ?? 0;
+            seen.checkpoints += attempt?.checkpoints.length ?? 0;
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+    expect(Math.min(seen.files, seen.checkpoints)).toBeGreaterThan(0);
+  });
+});
 
 describe('an attempt that is packed', () => {
   it('takes files that are collected once more, and that its survivors have gone', () => {
