@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
+import { acceptedAttempts } from '#protocol/fold/task-attempts.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';
 import { attemptName } from '#protocol/messages/ids.ts';
 import { linesOf, readArchivedRun, readJson } from '../runs/archive.ts';
@@ -53,9 +54,9 @@ export async function auditArchive(directory: string, run: string): Promise<Audi
 async function metricDifferences(directory: string, fold: RunFold): Promise<Difference[]> {
   const pick = (row: Record<string, unknown>): unknown[] =>
     ['task', 'n', 'name', 'value', 'unit', 'direction'].map((name) => row[name]);
-  const folded = [...fold.tasks.values()].flatMap(({ id: task, attempts }) =>
-    attempts.flatMap((at) =>
-      (at?.exited?.metrics ?? []).map((metric) => pick({ ...metric, task, n: at?.n })),
+  const folded = [...fold.tasks.values()].flatMap((task) =>
+    acceptedAttempts(task).flatMap(({ n, exited }) =>
+      (exited?.metrics ?? []).map((metric) => pick({ ...metric, task: task.id, n })),
     ),
   );
   const archived = (await rowsOf(join(directory, 'metrics.ndjson'))).map((row) =>

@@ -1,5 +1,6 @@
 /** What is to be said of logs beside their bytes: pending, silent, unreachable, ended. Pure. */
 import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { acceptedAttempts, attemptOf, lastAttempt } from '#protocol/fold/task-attempts.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import { attemptKey, type AttemptRef } from '#protocol/messages/ids.ts';
@@ -24,8 +25,8 @@ export interface TargetAttempt {
 export function attemptsOf(fold: RunFold, target: LogTarget): TargetAttempt[] {
   const found: TargetAttempt[] = [];
   for (const task of tasksOf(fold, target)) {
-    for (const attempt of task.attempts) {
-      if (attempt === undefined || (target.n !== null && attempt.n !== target.n)) continue;
+    for (const attempt of acceptedAttempts(task)) {
+      if (target.n !== null && attempt.n !== target.n) continue;
       const ref = { run: fold.run, task: task.id, n: attempt.n };
       if (attempt.gang === undefined && isOf(target, undefined)) found.push({ ref, fold: attempt });
       for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
@@ -53,7 +54,8 @@ export function hasEnded(fold: RunFold, target: LogTarget): boolean {
   if (target.task === null) return false;
   const task = fold.tasks.get(target.task);
   if (task?.state === 'ended') return true;
-  return target.n !== null && task?.attempts[target.n - 1]?.state === 'exited';
+  if (target.n === null || task === undefined) return false;
+  return attemptOf(task, target.n)?.state === 'exited';
 }
 
 /** An attempt that has ended, of which not all has been printed. */
@@ -120,9 +122,10 @@ export function outcomeText(fold: RunFold, target: LogTarget): string | null {
     return `run ${fold.run} ${fold.outcome ?? 'ended'}${stop === undefined ? '' : stopped(stop)}`;
   }
   const task = fold.tasks.get(target.task);
-  const attempt = target.n === null ? undefined : task?.attempts[target.n - 1];
+  const attempt = target.n === null || task === undefined ? null : attemptOf(task, target.n);
   const end = attempt?.exited ?? task ?? null;
-  const own = attempt?.exited?.stop ?? task?.attempts.at(-1)?.exited?.stop ?? null;
+  const last = task === undefined ? null : lastAttempt(task);
+  const own = attempt?.exited?.stop ?? last?.exited?.stop ?? null;
   const stop = own ?? fold.stops.findLast((one) => one.task === null || one.task === target.task);
   const isStopped = end?.outcome === 'stopped';
   const why =

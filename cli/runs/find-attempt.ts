@@ -1,6 +1,7 @@
 /** The attempt that people mean by RUN/TASK or RUN/TASK/N. */
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
+import { attemptOf as taskAttempt, lastAttempt } from '#protocol/fold/task-attempts.ts';
 import { currentAttempt } from '#protocol/fold/task-fold.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
@@ -15,14 +16,13 @@ export interface Asked {
 export function attemptOf(fold: RunFold, target: Target): Asked {
   const id = target.task === null ? onlyTask(fold) : matchTask(target.task, fold.tasks.keys());
   const task = fold.tasks.get(id);
-  const last = task?.attempts.findLast((one) => one !== undefined);
   const attempt =
     task === undefined
       ? null
       : target.n === null
-        ? (currentAttempt(task) ?? last)
-        : task.attempts[target.n - 1];
-  if (attempt === undefined || attempt === null) {
+        ? (currentAttempt(task) ?? lastAttempt(task))
+        : taskAttempt(task, target.n);
+  if (attempt === null) {
     throw new MeshError(
       'not_found',
       `no agent has ${target.n === null ? 'an' : 'such an'} attempt of ${fold.run}/${id}`,

@@ -1,6 +1,7 @@
 /** Samples of an attempt or of its host: from the run's directory, or from BM_METRICS as they come. */
 import { join } from 'node:path';
 import { createRunFold } from '#protocol/fold/run-fold.ts';
+import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import { SampleCursor } from '#protocol/fold/sample-series.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
@@ -141,8 +142,11 @@ export async function tailSamples(options: TailSamples): Promise<void> {
   });
   const events =
     follow === null ? null : followRun(connection, { fold, onChange: () => undefined });
-  const hasEnded = (): boolean =>
-    fold.tasks.get(ref.task)?.attempts[ref.n - 1]?.state === 'exited' || fold.state === 'ended';
+  const hasEnded = (): boolean => {
+    const task = fold.tasks.get(ref.task);
+    const attempt = task === undefined ? null : attemptOf(task, ref.n);
+    return attempt?.state === 'exited' || fold.state === 'ended';
+  };
   try {
     for (let quiet = 0; !state.caughtUp || follow !== null;) {
       if (connection.isClosed() || follow?.aborted === true) return;

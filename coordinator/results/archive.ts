@@ -22,14 +22,15 @@
 import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as giveWay } from 'node:timers/promises';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import { ranksIn } from '#protocol/fold/gang-fold.ts';
-import { resumePoints } from '#protocol/fold/resume-points.ts';
+import { createPackedAttempts } from '#protocol/fold/packed/packed-attempts.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
-import { attemptName } from '#protocol/messages/ids.ts';
+import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
 import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
@@ -37,15 +38,18 @@ import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { readAll } from '#protocol/nats/streams/tail.ts';
 import type { Clock } from '#protocol/runtime/clock.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
-import { collectFile, type AttemptFile, type MissingFile } from './collect-files.ts';
+import { collectFile, type MissingFile } from './collect-files.ts';
 import { collectLogs, type MissingLog } from './collect-logs.ts';
-import { collectSamples, type ExpectedSamples, type MissingSamples } from './collect-samples.ts';
+import { collectSamples, type MissingSamples } from './collect-samples.ts';
 import { removeSalvaged } from './log-salvage.ts';
 import { eachOf, publishFolder, writeDurable } from './durable-files.ts';
-import { attemptRows, attemptsIn, metricRows, stageRows, taskRows } from './tables.ts';
+import { contentsOf } from './contents.ts';
+import { attemptRows, metricRows, runOfAttempts, stageRows, taskRow } from './tables.ts';
 
 export const ARCHIVE_FORMAT = 1;
 const FILES_AT_A_TIME = 8;
+/** Some milliseconds' work. */
+const ITEMS_AT_A_TIME = 250;
 const BUFFER_BYTES = 256 * 1024;
 
 export interface ArchiveEnvironment {
@@ -135,26 +139,18 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
   const header = { version: ARCHIVE_FORMAT, sequence: fold.sequence, run: view };
   await writeDurable(join(folder, 'run.json'), `${canonicalJson(header)}\n`);
   await writeDurable(join(folder, 'suite.yaml'), suiteText);
-  await writeRows(join(folder, 'fleet.ndjson'), await fleetRecords(env, fold.sequence));
-  await writeRows(join(folder, 'tasks.ndjson'), taskRows(fold));
-  await writeRows(join(folder, 'metrics.ndjson'), metricRows(fold));
-  const stages = [...stageRows(fold)];
-  if (stages.length > 0) await writeRows(join(folder, 'stages.ndjson'), stages);
-  await writeRows(join(folder, 'attempts.ndjson'), attemptRows(fold, suite, job.hosts));
+  const fleet = await fleetRecords(env, fold.sequence);
+  await writeRows(join(folder, 'fleet.ndjson'), fleet, (row) => [row]);
+  await writeTables(job, folder, { fold, suite });
+  const contents = await contentsOf(fold);
   const missingLogs = await collectLogs({
     ...env,
     run: job.run,
     folder: join(folder, 'logs'),
-    expected: [...attemptsIn(fold)].map(({ task, attempt, rank }) => ({
-      task: task.id,
-      n: attempt.n,
-      agent: attempt.agent,
-      ...rankOf(rank),
-      logBytes: attempt.exited?.logBytes ?? 0,
-    })),
+    expected: contents.logs,
   });
-  const missingFiles = [...lostFilesIn(fold)];
-  await eachOf(filesIn(fold), FILES_AT_A_TIME, async (file) => {
+  const missingFiles = [...contents.lost];
+  await eachOf(contents.files, FILES_AT_A_TIME, async (file) => {
     const missing = await collectFile(env.connection, folder, file, env.signal);
     if (missing !== null) missingFiles.push(missing);
   });
@@ -162,7 +158,7 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
     ...env,
     run: job.run,
     folder: join(folder, 'telemetry'),
-    expected: [...samplesIn(fold)],
+    expected: contents.samples,
   });
   await writeDurable(
     join(folder, 'benchmesh.json'),
@@ -202,7 +198,7 @@ async function writeEvents(
   job: ArchiveJob,
   folder: string,
 ): Promise<{ fold: RunFold; unreadable: number }> {
-  const fold = createRunFold(job.run);
+  const fold = createRunFold(job.run, createPackedAttempts());
   let unreadable = 0;
   let rows = '';
   const file = openSync(join(folder, 'events.ndjson'), 'w');
@@ -247,12 +243,35 @@ async function fleetRecords(env: ArchiveEnvironment, upToSequence: number): Prom
   return rows;
 }
 
-async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
+async function writeTables(
+  { hosts }: ArchiveJob,
+  folder: string,
+  { fold, suite }: { readonly fold: RunFold; readonly suite: SuiteSpec },
+): Promise<void> {
+  const write = (name: string, rowsOf: (task: TaskFold) => Iterable<string>): Promise<void> =>
+    writeRows(join(folder, name), fold.tasks.values(), rowsOf);
+  await write('tasks.ndjson', (task) => [taskRow(fold, task)]);
+  await write('metrics.ndjson', metricRows);
+  const hasRamp = suite.gang?.ramp !== undefined;
+  const stages = hasRamp ? [...fold.tasks.values()].flatMap((task) => [...stageRows(task)]) : [];
+  if (stages.length > 0) await writeRows(join(folder, 'stages.ndjson'), stages, (row) => [row]);
+  const all = runOfAttempts(fold, suite, hosts);
+  await write('attempts.ndjson', (task) => attemptRows(all, task));
+}
+
+/** Gives way now and then, also where nothing has rows. */
+async function writeRows<T>(
+  path: string,
+  items: Iterable<T>,
+  rowsOf: (item: T) => Iterable<string>,
+): Promise<void> {
   const file = await open(path, 'w');
   try {
-    let buffer = '';
-    for (const row of rows) {
-      buffer += `${row}\n`;
+    let [buffer, walked] = ['', 0];
+    for (const item of items) {
+      for (const row of rowsOf(item)) buffer += `${row}\n`;
+      walked += 1;
+      if (walked % ITEMS_AT_A_TIME === 0) await giveWay();
       if (buffer.length < BUFFER_BYTES) continue;
       await file.writeFile(buffer);
       buffer = '';
@@ -262,55 +281,4 @@ async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
-    const { telemetry, report } = attempt.exited ?? {};
-    const at = { task: task.id, n: attempt.n, agent: attempt.agent, ...rankOf(rank) };
-    if (telemetry !== undefined)
-      yield { of: 'attempts', ...at, samples: telemetry.samples - telemetry.dropped };
-    if (report !== undefined && report.samples > report.dropped)
-      yield { of: 'reported', ...at, samples: report.samples - report.dropped };
-  }
-}
-
-/** What the agents themselves could not store. */
-function* lostFilesIn(fold: RunFold): Generator<MissingFile> {
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
-    for (const { path, reason } of attempt.filesLost)
-      yield { task: task.id, n: attempt.n, ...rankOf(rank), path, reason };
-  }
-}
-
-/** Nothing for an attempt that is a task's only one. */
-function rankOf(rank: number | undefined): { readonly rank?: number } {
-  return rank === undefined ? {} : { rank };
-}
-
-/**
- * Of a path that was stored several times, the last one; of the checkpoints of a task, or of each of its
- * ranks, the newest: it is all that a later run could begin with.
- */
-function filesIn(fold: RunFold): Iterable<AttemptFile> {
-  const files = new Map<string, AttemptFile>();
-  const add = (one: AttemptFile): void => {
-    files.set(`${one.task}/${attemptName(one)}/${one.file.kind}/${one.file.path}`, one);
-  };
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
-    const { n, agent } = attempt;
-    for (const file of attempt.files)
-      add({ run: fold.run, task: task.id, n, agent, ...rankOf(rank), file });
-  }
-  for (const task of fold.tasks.values()) {
-    const isGang = task.attempts.some((one) => one?.gang !== undefined);
-    ranksIn(task.attempts).forEach((attempts, rank) => {
-      const [newest] = resumePoints(attempts);
-      if (newest === undefined) return;
-      const { n, agent } = newest;
-      for (const file of newest.files)
-        add({ run: fold.run, task: task.id, n, agent, ...(isGang ? { rank } : {}), file });
-    });
-  }
-  return files.values();
 }

@@ -1,6 +1,7 @@
 /** What a live run has in BM_FILES: what its tasks may resume from, what is in use, all of it. Pure. */
 import { membersOf, ranksIn } from '#protocol/fold/gang-fold.ts';
 import { resumePoints } from '#protocol/fold/resume-points.ts';
+import { storedOf } from '#protocol/fold/task-attempts.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import type { ResumePoint } from '#protocol/messages/attempt/checkpoint.ts';
 import type { RunEntry, StoredObject, TaskEntry } from './run-state.ts';
@@ -15,14 +16,15 @@ export function resumeOf(
   task: TaskEntry,
   rank: number | null = null,
 ): ResumePoint[] {
-  const attempts = run.fold.tasks.get(task.id)?.attempts ?? [];
+  const fold = run.fold.tasks.get(task.id);
+  const attempts = fold === undefined ? [] : storedOf(fold);
   const own = rank === null ? attempts : attempts.map((each) => each?.gang?.ranks[rank]);
   return resumePoints(own.slice(0, task.n - 1), run.suite.checkpointRules?.keep);
 }
 
 export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): StoredObject[] {
   const keep = run.suite.checkpointRules?.keep;
-  return ranksIn(task?.attempts ?? []).flatMap((attempts) =>
+  return ranksIn(task === undefined ? [] : storedOf(task)).flatMap((attempts) =>
     resumePoints(attempts, keep).flatMap(({ agent, files }) =>
       files.map(({ sha256 }) => ({ agent, sha256 })),
     ),
@@ -33,7 +35,7 @@ export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): St
 export function usedObjects(run: RunEntry): Map<string, StoredObject> {
   const used = new Map<string, StoredObject>();
   for (const task of run.fold.tasks.values()) {
-    for (const { agent, files } of task.attempts.flatMap((one) => (one ? membersOf(one) : []))) {
+    for (const { agent, files } of storedOf(task).flatMap((one) => (one ? membersOf(one) : []))) {
       for (const { sha256 } of files) used.set(keyOf({ agent, sha256 }), { agent, sha256 });
     }
     for (const object of checkpointObjects(run, task)) used.set(keyOf(object), object);

@@ -10,6 +10,7 @@
  */
 import { uncovered } from '#protocol/fold/cell-tally.ts';
 import { membersOf } from '#protocol/fold/gang-fold.ts';
+import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import { isLeftBehind } from '#protocol/fold/task-fold.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { RunOutcome, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
@@ -65,8 +66,8 @@ export function beginAttempt(run: RunEntry, begin: Begin): OpenAttempt | null {
 function isOwed(run: RunEntry, { task, n, agent }: Begin): boolean {
   const fold = run.fold.tasks.get(task);
   if (fold === undefined || !isLeftBehind(fold, { n, agent })) return false;
-  const attempt = fold.attempts[n - 1];
-  const own = attempt === undefined ? [] : membersOf(attempt);
+  const attempt = attemptOf(fold, n);
+  const own = attempt === null ? [] : membersOf(attempt);
   return own.every((one) => one.agent !== agent || one.exited === null);
 }
 

@@ -5,6 +5,7 @@
 import { expandTasks, type PlannedTask } from '#protocol/suite/expand.ts';
 import { needClasses, type NeedClasses } from '#protocol/suite/task-needs.ts';
 import { addedPriorities } from '#protocol/suite/task-priority.ts';
+import { createPackedAttempts } from '#protocol/fold/packed/packed-attempts.ts';
 import { createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import type { FailureClass, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { Needs } from '#protocol/messages/attempt/needs.ts';
@@ -170,7 +171,7 @@ export function createRun(id: string, submitted: RunSubmitted, sequence: number)
     id,
     order: sequence,
     suite: submitted.suite,
-    fold: createRunFold(id),
+    fold: createRunFold(id, createPackedAttempts()),
     tasks: new Map(listed.map((task) => [task.id, task])),
     listed,
     cycleAsked: 0,

@@ -38,7 +38,7 @@ export function packRun(run: RunEntry): { readonly run: PackedRun; readonly task
       count: listed.length,
       listed: changesOf(listed, (at) => taskEntry(planOf(listed, at))),
       dropped: positions(listed, (task) => tasks.get(task.id) !== task),
-      folds: changesOf(folds, (at) => createTaskFold(planOf(listed, at))),
+      folds: changesOf(folds, (at) => createTaskFold(planOf(listed, at), fold.packed)),
       droppedFolds: positions(folds, (known) => known === undefined),
     },
   };
@@ -63,7 +63,9 @@ export function unpackRun({ entry, fold }: PackedRun, packed: PackedTasks): RunE
   const tasks = new Map<string, TaskEntry>();
   for (const [at, task] of listed.entries()) if (!dropped.has(at)) tasks.set(task.id, task);
   const droppedFolds = new Set(packed.droppedFolds);
-  const folds = plans.map((plan, at) => (droppedFolds.has(at) ? undefined : createTaskFold(plan)));
+  const folds = plans.map((plan, at) =>
+    droppedFolds.has(at) ? undefined : createTaskFold(plan, fold.packed),
+  );
   applyChanges(folds, packed.folds);
   const folded = new Map<string, TaskFold>();
   for (const task of folds) if (task !== undefined) folded.set(task.id, task);

@@ -14,6 +14,7 @@ import {
 } from './attempt-fold.ts';
 import { rampView, type RampView } from './ramp-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
+import { acceptedAttempts } from './task-attempts.ts';
 import type { TaskFold } from './task-fold.ts';
 
 export interface AttemptView {
@@ -157,5 +158,5 @@ function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks' | 'ramp'> {
 
 /** The attempts of a task that an agent has accepted, oldest first. */
 export function attemptViews(task: TaskFold): AttemptView[] {
-  return task.attempts.filter((one) => one !== undefined).map(attemptView);
+  return acceptedAttempts(task).map(attemptView);
 }

@@ -37,8 +37,13 @@ export function decidingEnd<E extends End>(ends: readonly E[]): E | null {
   return own.find(isMeant) ?? own[0] ?? null;
 }
 
+/** Of an attempt, or of a part of it, what is said of its ranks. */
+interface Ranked<A> {
+  readonly gang?: { readonly hosts: number; readonly ranks: readonly (A | undefined)[] };
+}
+
 /** Every attempt that has an agent of its own: the ranks of a gang, or itself. */
-export function membersOf(attempt: AttemptFold): AttemptFold[] {
+export function membersOf<A extends Ranked<A>>(attempt: A): A[] {
   if (attempt.gang === undefined) return [attempt];
   return attempt.gang.ranks.filter((rank) => rank !== undefined);
 }
@@ -184,9 +189,9 @@ function stageReached({ ramp }: GangFold): Metric[] {
 }
 
 /** The attempts of a task, of a gang those of each rank. */
-export function ranksIn(
-  attempts: readonly (AttemptFold | undefined)[],
-): (readonly (AttemptFold | undefined)[])[] {
+export function ranksIn<A extends Ranked<A>>(
+  attempts: readonly (A | undefined)[],
+): (readonly (A | undefined)[])[] {
   const hosts = Math.max(1, ...attempts.map((one) => one?.gang?.hosts ?? 1));
   if (hosts === 1) return [attempts];
   return Array.from({ length: hosts }, (_, rank) => attempts.map((one) => one?.gang?.ranks[rank]));

@@ -18,13 +18,11 @@ import { expandTasks, type PlannedTask } from '../suite/expand.ts';
 import { countEnd, tallyOf, type CellTally } from './cell-tally.ts';
 import { beginCycles, createCycles, type Cycles } from './cycles.ts';
 import type { RunNoted, RunSubmitted } from '../messages/run/run.ts';
-import {
-  acceptanceIn,
-  applyToAttempt,
-  createAttemptFold,
-  type AttemptFold,
-} from './attempt-fold.ts';
-import { rankOf, refold, withRank } from './gang-fold.ts';
+import { applyToAttempt } from './attempt-fold.ts';
+import { attemptOfEvent } from './attempt-of-event.ts';
+import { refold } from './gang-fold.ts';
+import { changeAttempt, packOver, putAttempt, tidy } from './task-attempts.ts';
+import type { PackedAttempts } from './packed/packed-attempts.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
 import { applyToRamp } from './ramp-fold.ts';
 import type { EventRecord } from './record.ts';
@@ -32,7 +30,6 @@ import {
   advanceTask,
   createTaskFold,
   endTask,
-  isLeftBehind,
   leaveBehind,
   type TaskEnd,
   type TaskFold,
@@ -78,6 +75,8 @@ export interface RunFold {
   readonly pauses: Pauses;
   readonly notes: RunNote[];
   readonly tasks: Map<string, TaskFold>;
+  /** Attempts that are over; null where they stay as they are. */
+  readonly packed: PackedAttempts | null;
   readonly states: Record<TaskState, number>;
   readonly outcomes: Partial<Record<TaskOutcome, number>>;
   /** As submitted, or as changed since. */
@@ -102,7 +101,8 @@ const RANK: Readonly<Record<RunFold['state'], number>> = {
   ended: 3,
 };
 
-export function createRunFold(run: string): RunFold {
+/** With `packed` it holds little of what is over, and a look at it takes longer. */
+export function createRunFold(run: string, packed: PackedAttempts | null = null): RunFold {
   return {
     run,
     sequence: 0,
@@ -119,6 +119,7 @@ export function createRunFold(run: string): RunFold {
     pauses: createPauses(),
     notes: [],
     tasks: new Map(),
+    packed,
     states: { pending: 0, assigned: 0, running: 0, ended: 0 },
     outcomes: {},
     priority: 0,
@@ -273,7 +274,7 @@ function addTasks(fold: RunFold, suite: SuiteSpec): void {
 
 function addTask(fold: RunFold, task: PlannedTask): void {
   if (fold.tasks.has(task.id)) return; // two ids in 2^60 that are the same
-  fold.tasks.set(task.id, createTaskFold(task));
+  fold.tasks.set(task.id, createTaskFold(task, fold.packed));
   fold.states.pending += 1;
 }
 
@@ -299,7 +300,9 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
     (task.retries ??= []).push({ n, class: why, timeMs, ...raised });
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
   } else if (message.name === 'task.stage_opened' || message.name === 'task.ramp_ended') {
-    applyToRamp(task.attempts[message.data.n - 1], message);
+    changeAttempt(task, message.data.n, (attempt) => {
+      applyToRamp(attempt, message);
+    });
   } else if (message.name === 'task.ended') {
     const { n, without = [] } = message.data;
     if (task.state !== 'ended' && n !== null) leaveBehind(task, n, without);
@@ -315,41 +318,19 @@ function applyAttemptEvent(
   const task = fold.tasks.get(at.task);
   const { message, timeMs } = record;
   if (task === undefined) return;
-  const known = attemptAt(fold, task, { at, record });
-  if (known === null || !applyToAttempt(known, message, timeMs)) return;
-  const gang = task.attempts[at.n - 1];
-  if (gang !== undefined) refold(gang);
+  const found = attemptOfEvent(task, at, record);
+  if (found === null) return;
+  const { attempt, own, isNew } = found;
+  if (isNew) move(fold, task, at.n, 'assigned');
+  const isChanged = applyToAttempt(own, message, timeMs);
+  if (isChanged) refold(attempt);
+  if (isChanged || isNew) putAttempt(task, at.n, attempt);
+  tidy(fold.packed, fold.tasks.values());
+  if (!isChanged) return;
   if (message.name === 'attempt.step_started' && at.n === task.n) {
     move(fold, task, at.n, 'running');
     task.startedMs ??= timeMs;
   }
-}
-
-/** Whose event it is. An attempt has one writer: what another agent says of it is not of this attempt. */
-function attemptAt(
-  fold: RunFold,
-  task: TaskFold,
-  { at, record }: { readonly at: { agent: string; n: number }; readonly record: EventRecord },
-): AttemptFold | null {
-  const accepted = acceptanceIn(record.message);
-  const known = task.attempts[at.n - 1];
-  const gang = accepted?.gang;
-  const isNew =
-    gang === undefined ? known === undefined : known?.gang?.ranks[gang.rank] === undefined;
-  if (accepted !== null && isNew && (gang === undefined || rankOrNone(known, at.agent) === null)) {
-    const { timeMs } = record;
-    const fresh = createAttemptFold(at.n, at.agent, { ...accepted, timeMs });
-    fresh.superseded = isLeftBehind(task, at);
-    task.attempts[at.n - 1] = gang === undefined ? fresh : withRank(known, fresh, gang);
-    move(fold, task, at.n, 'assigned');
-    return fresh;
-  }
-  if (known?.gang !== undefined) return rankOrNone(known, at.agent);
-  return known?.agent === at.agent ? known : null;
-}
-
-function rankOrNone(attempt: AttemptFold | undefined, agent: string): AttemptFold | null {
-  return (attempt === undefined ? undefined : rankOf(attempt, agent)) ?? null;
 }
 
 function addStop(
@@ -372,7 +353,9 @@ function forward(fold: RunFold, state: RunFold['state']): void {
 /** False where that is not forward. */
 function move(fold: RunFold, task: TaskFold, n: number, state: TaskState): boolean {
   const before = task.state;
+  const beforeN = task.n;
   if (!advanceTask(task, n, state)) return false;
+  if (n > beforeN) packOver(task);
   task.retryAtMs = null;
   fold.states[before] -= 1;
   fold.states[state] += 1;
@@ -383,6 +366,7 @@ function finish(fold: RunFold, task: TaskFold | undefined, end: TaskEnd): void {
   if (task === undefined) return;
   const before = task.state;
   if (!endTask(task, end)) return;
+  packOver(task);
   fold.states[before] -= 1;
   fold.states.ended += 1;
   task.retryAtMs = null;

@@ -10,6 +10,8 @@ import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/at
 import type { Needs } from '../messages/attempt/needs.ts';
 import type { AttemptFold } from './attempt-fold.ts';
 import { membersOf } from './gang-fold.ts';
+import type { PackedAttempts } from './packed/packed-attempts.ts';
+import { acceptedAttempts, attemptOf, changeAttempt, type AttemptSlot } from './task-attempts.ts';
 
 export interface Retry {
   readonly n: number;
@@ -38,15 +40,20 @@ export interface TaskFold {
   retryAtMs: number | null;
   /** Which attempts were followed by another, and why, in order; null while none was. */
   retries: Retry[] | null;
-  /** By n - 1; holes are attempts nobody reported. */
-  readonly attempts: (AttemptFold | undefined)[];
+  /** By n - 1; holes are attempts nobody reported. To be read and changed by task-attempts.ts alone. */
+  attempts: AttemptSlot[];
+  /** The run's; null where attempts stay as they are. */
+  readonly packed: PackedAttempts | null;
   /** Attempts that it went on without, by n, with their agents, of a gang those of its ranks; absent for none. */
   superseded?: Map<number, readonly string[]>;
 }
 
 const RANK: Readonly<Record<TaskState, number>> = { pending: 0, assigned: 1, running: 2, ended: 3 };
 
-export function createTaskFold(task: Pick<TaskFold, 'id' | 'index' | 'axes' | 'repeat'>): TaskFold {
+export function createTaskFold(
+  task: Pick<TaskFold, 'id' | 'index' | 'axes' | 'repeat'>,
+  packed: PackedAttempts | null = null,
+): TaskFold {
   return {
     id: task.id,
     index: task.index,
@@ -63,6 +70,7 @@ export function createTaskFold(task: Pick<TaskFold, 'id' | 'index' | 'axes' | 'r
     retryAtMs: null,
     retries: null,
     attempts: [],
+    packed,
   };
 }
 
@@ -100,15 +108,17 @@ export function endTask(task: TaskFold, end: TaskEnd): boolean {
  * one: it is superseded there.
  */
 export function leaveBehind(task: TaskFold, n: number, agents: readonly string[]): void {
-  const attempt = task.attempts[n - 1];
-  const members = attempt === undefined ? [] : membersOf(attempt);
+  const attempt = attemptOf(task, n);
+  const members = attempt === null ? [] : membersOf(attempt);
   const silent = members.filter(({ exited }) => exited === null).map(({ agent }) => agent);
   const left = new Set([...agents, ...silent]);
   if (left.size === 0) return;
   task.superseded ??= new Map();
   task.superseded.set(n, [...left]);
-  for (const one of members) one.superseded ||= left.has(one.agent);
-  if (attempt !== undefined) attempt.superseded ||= members.some((one) => one.superseded);
+  changeAttempt(task, n, (one) => {
+    for (const member of membersOf(one)) member.superseded ||= left.has(member.agent);
+    one.superseded ||= membersOf(one).some((member) => member.superseded);
+  });
 }
 
 /** Nobody waits for the end of this attempt on this agent. */
@@ -118,7 +128,7 @@ export function isLeftBehind(task: TaskFold, { n, agent }: { n: number; agent: s
 
 /** The attempt that is current, if an agent has accepted it. */
 export function currentAttempt(task: TaskFold): AttemptFold | null {
-  return task.attempts[task.n - 1] ?? null;
+  return attemptOf(task, task.n);
 }
 
 /** What attempt `n` needs, where that was raised since the first; null: as its suite says. */
@@ -128,5 +138,9 @@ export function raisedNeedsOf({ retries }: TaskFold, n: number): Needs | null {
 
 /** Elapsed time of a task: the sum of its attempts' elapsed times. */
 export function taskElapsedMs(task: TaskFold): number {
-  return task.attempts.reduce((sum, attempt) => sum + (attempt?.elapsedMs ?? 0), 0);
+  return elapsedOf(acceptedAttempts(task));
+}
+
+export function elapsedOf(attempts: readonly AttemptFold[]): number {
+  return attempts.reduce((sum, { elapsedMs }) => sum + elapsedMs, 0);
 }

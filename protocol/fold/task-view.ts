@@ -20,7 +20,8 @@ import { repeatsOf } from './cycle-view.ts';
 import { noteView, pausedOf, preemptorOf, type NoteView, type Paused } from './orders-view.ts';
 import type { RunFold } from './run-fold.ts';
 import { iso, isoOrNull } from './stream-date.ts';
-import { currentAttempt, raisedNeedsOf, taskElapsedMs, type TaskFold } from './task-fold.ts';
+import { acceptedAttempts } from './task-attempts.ts';
+import { currentAttempt, elapsedOf, raisedNeedsOf, type TaskFold } from './task-fold.ts';
 
 export interface TaskView {
   readonly id: string;
@@ -72,7 +73,8 @@ export interface TaskView {
 
 export function taskView(fold: RunFold, task: TaskFold): TaskView {
   const preemptedBy = preemptorOf(fold, task);
-  const attempt = currentAttempt(task) ?? lastAttempt(task);
+  const attempts = acceptedAttempts(task);
+  const attempt = attempts.find(({ n }) => n === task.n) ?? attempts.at(-1) ?? null;
   return {
     id: task.id,
     index: task.index,
@@ -80,8 +82,8 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     repeat: task.repeat,
     state: task.state,
     outcome: task.outcome,
-    n: task.attempts.length === 0 ? 0 : task.n,
-    attempts: task.attempts.filter((one) => one !== undefined && !isGivenBack(one)).length,
+    n: attempts.length === 0 ? 0 : task.n,
+    attempts: attempts.filter((one) => !isGivenBack(one)).length,
     agent: attempt?.agent ?? null,
     address: attempt?.address ?? null,
     ...agentsOf(attempt),
@@ -94,7 +96,7 @@ export function taskView(fold: RunFold, task: TaskFold): TaskView {
     created: iso(fold.submittedMs),
     started: isoOrNull(task.startedMs),
     ended: isoOrNull(task.endedMs),
-    elapsedMs: taskElapsedMs(task),
+    elapsedMs: elapsedOf(attempts),
     phase: attempt?.phase ?? null,
     progress: attempt?.progress ?? null,
     stage: task.stage,
@@ -142,8 +144,4 @@ export function taskViews(fold: RunFold): TaskView[] {
 function isUnreachable(fold: RunFold, task: TaskFold): boolean {
   const attempt = currentAttempt(task);
   return task.state !== 'ended' && attempt !== null && isOutOfReach(fold, attempt);
-}
-
-function lastAttempt(task: TaskFold): AttemptFold | null {
-  return task.attempts.findLast((one) => one !== undefined) ?? null;
 }

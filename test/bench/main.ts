@@ -9,6 +9,7 @@ import { fleet } from './fleet/fleet.ts';
 import { FLEET_USAGE, parseFleetOptions } from './fleet/options.ts';
 import { idle } from './idle.ts';
 import { logLatency } from './log-latency.ts';
+import { memory } from './memory/memory.ts';
 import { output } from './output.ts';
 import { perturbation } from './perturbation.ts';
 import { parseSlotsOptions, SLOTS_USAGE } from './slots/options.ts';
@@ -31,6 +32,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   restart,
   fleet: () => fleet(flags),
   placement,
+  memory,
   submit,
   slots: () => slots(flags),
 };

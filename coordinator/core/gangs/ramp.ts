@@ -12,6 +12,7 @@
  *    that fails, or is stopped, ends the gang as always (gang.ts): until its ranks have heard of a stop the ramp
  *    goes on, and to its end where a run is over its budget and finishes what it has begun.
  */
+import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import { measuredIn, stageMetrics, type RampFold } from '#protocol/fold/ramp-fold.ts';
 import type { GangFold } from '#protocol/fold/gang-fold.ts';
 import type { Metric } from '#protocol/messages/attempt/outcome.ts';
@@ -124,7 +125,8 @@ export function advanceRamp(context: Context, { run, task }: Of): void {
 }
 
 function foldOf(run: RunEntry, { id }: TaskEntry, { n }: Gang): GangFold | undefined {
-  return run.fold.tasks.get(id)?.attempts[n - 1]?.gang;
+  const fold = run.fold.tasks.get(id);
+  return fold === undefined ? undefined : attemptOf(fold, n)?.gang;
 }
 
 /** It was stored: every rank of it is told, those that joined before too, since all of them measure it. */

@@ -22,6 +22,7 @@
  */
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { membersOf } from '#protocol/fold/gang-fold.ts';
+import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import { isUnreachableFor } from '../../fleet/fleet-reducer.ts';
@@ -103,8 +104,9 @@ function mayGiveUp(run: RunEntry, open: OpenAttempt): boolean {
 }
 
 function wasAccepted(run: RunEntry, { task, n, agent }: OpenAttempt): boolean {
-  const attempt = run.fold.tasks.get(task)?.attempts[n - 1];
-  return attempt !== undefined && membersOf(attempt).some((one) => one.agent === agent);
+  const fold = run.fold.tasks.get(task);
+  const attempt = fold === undefined ? null : attemptOf(fold, n);
+  return attempt !== null && membersOf(attempt).some((one) => one.agent === agent);
 }
 
 function revoke(context: Context, run: RunEntry, open: OpenAttempt): void {

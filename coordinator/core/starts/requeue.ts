@@ -4,6 +4,7 @@
  * away ends its attempt when it is back, and what it says of it changes the task no more. So the task does
  * not wait for an agent that is not heard; the stop does, and with it the end of the run (I5).
  */
+import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import type { FailureClass } from '#protocol/messages/attempt/outcome.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { isStopped } from '../../runs/run-reducer.ts';
@@ -75,6 +76,7 @@ export function requeuedFrom(
   failure: FailureClass,
 ): { readonly avoid?: string } {
   if (failure !== 'paused' || task.requeueSequence === 0) return {};
-  const agent = run.fold.tasks.get(task.id)?.attempts[task.n - 1]?.agent;
+  const fold = run.fold.tasks.get(task.id);
+  const agent = fold === undefined ? undefined : attemptOf(fold, task.n)?.agent;
   return agent === undefined ? {} : { avoid: agent };
 }

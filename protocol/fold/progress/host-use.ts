@@ -1,5 +1,6 @@
 /** How busy the hosts were while attempts of the run ran, by the telemetry of those that have ended. Pure. */
 import type { RunFold } from '../run-fold.ts';
+import { acceptedAttempts } from '../task-attempts.ts';
 
 export interface HostUse {
   /** Of all CPUs of a host, 0 to 1: the mean over the time that was measured. */
@@ -14,8 +15,8 @@ export function hostUseOf({ tasks }: Pick<RunFold, 'tasks'>): HostUse {
   const [cpu, gpu] = [new Mean(), new Mean()];
   let measuredMs = 0;
   for (const task of tasks.values()) {
-    for (const attempt of task.attempts) {
-      const telemetry = attempt?.exited?.telemetry;
+    for (const { exited } of acceptedAttempts(task)) {
+      const telemetry = exited?.telemetry;
       if (telemetry === undefined) continue;
       let hasAny = false;
       for (const [name, { mean, count }] of Object.entries(telemetry.series)) {

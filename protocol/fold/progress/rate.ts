@@ -1,5 +1,6 @@
 /** How many tasks end in an hour of a run's working time. Pure. */
 import type { RunFold } from '../run-fold.ts';
+import { acceptedAttempts } from '../task-attempts.ts';
 import type { TaskFold } from '../task-fold.ts';
 import { lengthMs, meet } from './spans.ts';
 import { workedSpans } from './working-time.ts';
@@ -18,7 +19,7 @@ const RECENT_PART = 0.1;
 /** An end of its own: it had an attempt, and was not stopped. */
 export function hasRun(task: TaskFold): boolean {
   if (task.state !== 'ended' || task.outcome === 'stopped') return false;
-  return task.attempts.some((one) => one !== undefined && one.state !== 'accepted');
+  return acceptedAttempts(task).some(({ state }) => state !== 'accepted');
 }
 
 /** `recent` is null while the run is not older than what it is over. */

@@ -1,6 +1,7 @@
 /** Attempts that were followed by another of their task, and the time that went into them. Pure. */
 import type { FailureClass } from '../../messages/attempt/outcome.ts';
 import type { RunFold } from '../run-fold.ts';
+import { acceptedAttempts, attemptOf } from '../task-attempts.ts';
 import type { Retry, TaskFold } from '../task-fold.ts';
 
 export interface Recoveries {
@@ -47,7 +48,7 @@ export function recoveriesOf({ tasks }: Pick<RunFold, 'tasks'>): AllRecoveries {
   const [failures, deliberate] = [newTally(), newTally()];
   let adopted = 0;
   for (const task of tasks.values()) {
-    for (const attempt of task.attempts) adopted += attempt?.adoptions ?? 0;
+    for (const { adoptions } of acceptedAttempts(task)) adopted += adoptions;
     if (task.retries === null) continue;
     add(failures, task, (why) => !DELIBERATE.has(why));
     add(deliberate, task, (why) => DELIBERATE.has(why));
@@ -64,7 +65,7 @@ function add(tally: Tally, task: TaskFold, counts: (why: FailureClass) => boolea
     const { n, class: why } = retry;
     tally.count += 1;
     tally.classes[why] = (tally.classes[why] ?? 0) + 1;
-    const wentOn = task.attempts.some((one) => one?.resumed?.from?.n === n);
+    const wentOn = acceptedAttempts(task).some(({ resumed }) => resumed?.from?.n === n);
     tally[wentOn ? 'keptMs' : 'lostMs'] += timeOf(task, retry);
   }
 }
@@ -74,8 +75,8 @@ function add(tally: Tally, task: TaskFold, counts: (why: FailureClass) => boolea
  * begin: it counts until its task went on without it. One that only waited its turn has taken nothing.
  */
 function timeOf(task: TaskFold, { n, class: why, timeMs }: Retry): number {
-  const attempt = task.attempts[n - 1];
-  if (attempt === undefined) return 0;
+  const attempt = attemptOf(task, n);
+  if (attempt === null) return 0;
   const { startedMs, elapsedMs, superseded } = attempt;
   if (timeMs === undefined || startedMs === null) return elapsedMs;
   const untilMs = Math.max(0, timeMs - startedMs);

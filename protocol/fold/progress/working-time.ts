@@ -7,6 +7,7 @@
  */
 import type { AttemptFold } from '../attempt-fold.ts';
 import type { RunFold } from '../run-fold.ts';
+import { acceptedAttempts, lastAttempt } from '../task-attempts.ts';
 import { currentAttempt, type TaskFold } from '../task-fold.ts';
 import { without, type Span } from './spans.ts';
 
@@ -27,9 +28,9 @@ export function workedSpans({ startedMs, endedMs, lastMs, pauses }: RunFold): Sp
 export function heldPlaces(fold: RunFold): Held[] {
   const held: Held[] = [];
   for (const task of fold.tasks.values()) {
-    for (const attempt of task.attempts) {
-      const span = attempt === undefined ? null : heldBy(fold, task, attempt);
-      if (attempt !== undefined && span !== null) held.push({ agent: attempt.agent, ...span });
+    for (const attempt of acceptedAttempts(task)) {
+      const span = heldBy(fold, task, attempt);
+      if (span !== null) held.push({ agent: attempt.agent, ...span });
     }
   }
   return held;
@@ -47,7 +48,7 @@ function heldBy(fold: RunFold, task: TaskFold, attempt: AttemptFold): Span | nul
 /** As far as is known: of one whose agent is unreachable only what was heard counts. */
 function isRunning(fold: RunFold, task: TaskFold, attempt: AttemptFold): boolean {
   if (task.state !== 'running' || attempt.exitedMs !== null) return false;
-  return attempt === currentAttempt(task) && !fold.unreachable.has(attempt.agent);
+  return attempt.n === task.n && !fold.unreachable.has(attempt.agent);
 }
 
 /** How long the task's current attempt has its place; null where none runs. */
@@ -69,9 +70,9 @@ export function waitedUntilMs(fold: RunFold): number | null {
   if (pending + assigned > 0) return fold.lastMs;
   let last: number | null = null;
   for (const task of fold.tasks.values()) {
-    const attempt = task.attempts.findLast((one) => one !== undefined);
+    const attempt = lastAttempt(task);
     // What never began has waited to its end.
-    const leftMs = (attempt === undefined ? null : beganMs(attempt)) ?? task.endedMs;
+    const leftMs = (attempt === null ? null : beganMs(attempt)) ?? task.endedMs;
     if (leftMs !== null && leftMs > (last ?? -Infinity)) last = leftMs;
   }
   return last;

@@ -1,4 +1,5 @@
 /** Bugs in tasks on several hosts. */
+import { lastAttempt } from '#protocol/fold/task-attempts.ts';
 import { PRETENDED, isOf, mutation, type Mutation } from './planting.ts';
 
 export const OF_GANGS: readonly Mutation[] = [
@@ -16,8 +17,8 @@ export const OF_GANGS: readonly Mutation[] = [
       const folds = isOf(message, 'attempt.ready') ? (mesh.api?.state().runs.values() ?? []) : [];
       const told = { elapsedMs: 0, isWhole: true, metrics: [], requests: null };
       for (const { fold } of folds)
-        for (const { attempts } of fold.tasks.values())
-          for (const rank of attempts.at(-1)?.gang?.ranks ?? [])
+        for (const task of fold.tasks.values())
+          for (const rank of lastAttempt(task)?.gang?.ranks ?? [])
             if (rank !== undefined) rank.stages = [1, 2].map((stage) => ({ ...told, stage }));
       return message;
     };

@@ -86,6 +86,18 @@ function fold(state: CoreState, events: readonly EventRecord[], monotonicMs: num
   );
 }
 
+/** As it is compared: what is packed of a run is the same in each of its tasks, and looked at once. */
+function told(state: CoreState): unknown {
+  const runs = Array.from(state.runs, ([id, run]) => {
+    const tasks = Array.from(run.fold.tasks, ([task, { packed, ...fold }]) => [
+      task,
+      { ...fold, isOfRun: packed === run.fold.packed },
+    ]);
+    return [id, { ...run, fold: { ...run.fold, tasks } }];
+  });
+  return { ...state, runs };
+}
+
 const TERM = { timing: CORE_TIMING, epoch: 7, claimSequence: 1_000_000 };
 const fresh = (): CoreState => createCore({ epoch: TERM.epoch, sequence: TERM.claimSequence });
 
@@ -98,7 +110,9 @@ describe('a snapshot', () => {
         const before = fold(fresh(), events.slice(0, cut), 0);
         const restored = begunFrom(unpackCore(packCore(before)), TERM, NOW_MS);
         const resumed = fold(restored, events.slice(cut), NOW_MS);
-        expect(resumed).toStrictEqual(fold({ ...fresh(), nowMs: NOW_MS }, events, NOW_MS));
+        expect(told(resumed)).toStrictEqual(
+          told(fold({ ...fresh(), nowMs: NOW_MS }, events, NOW_MS)),
+        );
       }),
       { numRuns: 50 },
     );
@@ -117,7 +131,9 @@ describe('a snapshot', () => {
       const before = fold(fresh(), events.slice(0, cut), 0);
       const restored = begunFrom(unpackCore(packCore(before)), TERM, NOW_MS);
       const resumed = fold(restored, events.slice(cut), NOW_MS);
-      expect(resumed).toStrictEqual(fold({ ...fresh(), nowMs: NOW_MS }, events, NOW_MS));
+      expect(told(resumed)).toStrictEqual(
+        told(fold({ ...fresh(), nowMs: NOW_MS }, events, NOW_MS)),
+      );
       expect(resumed.runs.get(RUNS[0])?.purgeAtMs).toBe(NOW_MS + CORE_TIMING.purgeAfterMs);
     }
   });
@@ -127,8 +143,8 @@ describe('a snapshot', () => {
       fc.property(world, (input) => {
         const state = fold(fresh(), eventsOf(input), 0);
         const restored = unpackCore(packCore(state));
-        expect(restored).toStrictEqual(state);
-        expect(unpackCore(packCore(restored))).toStrictEqual(state);
+        expect(told(restored)).toStrictEqual(told(state));
+        expect(told(unpackCore(packCore(restored)))).toStrictEqual(told(state));
       }),
       { numRuns: 50 },
     );

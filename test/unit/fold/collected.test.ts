@@ -2,6 +2,8 @@
 import { expect, it } from 'vitest';
 import { lastFiles } from '#protocol/fold/attempt-fold.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
+import { attemptOf } from '#protocol/fold/task-attempts.ts';
+import type { TaskFold } from '#protocol/fold/task-fold.ts';
 import { taskViews } from '#protocol/fold/task-view.ts';
 import { attemptView } from '#protocol/fold/attempt-view.ts';
 import type { AttemptCollected } from '#protocol/messages/attempt/attempt.ts';
@@ -57,8 +59,8 @@ class Case {
   }
 
   attempt(): NonNullable<ReturnType<typeof attemptView>> {
-    const [attempt] = this.fold().tasks.get(task)?.attempts ?? [];
-    if (attempt === undefined) throw new Error('no attempt');
+    const attempt = attemptOf(this.fold().tasks.get(task) as TaskFold, 1);
+    if (attempt === null) throw new Error('no attempt');
     return attemptView(attempt);
   }
 
@@ -106,7 +108,7 @@ it('content that comes back counts again; every object of it stays known', () =>
     .stored('a', '1')
     .exit();
   expect(one.files()).toEqual(['a=1']);
-  const [attempt] = one.fold().tasks.get(task)?.attempts ?? [];
+  const attempt = attemptOf(one.fold().tasks.get(task) as TaskFold, 1);
   expect(attempt?.files.map(({ sha256 }) => sha256).sort()).toEqual(['1', '2']);
   expect(lastFiles(attempt?.files ?? [])).toHaveLength(1);
 });
