@@ -5,6 +5,7 @@ import { seededRandom } from '#test/support/seed.ts';
 import { withContest } from './contested.ts';
 import { withFailingHost } from './cordon-checks.ts';
 import { withLostHosts } from './lost-hosts.ts';
+import { withPauses } from './paused.ts';
 import type { Temper } from './machine.ts';
 
 export type Fault =
@@ -147,7 +148,7 @@ export function scenarioOf(seed: number): Scenario {
       faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
     }),
   );
-  return withFailingHost(drawn);
+  return withPauses(withFailingHost(drawn));
 }
 
 function suiteOf(random: Random, mostSlots: number): SuiteSpec {
