@@ -5,6 +5,7 @@
 import { gpuCountOf } from '#protocol/messages/attempt/needs.ts';
 import type {
   AgentCapacity,
+  Reservation,
   ScheduledLane,
   ScheduledRun,
   SchedulerState,
@@ -12,7 +13,24 @@ import type {
 
 /** Of two runs of the same priority; below 0 where the first is served first. */
 export function turnOf(a: ScheduledRun, b: ScheduledRun): number {
-  return a.inHand - b.inHand || a.queue.order - b.queue.order;
+  const awaited = Number(b.hasReserved) - Number(a.hasReserved);
+  return a.inHand - b.inHand || awaited || a.queue.order - b.queue.order;
+}
+
+/**
+ * Hosts are kept for this, and no more for what they were before. Of runs with as much in hand its run is served
+ * first: else an earlier one, whose attempts end one by one, would have each turn.
+ */
+export function reserve(state: SchedulerState, reserved: Reservation | null): void {
+  const [before, after] = [state.reserved?.run, reserved?.run];
+  state.reserved = reserved;
+  if (before === after) return;
+  for (const id of [before, after]) {
+    const run = id === undefined ? undefined : state.runs.get(id);
+    if (run === undefined) continue;
+    run.hasReserved = id === after;
+    reviewShare(state, run);
+  }
 }
 
 /** An attempt of the lane is with the agent (1), or no longer (-1). */

@@ -9,9 +9,12 @@
  *    of the same priority where its run has less in hand. All others take what is not reserved.
  * 3. So it begins at the latest when what its reserved hosts had in hand at that moment has ended, and what
  *    is before it in turn. Of the same priority no other gang has a reservation until then.
+ * 4. Of runs with as much in hand the one goes first whose last gang was placed longest ago. Where there is room for
+ *    one gang at a time each run has nothing in hand when its turn comes: the earlier would have all the turns.
  */
 import { hostsOf } from '#protocol/messages/attempt/gang.ts';
 import { isBefore } from './class-index.ts';
+import { reserve } from './fair-share.ts';
 import { couldRun, lackOf } from './fit-policy.ts';
 import { hasTurn, type Offer } from './pick.ts';
 import { headIndex, takeFirst } from './run-queue.ts';
@@ -20,6 +23,8 @@ import {
   usageOf,
   type AgentCapacity,
   type NeedClass,
+  type Reservation,
+  type ScheduledLane,
   type SchedulerState,
 } from './scheduler-state.ts';
 
@@ -40,13 +45,25 @@ export function hasGangs(state: SchedulerState): boolean {
 
 /** Hosts are kept for a gang that does not wait any more. */
 export function isOverReserved({ reserved }: SchedulerState): boolean {
-  if (reserved === null) return false;
-  const lane = reserved.of.eligible[0];
-  return (
-    lane === undefined ||
-    lane.run.queue.run !== reserved.run ||
-    headIndex(lane.lane) !== reserved.index
+  return reserved !== null && reservedLane(reserved) === undefined;
+}
+
+function reservedLane({ of, run, index }: Reservation): ScheduledLane | undefined {
+  return of.eligible.find(
+    ({ lane, run: { queue } }) => queue.run === run && headIndex(lane) === index,
   );
+}
+
+/** Whose turn it is of the class (4): what has hosts reserved stays the first, as between classes. */
+function firstLane({ reserved }: SchedulerState, of: NeedClass): ScheduledLane | undefined {
+  const kept = reserved?.of === of ? reservedLane(reserved) : undefined;
+  if (kept !== undefined) return kept;
+  let [first] = of.eligible;
+  for (const lane of of.eligible) {
+    if (first === undefined || lane.run.inHand > first.run.inHand) break;
+    if (lane.run.lastGang < first.run.lastGang) first = lane;
+  }
+  return first;
 }
 
 /** Hands out the gangs that have room now, of all agents that take work; what it returns is occupied. */
@@ -55,17 +72,19 @@ export function placeGangs(
   everyone: readonly AgentCapacity[],
 ): GangPlacement[] {
   const placements: GangPlacement[] = [];
-  let reserved: SchedulerState['reserved'] = null;
+  let reserved: Reservation | null = null;
   const passed = new Set<NeedClass>();
   for (let of = nextGang(state, passed); of !== null; of = nextGang(state, passed)) {
     const found = hostsFor(state, of, everyone);
     if (found !== null && found.isReady) {
-      const lane = of.eligible[0];
+      const lane = firstLane(state, of);
       const index = lane === undefined ? null : takeFirst(lane.lane);
       if (lane === undefined || index === null) break;
       const { run } = lane.run.queue;
-      if (isOf(state.reserved, run, index)) state.reserved = null;
+      if (isOf(state.reserved, run, index)) reserve(state, null);
       const agents = found.agents.map(({ id }) => id);
+      state.gangs += 1;
+      lane.run.lastGang = state.gangs;
       for (const agent of agents) occupy(state, run, { index, agent });
       placements.push({ run, index, agents });
       continue;
@@ -73,11 +92,11 @@ export function placeGangs(
     passed.add(of);
     // Those after it are looked at with what is kept for it.
     if (found !== null && reserved === null) {
-      reserved = reservationOf(of, found.agents);
-      state.reserved = reserved;
+      reserved = reservationOf(state, of, found.agents);
+      reserve(state, reserved);
     }
   }
-  state.reserved = reserved;
+  reserve(state, reserved);
   return placements;
 }
 
@@ -91,17 +110,22 @@ function nextGang(state: SchedulerState, passed: ReadonlySet<NeedClass>): NeedCl
 }
 
 /** Of the same priority the one that has hosts reserved stays the first, whatever its run has in hand. */
-function isGangBefore({ reserved }: SchedulerState, a: NeedClass, b: NeedClass): boolean {
-  if (a.priority !== b.priority || (reserved?.of !== a && reserved?.of !== b))
-    return isBefore(a, b);
-  return reserved.of === a;
+function isGangBefore(state: SchedulerState, a: NeedClass, b: NeedClass): boolean {
+  if (a.priority !== b.priority) return isBefore(a, b);
+  const { reserved } = state;
+  if (reserved?.of === a || reserved?.of === b) return reserved.of === a;
+  const [first, other] = [firstLane(state, a)?.run, firstLane(state, b)?.run];
+  if (first === undefined || other === undefined) return isBefore(a, b);
+  const turn = first.inHand - other.inHand || first.lastGang - other.lastGang;
+  return turn === 0 ? isBefore(a, b) : turn < 0;
 }
 
 function reservationOf(
+  state: SchedulerState,
   of: NeedClass,
   agents: readonly AgentCapacity[],
-): SchedulerState['reserved'] {
-  const lane = of.eligible[0];
+): Reservation | null {
+  const lane = firstLane(state, of);
   if (lane === undefined) return null;
   return {
     of,

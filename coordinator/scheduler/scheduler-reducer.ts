@@ -76,7 +76,7 @@ export function addRun(state: SchedulerState, input: RunInput): void {
   const { suite = '', labels = {}, locks, isPreemptible = false } = input;
   const run: ScheduledRun = {
     ...{ queue, suite, labels, isPreemptible, lanes: [], isOpen: isOpen(queue), ranks: new Map() },
-    ...{ inHand: 0, alone: new Map(), heldLocks: new Map() },
+    ...{ inHand: 0, lastGang: 0, hasReserved: false, alone: new Map(), heldLocks: new Map() },
   };
   state.runs.set(input.run, run);
   if (locks !== undefined) addCapacities(state.locks, input.run, locks);

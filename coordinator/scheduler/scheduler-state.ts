@@ -64,6 +64,10 @@ export interface ScheduledRun {
   isOpen: boolean;
   /** Slots that its attempts hold, or GPUs where those are more; of an exclusive one all slots of its agent. */
   inHand: number;
+  /** When its last gang was placed, as the number of gangs until then; 0: none was. */
+  lastGang: number;
+  /** Hosts are kept for one of its gangs. */
+  hasReserved: boolean;
   /** Its exclusive attempts, by agent. */
   readonly alone: Map<string, number>;
   /** By index: attempts in hand of a task on several hosts, which counts, and holds its locks, once. */
@@ -120,6 +124,8 @@ export interface SchedulerState {
   /** What may end others when these have run for long enough is not handed out ahead. */
   readonly saved: Set<NeedClass>;
   reserved: Reservation | null;
+  /** Placed so far by this leader. */
+  gangs: number;
   /** An agent says what it accepts: classes are then by suite, too. */
   isSelective: boolean;
 }
@@ -138,6 +144,7 @@ export function createScheduler(): SchedulerState {
     preemptible: new Map(),
     saved: new Set(),
     reserved: null,
+    gangs: 0,
     isSelective: false,
   };
 }
