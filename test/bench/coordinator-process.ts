@@ -4,11 +4,17 @@ import { join } from 'node:path';
 import { programFile } from '#cli/mesh/programs.ts';
 import type { TestServer } from '#test/support/nats-server.ts';
 
+interface CoordinatorWays {
+  readonly nodeFlags?: readonly string[];
+  /** Further flags of its own. */
+  readonly flags?: readonly string[];
+}
+
 /** Its results and its log (`coordinator.log`) are in `folder`. */
 export function startCoordinator(
   { url, credentialFile }: TestServer,
   folder: string,
-  nodeFlags: readonly string[] = [],
+  { nodeFlags = [], flags: further = [] }: CoordinatorWays = {},
 ): ChildProcess {
   const flags = {
     '--id': 'bench',
@@ -19,7 +25,7 @@ export function startCoordinator(
   };
   return spawn(
     process.execPath,
-    [...nodeFlags, programFile('coordinator'), ...Object.entries(flags).flat()],
+    [...nodeFlags, programFile('coordinator'), ...Object.entries(flags).flat(), ...further],
     { stdio: 'inherit' },
   );
 }

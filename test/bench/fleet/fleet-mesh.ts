@@ -42,13 +42,13 @@ export class FleetMesh {
     this.#agents = parts.agents;
   }
 
-  /** Resolves when every agent reads its mailbox. */
-  static async start(options: FleetOptions): Promise<FleetMesh> {
+  /** Resolves when every agent reads its mailbox; `flags`: of the first coordinator. */
+  static async start(options: FleetOptions, flags: readonly string[] = []): Promise<FleetMesh> {
     const server = await startTestServer({ streams: false, maxStoreBytes: STORE_BYTES });
     const folder = await mkdtemp(join(tmpdir(), 'benchmesh-fleet-'));
     const connection = await server.connect('bench');
     const profiler = profilerOf(options);
-    const coordinator = startCoordinator(server, folder, profiler);
+    const coordinator = startCoordinator(server, folder, { nodeFlags: profiler, flags });
     const agents: AgentsProcess[] = [];
     const mesh = new FleetMesh({ connection, server, folder, coordinator, agents });
     try {
