@@ -31,6 +31,7 @@ import type { StepOutcome } from '../process/types.ts';
 import type { HealthChange } from '../health/health-policy.ts';
 import type { Reported } from '../report/attempt-report.ts';
 import type { ReportFact } from '../report/report-fold.ts';
+import type { Peers } from './gang-peers.ts';
 import type { Go } from './go.ts';
 import type { StageFigures, StageWindow } from '../report/stage-report.ts';
 
@@ -209,6 +210,8 @@ export type AttemptMessage =
   | { readonly kind: 'stop'; readonly stop: StopOrder }
   /** Every rank of its gang is ready for that step. */
   | ({ readonly kind: 'go'; readonly barrier: string } & Go)
+  /** Another rank of it was replaced. */
+  | ({ readonly kind: 'peers' } & Peers)
   /** The effect `stage` is done, or the run has ended before. */
   | ({
       readonly kind: 'stage_measured';
@@ -277,6 +280,7 @@ export type AttemptEffect =
   | { readonly kind: 'say_accepted_soon' }
   /** Before that step; a later one takes its place. */
   | { readonly kind: 'wait'; readonly index: number; readonly forMs: number }
+  | { readonly kind: 'write_peers' }
   /** What is reported meanwhile is summed up, and told when it is over. */
   | { readonly kind: 'stage'; readonly stage: StageWindow; readonly forMs: number }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }

@@ -224,6 +224,7 @@ export class Host {
         return;
       }
       case 'go':
+      case 'peers':
         this.#attempts.get(effect.key)?.post(effect);
         return;
       case 'stop_received':

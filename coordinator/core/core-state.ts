@@ -267,6 +267,8 @@ export interface CoreState {
   readonly late: LateState;
   readonly passed: PassedState;
   readonly takeBacks: TakeBacks;
+  /** Ids of this leader's words on where ranks begin anew, on their way: their places are taken already. */
+  readonly replacing: Set<string>;
   /** Agents that may have room; `all` when tasks have come. */
   dirty: Set<string> | 'all';
   lastTickMs: number;
@@ -299,6 +301,7 @@ export function createCore(
     late: createLate(),
     passed: createPassed(),
     takeBacks: createTakeBacks(),
+    replacing: new Set(),
     dirty: new Set(),
     lastTickMs: 0,
     nowMs: 0,

@@ -101,6 +101,15 @@ export interface Reservation {
   readonly hosts: ReadonlySet<string>;
 }
 
+/** A host that is kept for a rank whose own is lost (replace-policy.ts). */
+export interface KeptHost {
+  readonly of: NeedClass;
+  readonly run: string;
+  readonly index: number;
+  readonly agent: string;
+  readonly host: string;
+}
+
 export interface SchedulerState {
   readonly runs: Map<string, ScheduledRun>;
   readonly classes: Map<string, NeedClass>;
@@ -120,6 +129,7 @@ export interface SchedulerState {
   /** What may end others when these have run for long enough is not handed out ahead. */
   readonly saved: Set<NeedClass>;
   reserved: Reservation | null;
+  kept: readonly KeptHost[];
   /** An agent says what it accepts: classes are then by suite, too. */
   isSelective: boolean;
 }
@@ -138,6 +148,7 @@ export function createScheduler(): SchedulerState {
     preemptible: new Map(),
     saved: new Set(),
     reserved: null,
+    kept: [],
     isSelective: false,
   };
 }

@@ -8,6 +8,7 @@
  * 2. It takes as long as its longest rank, and has ended with the last of them.
  * 3. The rank that decides is the first that has not passed; one that somebody stopped or gave back before
  *    any that failed, and never one that ended because another had (class `gang`).
+ *    One that was given up on a lost host is none of them any more (replaced-ranks.ts).
  * 4. What the ranks have measured becomes one value of each metric (across-ranks.ts).
  */
 import type { GangPlace } from '../messages/attempt/gang.ts';
@@ -16,6 +17,7 @@ import type { Metric } from '../messages/attempt/outcome.ts';
 import { automaticAcross, metricsAcross, reportAcross, type RankFigures } from './across-ranks.ts';
 import { attemptRank, createAttemptFold, type AttemptFold } from './attempt-fold.ts';
 import { joinedRanks, rampMetrics, type RampFold } from './ramp-fold.ts';
+import { replacedOf, waitingRank, type ReplacedRank } from './replaced-ranks.ts';
 
 export interface GangFold {
   readonly hosts: number;
@@ -23,6 +25,8 @@ export interface GangFold {
   readonly ranks: (AttemptFold | undefined)[];
   /** Ranks in the order of their ends. */
   readonly ended: number[];
+  /** Ranks that were given up on an agent, in that order; absent for none. */
+  replaced?: ReplacedRank[];
   /** Of one whose ranks begin in steps. */
   ramp?: RampFold;
 }
@@ -41,6 +45,12 @@ export function decidingEnd<E extends End>(ends: readonly E[]): E | null {
 export function membersOf(attempt: AttemptFold): AttemptFold[] {
   if (attempt.gang === undefined) return [attempt];
   return attempt.gang.ranks.filter((rank) => rank !== undefined);
+}
+
+/** The same with ranks that were given up on their agents, and begin anew elsewhere. */
+export function everyoneOf(attempt: AttemptFold): AttemptFold[] {
+  const left = attempt.gang?.replaced?.flatMap(({ fold }) => fold ?? []) ?? [];
+  return [...membersOf(attempt), ...left];
 }
 
 /** Of an attempt on several hosts, by rank; nothing for any other. */
@@ -75,6 +85,8 @@ export function withRank(
 }
 
 export function rankOf(attempt: AttemptFold, agent: string): AttemptFold | undefined {
+  const replaced = replacedOf(attempt, agent);
+  if (replaced !== undefined) return replaced.fold ?? undefined;
   return attempt.gang?.ranks.find((rank) => rank?.agent === agent);
 }
 
@@ -83,6 +95,7 @@ export function refold(attempt: AttemptFold): void {
   const { gang } = attempt;
   if (gang === undefined) return;
   const ranks = gang.ranks.filter((rank) => rank !== undefined);
+  if (ranks.length === 0) return;
   ranks.forEach((rank) => {
     const place = gang.ranks.indexOf(rank);
     if (rank.exited !== null && !gang.ended.includes(place)) gang.ended.push(place);
@@ -104,10 +117,14 @@ export function refold(attempt: AttemptFold): void {
   }
   const reports = ranks.flatMap(({ progress }) => (progress === null ? [] : [progress]));
   if (reports.length > 0) attempt.progress = Math.max(attempt.progress ?? 0, Math.min(...reports));
-  attempt.adoptions = ranks.reduce((sum, { adoptions }) => sum + adoptions, 0);
+  attempt.adoptions = everyoneOf(attempt).reduce((sum, { adoptions }) => sum + adoptions, 0);
   attempt.stopping ??= ranks.find(({ stopping }) => stopping !== null)?.stopping ?? null;
   const waiting = gang.ramp === undefined ? awaited(gang) : null;
-  attempt.waiting = ranks.find((rank) => rank.waiting !== null)?.waiting ?? waiting;
+  const lost = waitingRank(attempt);
+  attempt.waiting =
+    lost === undefined
+      ? (ranks.find((rank) => rank.waiting !== null)?.waiting ?? waiting)
+      : `another host for rank ${lost.rank}: agent ${lost.agent} is lost`;
   attempt.resources = ranks[0]?.resources ?? null;
   if (isWhole && gang.ended.length === gang.hosts) end(attempt, gang);
 }

@@ -27,6 +27,7 @@ import {
 import { rankOf, refold, withRank } from './gang-fold.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
 import { applyToRamp } from './ramp-fold.ts';
+import { applyToRanks, heardOf, isReplacedOn, replacedOf } from './replaced-ranks.ts';
 import type { EventRecord } from './record.ts';
 import {
   advanceTask,
@@ -300,6 +301,8 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
     task.retryAtMs = delayMs === undefined ? null : timeMs + delayMs;
   } else if (message.name === 'task.stage_opened' || message.name === 'task.ramp_ended') {
     applyToRamp(task.attempts[message.data.n - 1], message);
+  } else if (message.name === 'task.rank_lost' || message.name === 'task.rank_replaced') {
+    applyToRanks(task, message, timeMs);
   } else if (message.name === 'task.ended') {
     const { n, without = [] } = message.data;
     if (task.state !== 'ended' && n !== null) leaveBehind(task, n, without);
@@ -334,8 +337,13 @@ function attemptAt(
   const accepted = acceptanceIn(record.message);
   const known = task.attempts[at.n - 1];
   const gang = accepted?.gang;
+  const replaced = replacedOf(known, at.agent);
   const isNew =
     gang === undefined ? known === undefined : known?.gang?.ranks[gang.rank] === undefined;
+  if (accepted !== null && gang !== undefined && isReplacedOn(task, at))
+    return replaced === undefined
+      ? null
+      : heardOf(replaced, at.n, { ...accepted, timeMs: record.timeMs });
   if (accepted !== null && isNew && (gang === undefined || rankOrNone(known, at.agent) === null)) {
     const { timeMs } = record;
     const fresh = createAttemptFold(at.n, at.agent, { ...accepted, timeMs });
