@@ -11,7 +11,7 @@
  *     stages.ndjson where the ranks of a gang began in steps: what each stage measured
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
  *     telemetry/attempts/<task>/<n>.ndjson, telemetry/hosts/<agent>.ndjson
- *       (of a rank of a gang everywhere <n>-<rank> instead of <n>)
+ *       (of a rank of a gang everywhere <n>-<rank> instead of <n>; <n>-<rank>e<k> of one that replaced it)
  *
  * 1. Made from the stored records alone, not from this process's memory: whoever makes it, it is
  *    the same (I2).
@@ -24,6 +24,7 @@ import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
 import { ranksIn } from '#protocol/fold/gang-fold.ts';
+import { sinceOf } from '#protocol/fold/replaced-ranks.ts';
 import { resumePoints } from '#protocol/fold/resume-points.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
@@ -145,11 +146,11 @@ async function fillFolder(env: ArchiveEnvironment, job: ArchiveJob, folder: stri
     ...env,
     run: job.run,
     folder: join(folder, 'logs'),
-    expected: [...attemptsIn(fold)].map(({ task, attempt, rank }) => ({
+    expected: [...attemptsIn(fold)].map(({ task, attempt, place }) => ({
       task: task.id,
       n: attempt.n,
       agent: attempt.agent,
-      ...rankOf(rank),
+      ...place,
       logBytes: attempt.exited?.logBytes ?? 0,
     })),
   });
@@ -265,9 +266,9 @@ async function writeRows(path: string, rows: Iterable<string>): Promise<void> {
 }
 
 function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
+  for (const { task, attempt, place } of attemptsIn(fold)) {
     const { telemetry, report } = attempt.exited ?? {};
-    const at = { task: task.id, n: attempt.n, agent: attempt.agent, ...rankOf(rank) };
+    const at = { task: task.id, n: attempt.n, agent: attempt.agent, ...place };
     if (telemetry !== undefined)
       yield { of: 'attempts', ...at, samples: telemetry.samples - telemetry.dropped };
     if (report !== undefined && report.samples > report.dropped)
@@ -277,15 +278,10 @@ function* samplesIn(fold: RunFold): Generator<ExpectedSamples> {
 
 /** What the agents themselves could not store. */
 function* lostFilesIn(fold: RunFold): Generator<MissingFile> {
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
+  for (const { task, attempt, place } of attemptsIn(fold)) {
     for (const { path, reason } of attempt.filesLost)
-      yield { task: task.id, n: attempt.n, ...rankOf(rank), path, reason };
+      yield { task: task.id, n: attempt.n, ...place, path, reason };
   }
-}
-
-/** Nothing for an attempt that is a task's only one. */
-function rankOf(rank: number | undefined): { readonly rank?: number } {
-  return rank === undefined ? {} : { rank };
 }
 
 /**
@@ -297,10 +293,10 @@ function filesIn(fold: RunFold): Iterable<AttemptFile> {
   const add = (one: AttemptFile): void => {
     files.set(`${one.task}/${attemptName(one)}/${one.file.kind}/${one.file.path}`, one);
   };
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
+  for (const { task, attempt, place } of attemptsIn(fold)) {
     const { n, agent } = attempt;
     for (const file of attempt.files)
-      add({ run: fold.run, task: task.id, n, agent, ...rankOf(rank), file });
+      add({ run: fold.run, task: task.id, n, agent, ...place, file });
   }
   for (const task of fold.tasks.values()) {
     const isGang = task.attempts.some((one) => one?.gang !== undefined);
@@ -308,8 +304,10 @@ function filesIn(fold: RunFold): Iterable<AttemptFile> {
       const [newest] = resumePoints(attempts);
       if (newest === undefined) return;
       const { n, agent } = newest;
+      const own = task.attempts[n - 1];
+      const since = own === undefined ? 0 : sinceOf(own, agent);
       for (const file of newest.files)
-        add({ run: fold.run, task: task.id, n, agent, ...(isGang ? { rank } : {}), file });
+        add({ run: fold.run, task: task.id, n, agent, ...(isGang ? { rank, since } : {}), file });
     });
   }
   return files.values();

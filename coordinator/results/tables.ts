@@ -1,4 +1,5 @@
 /** Tables of a run's directory as NDJSON: rows of tasks, of measurements, of attempts. Pure. */
+import { everyRank } from '#protocol/fold/replaced-ranks.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { taskView } from '#protocol/fold/task-view.ts';
 import { attemptView } from '#protocol/fold/attempt-view.ts';
@@ -6,6 +7,7 @@ import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
 import { raisedNeedsOf, type TaskFold } from '#protocol/fold/task-fold.ts';
 import { rampView } from '#protocol/fold/ramp-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
@@ -76,7 +78,7 @@ export function* attemptRows(
   // The tasks of a run of n cycles are those of the suite with n repeats.
   const repeats = fold.cycles?.begun ?? suite.repeats;
   const planned = new Map(expandTasks({ ...suite, repeats }).map((task) => [task.id, task]));
-  for (const { task, attempt, rank } of attemptsIn(fold)) {
+  for (const { task, attempt, place } of attemptsIn(fold)) {
     const { exited, agent, n } = attempt;
     const cell = planned.get(task.id);
     yield canonicalJson({
@@ -86,7 +88,7 @@ export function* attemptRows(
       axes: task.axes,
       repeat: task.repeat,
       ...attemptView(attempt),
-      ...(rank === undefined ? {} : { rank }),
+      ...place,
       metrics: exited?.metrics ?? [],
       registration: hosts[agent] ?? null,
       spec:
@@ -106,14 +108,21 @@ function specOf(suite: SuiteSpec, at: Parameters<typeof attemptSpec>[1]): Attemp
   }
 }
 
+/** Of a gang which rank it is; nothing for an attempt that is a task's only one. */
+export type RankPlace = Pick<AttemptRef, 'rank' | 'since'>;
+
 export function* attemptsIn(
   fold: RunFold,
-): Generator<{ readonly task: TaskFold; readonly attempt: AttemptFold; readonly rank?: number }> {
+): Generator<{
+  readonly task: TaskFold;
+  readonly attempt: AttemptFold;
+  readonly place: RankPlace;
+}> {
   for (const task of fold.tasks.values()) {
     for (const attempt of attemptsOf(task)) {
-      if (attempt.gang === undefined) yield { task, attempt };
-      for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
-        if (one !== undefined) yield { task, attempt: one, rank };
+      if (attempt.gang === undefined) yield { task, attempt, place: {} };
+      for (const { rank, since, fold: one } of everyRank(attempt))
+        yield { task, attempt: one, place: { rank, ...(since === 0 ? {} : { since }) } };
     }
   }
 }

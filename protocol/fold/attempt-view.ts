@@ -102,6 +102,8 @@ export interface ReplacedView {
   readonly reason: string;
   /** Whose it is since; null: nobody's. */
   readonly by: string | null;
+  /** How many were replaced then, with this one; 0 before. */
+  readonly epoch: number;
   /** What is known of it there; null where it was never accepted. */
   readonly attempt: AttemptView | null;
 }

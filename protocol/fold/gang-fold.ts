@@ -17,7 +17,7 @@ import type { Metric } from '../messages/attempt/outcome.ts';
 import { automaticAcross, metricsAcross, reportAcross, type RankFigures } from './across-ranks.ts';
 import { attemptRank, createAttemptFold, type AttemptFold } from './attempt-fold.ts';
 import { joinedRanks, rampMetrics, type RampFold } from './ramp-fold.ts';
-import { replacedOf, waitingRank, type ReplacedRank } from './replaced-ranks.ts';
+import { everyRank, replacedOf, waitingRank, type ReplacedRank } from './replaced-ranks.ts';
 
 export interface GangFold {
   readonly hosts: number;
@@ -200,11 +200,23 @@ function stageReached({ ramp }: GangFold): Metric[] {
   ];
 }
 
+/** Of that rank, in their order: of one attempt also those that were given up on lost hosts. */
+export function rankIn(
+  attempts: readonly (AttemptFold | undefined)[],
+  rank: number,
+): AttemptFold[] {
+  return attempts.flatMap((attempt) =>
+    attempt === undefined
+      ? []
+      : everyRank(attempt).flatMap((one) => (one.rank === rank ? [one.fold] : [])),
+  );
+}
+
 /** The attempts of a task, of a gang those of each rank. */
 export function ranksIn(
   attempts: readonly (AttemptFold | undefined)[],
 ): (readonly (AttemptFold | undefined)[])[] {
   const hosts = Math.max(1, ...attempts.map((one) => one?.gang?.hosts ?? 1));
   if (hosts === 1) return [attempts];
-  return Array.from({ length: hosts }, (_, rank) => attempts.map((one) => one?.gang?.ranks[rank]));
+  return Array.from({ length: hosts }, (_, rank) => rankIn(attempts, rank));
 }

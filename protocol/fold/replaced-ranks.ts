@@ -17,6 +17,8 @@ export interface ReplacedRank {
   readonly lostMs: number;
   /** Who has the rank since; null while a host is waited for, and where none was found. */
   by: string | null;
+  /** How many ranks were replaced then, with this one; 0 before. */
+  epoch: number;
   /** What is known of it there; null where it was never accepted. */
   fold: AttemptFold | null;
 }
@@ -50,7 +52,7 @@ function loseRank(
   if (replaced.some((one) => one.agent === agent)) return;
   const fold = gang.ranks[rank];
   const isIts = fold?.agent === agent;
-  replaced.push({ rank, agent, reason, lostMs, by: null, fold: isIts ? fold : null });
+  replaced.push({ rank, agent, reason, lostMs, by: null, epoch: 0, fold: isIts ? fold : null });
   if (!isIts) return;
   fold.superseded = true;
   gang.ranks[rank] = undefined;
@@ -60,10 +62,12 @@ function loseRank(
 
 function replaceRank(
   attempt: AttemptFold | undefined,
-  { rank, lost, peer }: TaskRankReplaced,
+  { rank, lost, peer, epoch }: TaskRankReplaced,
 ): void {
   const known = replacedOf(attempt, lost);
-  if (known?.rank === rank) known.by ??= peer.agent;
+  if (known?.rank !== rank || known.by !== null) return;
+  known.by = peer.agent;
+  known.epoch = epoch;
 }
 
 /** What is accepted there is no rank of the current attempt any more. */
@@ -94,4 +98,26 @@ export function replacedOf(
 /** The first that waits for another host; undefined for none. */
 export function waitingRank({ gang }: AttemptFold): ReplacedRank | undefined {
   return gang?.replaced?.find(({ by }) => by === null);
+}
+
+export interface RankAt {
+  readonly rank: number;
+  readonly since: number;
+  readonly fold: AttemptFold;
+}
+
+/** How many ranks were replaced when that agent had one first, with it; 0 where it was among the first. */
+export function sinceOf({ gang }: Pick<AttemptFold, 'gang'>, agent: string): number {
+  return gang?.replaced?.find(({ by }) => by === agent)?.epoch ?? 0;
+}
+
+/** Every rank that was accepted, those that were given up too; `since` tells those of one place apart. */
+export function everyRank(attempt: Pick<AttemptFold, 'gang'>): RankAt[] {
+  const { ranks = [], replaced = [] } = attempt.gang ?? {};
+  const at = (fold: AttemptFold | null | undefined, rank: number): RankAt[] => {
+    if (fold === null || fold === undefined) return [];
+    return [{ rank, since: sinceOf(attempt, fold.agent), fold }];
+  };
+  const left = replaced.flatMap(({ rank, fold }) => at(fold, rank));
+  return [...left, ...ranks.flatMap(at)].sort((a, b) => a.rank - b.rank || a.since - b.since);
 }

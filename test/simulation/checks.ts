@@ -184,6 +184,10 @@ export class Checks {
       const { run, task, n, barrier, over } = message.data;
       if (over === undefined) this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
     }
+    if (message.name === 'command.peers') {
+      const { run, task, n, epoch, peers } = message.data;
+      this.#gangs.onPeers(`${run}/${task}#${n}`, epoch, peers);
+    }
     if (message.name === 'command.stop') {
       this.preempted.onStop(message.id, message.data);
       const { run, task, pause: isPause = false } = message.data;
@@ -232,6 +236,14 @@ export class Checks {
       this.#onAttempt(run, this.#gangs.keyOf(attempt, parsed.agent), message);
       this.#gangs.onEvent(attempt, parsed.agent, message);
     }
+    if (message.name === 'task.rank_lost' && parsed.kind === 'task') {
+      const { n, rank, agent } = message.data;
+      const attempt = `${id}/${parsed.task}#${n}`;
+      this.#gangs.onRankLost(attempt, rank, agent);
+      this.#leave(run, rankKey(attempt, agent));
+    }
+    if (message.name === 'task.rank_replaced' && parsed.kind === 'task')
+      this.#count(run, parsed.task, { why: 'lost', most: LOST_MOST });
     if (parsed.kind === 'task') this.#gangs.onSaid(`${id}/${parsed.task}`, message);
     if (message.name === 'task.ended' && parsed.kind === 'task') {
       const { n, without = [] } = message.data;
@@ -343,13 +355,17 @@ export class Checks {
     if (GIVEN_BACK.has(data.class)) return;
     if (exit?.startsWith('stopped') === true && !isRevoked)
       this.note(`${key} was stopped, and counts as a failure`);
+    this.#count(run, task, { why: data.class, most: isRevoked ? LOST_MOST : 0 });
+  }
+
+  /** Tried again, or a rank of it replaced; `most` where the suite names none. */
+  #count(run: RunSeen, task: string, { why, most }: { why: string; most: number }): void {
     const used = run.retries.get(task) ?? new Map<string, number>();
-    const count = (used.get(data.class) ?? 0) + 1;
-    run.retries.set(task, used.set(data.class, count));
-    const limits = run.suite.retries as Record<string, number | undefined>;
-    const most = limits[data.class] ?? (isRevoked ? LOST_MOST : 0);
-    if (count > most)
-      this.note(`${key} is tried again ${count} times for ${data.class}, ${most} are allowed`);
+    const count = (used.get(why) ?? 0) + 1;
+    run.retries.set(task, used.set(why, count));
+    const allowed = (run.suite.retries as Record<string, number | undefined>)[why] ?? most;
+    if (count > allowed)
+      this.note(`${task} is tried again ${count} times for ${why}, ${allowed} are allowed`);
   }
 
   /** Its task goes on without it: it holds no place, and no lock. */

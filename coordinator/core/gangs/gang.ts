@@ -84,7 +84,7 @@ export function startRanks(
           gang: {
             ...{ rank, peers: [...peers], ...rules },
             ...(epoch === 0 ? {} : { epoch }),
-            ...(isFirst ? {} : { opened: through }),
+            ...(isFirst ? {} : { since: own.epoch, opened: through }),
           },
         },
         afterStop,

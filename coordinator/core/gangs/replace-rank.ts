@@ -168,7 +168,7 @@ export function placeLostRanks(context: Context, everyone: () => readonly AgentC
       name: 'task.rank_replaced',
       data: { n, rank, epoch: epoch + 1, lost, peer },
     });
-    context.state.replacing.add(id);
+    context.state.replacing.set(id, { run: run.id, task: task.id, agent: found.agent });
     return [];
   });
   scheduler.kept = kept;

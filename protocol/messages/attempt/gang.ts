@@ -29,7 +29,9 @@ export const GangSpec = z.object({
   barriers: z.array(z.string()),
   /** How many ranks had been replaced when `peers` was so; absent: none. */
   epoch: epoch.optional(),
-  /** Of a rank that replaces a lost one: barriers that the others are through. */
+  /** Of a rank that replaces a lost one: how many were replaced then, with it. */
+  since: epoch.optional(),
+  /** Of the same: barriers that the others are through. */
   opened: z.array(z.string()).optional(),
 });
 export type GangSpec = z.infer<typeof GangSpec>;
