@@ -3,6 +3,7 @@ import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
 import { withFailingHost } from './cordon-checks.ts';
+import { withLostGang } from './lost-gangs.ts';
 import { withLostHosts } from './lost-hosts.ts';
 import type { Temper } from './machine.ts';
 
@@ -148,7 +149,7 @@ export function scenarioOf(seed: number): Scenario {
     orders,
     faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
   });
-  return withFailingHost(drawn);
+  return withLostGang(withFailingHost(drawn));
 }
 
 function suiteOf(random: Random, mostSlots: number): SuiteSpec {

@@ -382,7 +382,7 @@ class Simulation {
     // What a host that never comes back would have to read waits for it, and expires.
     const kept = [...server.commands.subjects()].filter(
       (subject) =>
-        /\.(start|stop|go)(\.|$)/.test(subject) ||
+        /\.(start|stop|go|peers)(\.|$)/.test(subject) ||
         (subject.includes('.revoke.') && !this.#gone.has(subject.split('.')[3] ?? '')),
     );
     if (kept.length > 0) left.push(`commands stay: ${kept.join(', ')}`);
