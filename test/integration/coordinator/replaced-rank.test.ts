@@ -156,6 +156,7 @@ describe('a rank whose host is lost', () => {
     expect(living()).toBe(3);
     await writeFile(file('go'), '');
     const attempt = await expectReplaced(await ended(run));
-    expect(attempt.replaced).toMatchObject([{ rank: 2, attempt: { outcome: 'lost' } }]);
+    const before = { superseded: true, state: 'exited' };
+    expect(attempt.replaced).toMatchObject([{ rank: 2, by: 'd', attempt: before }]);
   });
 });
