@@ -257,6 +257,7 @@ describe('a rank whose host is lost', () => {
     gang.flow([0, 2]);
     expect(gang.begun()).toEqual(['a0 1', 'a1 1']);
     expect(gang.said('task.rank_replaced')).toHaveLength(1);
+    expect(told(gang, 'command.start').filter(({ agent }) => agent === 'a2')).toEqual([]);
     expect(mesh.core.scheduler.usage.get('a2')).toMatchObject({ attempts: 0 });
     gang.flow();
     expect(runView(gang.run.fold)).toMatchObject({ outcome: 'stopped' });
@@ -331,6 +332,16 @@ describe('a barrier', () => {
     gang.pass(LONG_MS, [0, 2]);
     expect(told(gang, 'command.start').at(-1)?.data.spec.gang).toMatchObject({ opened: ['run'] });
     expect(gang.said('task.barrier_opened')).toHaveLength(1);
+  });
+
+  it('does not open while a rank waits for a host, whatever is heard of the old one', () => {
+    const gang = gangOf();
+    gang.mesh.cordon('a2');
+    gang.pass(LONG_MS, [0, 2]);
+    ready(gang, 'a1');
+    ready(gang, 'a0');
+    expect(gang.said('task.rank_lost')).toHaveLength(1);
+    expect(gang.said('task.barrier_opened')).toEqual([]);
   });
 
   it.each([false, true])(
