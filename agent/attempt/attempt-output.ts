@@ -3,6 +3,7 @@
  * is never made: no output, no shipper.
  */
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
+import { rankName } from '#protocol/messages/ids.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { Extracted } from '#protocol/suite/extract/create-extractor.ts';
@@ -126,7 +127,7 @@ export class AttemptOutput {
     this.#shipper ??= new LogShipper({
       subject: subjects.log(agent, spec),
       instance,
-      rank: spec.gang?.rank,
+      rank: spec.gang === undefined ? undefined : rankName(spec.gang),
       store,
       pacer,
       clock,

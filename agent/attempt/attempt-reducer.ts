@@ -22,6 +22,7 @@ import { onStepGone } from './rules/fence-rules.ts';
 import { exit, finish } from './rules/exit-rules.ts';
 import { onHealth } from './rules/health-rules.ts';
 import { onGo, onWaited, waitsAtBarrier } from './rules/barrier-rules.ts';
+import { withPeers } from './gang-peers.ts';
 import { firstStep, tellHost } from './rules/host-setup-rules.ts';
 import { onCutOff } from './rules/partition-rules.ts';
 import { endsWithRamp, isEndOfRamp, onStageMeasured } from './rules/ramp-rules.ts';
@@ -114,6 +115,9 @@ function handle(turn: Turn, message: AttemptMessage): void {
     case 'go':
       if (onGo(turn, message)) afterSteps(turn);
       return;
+    case 'peers':
+      onPeers(turn, message);
+      return;
     case 'stage_measured':
       onStageMeasured(turn, message);
       return;
@@ -204,6 +208,14 @@ function startStep(turn: Turn, index: number): void {
     return;
   }
   turn.effect({ kind: 'start_step', index, step, budgetMs, slot: state.slots[0] ?? 0 });
+}
+
+/** The ledger has it: it stands in the spec from now on. */
+function onPeers(turn: Turn, message: Of<'peers'>): void {
+  const spec = withPeers(turn.state.spec, message);
+  if (spec === turn.state.spec) return;
+  turn.set({ spec });
+  turn.effect({ kind: 'write_peers' });
 }
 
 function onWait(turn: Turn, message: Of<'waited'>): void {

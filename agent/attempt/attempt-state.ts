@@ -14,7 +14,6 @@ import type { StoredFile } from '#protocol/messages/attempt/stored-file.ts';
 import type { AttemptResumed, Checkpoint } from '#protocol/messages/attempt/checkpoint.ts';
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { StopCause } from '#protocol/messages/run/command.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type {
   AttemptOutcome,
@@ -31,7 +30,9 @@ import type { StepOutcome } from '../process/types.ts';
 import type { HealthChange } from '../health/health-policy.ts';
 import type { Reported } from '../report/attempt-report.ts';
 import type { ReportFact } from '../report/report-fold.ts';
+import type { Peers } from './gang-peers.ts';
 import type { Go } from './go.ts';
+import type { ReachedStop, StopOrder } from './stop-order.ts';
 import type { StageFigures, StageWindow } from '../report/stage-report.ts';
 
 export type Life =
@@ -53,32 +54,6 @@ export interface Verdict {
   readonly stage: Stage | null;
   readonly class: FailureClass | null;
   readonly reason: string | null;
-}
-
-/** A stop that reached this attempt, and what it did to its processes. */
-export interface ReachedStop {
-  /** It ended the attempt only to give it back: its class is then `drained`. */
-  readonly givesBack?: true;
-  readonly cause?: StopCause;
-  /** It ended the attempt only for a while: its class is then `paused`. */
-  readonly isPause?: true;
-  /** With `isPause`: the next attempt follows at once. */
-  readonly isRequeue?: true;
-  /** Its task has gone on elsewhere: it is told as lost. */
-  readonly isSuperseded?: true;
-  /** Every stop command that asked; the first is the one that ended it. */
-  readonly commands: readonly string[];
-  /** Those of them that `attempt.stopping` was said of; absent: none. */
-  readonly said?: readonly string[];
-  readonly by: string;
-  readonly reason: string | null;
-  readonly graceMs: number;
-  readonly now: boolean;
-  /** Monotonic; of the first. */
-  readonly arrivedMs: number;
-  readonly processes: number;
-  readonly signal: string | null;
-  readonly goneMs: number;
 }
 
 /** A service that was ready, and has not ended. */
@@ -143,21 +118,6 @@ export interface AttemptState {
   readonly proof: Proof;
 }
 
-export interface StopOrder {
-  /** By the agent's own draining: the task is to go on elsewhere. */
-  readonly givesBack?: true;
-  readonly cause?: StopCause | undefined;
-  /** The task is to go on later. */
-  readonly isPause?: true;
-  readonly isRequeue?: true;
-  readonly isSuperseded?: true;
-  readonly command: string;
-  readonly by: string;
-  readonly reason: string | null;
-  readonly graceMs: number | null;
-  readonly now: boolean;
-}
-
 export type AttemptMessage =
   | { readonly kind: 'accept'; readonly host: string; readonly address: string }
   /** It has waited long enough for its first event to be worth a message of its own. */
@@ -213,6 +173,8 @@ export type AttemptMessage =
   | { readonly kind: 'stop'; readonly stop: StopOrder }
   /** Every rank of its gang is ready for that step. */
   | ({ readonly kind: 'go'; readonly barrier: string } & Go)
+  /** Another rank of it was replaced. */
+  | ({ readonly kind: 'peers' } & Peers)
   /** The effect `stage` is done, or the run has ended before. */
   | ({
       readonly kind: 'stage_measured';
@@ -282,6 +244,7 @@ export type AttemptEffect =
   | { readonly kind: 'say_stopping_soon'; readonly stop: StopOrder }
   /** Before that step; a later one takes its place. */
   | { readonly kind: 'wait'; readonly index: number; readonly forMs: number }
+  | { readonly kind: 'write_peers' }
   /** What is reported meanwhile is summed up, and told when it is over. */
   | { readonly kind: 'stage'; readonly stage: StageWindow; readonly forMs: number }
   | { readonly kind: 'adopt_step'; readonly index: number; readonly step: StepSpec }

@@ -161,6 +161,9 @@ export class Attempt {
       case 'wait':
         this.#timers.begin(effect);
         return;
+      case 'write_peers':
+        this.#files.writePeers();
+        return;
       case 'stage':
         this.#report.beginStage(effect.stage, effect.forMs);
         return;
@@ -184,7 +187,8 @@ export class Attempt {
         this.#deps.onSetUp(this.key, effect.failure);
         return;
       case 'free':
-        this.#onFree();
+        this.#deps.onFreed(this.key);
+        if (this.#isLeaving) this.#leaveWhenShipped();
         return;
       case 'finish':
         this.#onStepsOver();
@@ -360,11 +364,6 @@ export class Attempt {
     this.#files.close();
     this.#report.end();
     this.#output.forgetMetrics();
-  }
-
-  #onFree(): void {
-    this.#deps.onFreed(this.key);
-    if (this.#isLeaving) this.#leaveWhenShipped();
   }
 
   async #finish(): Promise<void> {

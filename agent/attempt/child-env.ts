@@ -67,7 +67,7 @@ export function childEnv(input: ChildEnvInput): Env {
     [STOP_VARIABLE]: stopFile(paths.work, step.id),
   };
   Object.assign(env, gpuEnv(spec.needs.gpus === undefined ? null : gpus));
-  if (spec.gang !== undefined) Object.assign(env, gangEnv(spec.gang));
+  if (spec.gang !== undefined) Object.assign(env, gangEnv(spec.gang, paths.peers));
   if (cpus.length > 0) env['BENCHMESH_CPUS'] = formatCpuList(cpus);
   const { memoryMiB } = spec.needs;
   if (memoryMiB !== undefined) env['BENCHMESH_MEMORY_MIB'] = String(memoryMiB);

@@ -1,6 +1,6 @@
 /**
  * What a step finds when it begins: its folders, the scratch of its slot, checkpoints, an empty host setup.
- * And what is asked before it: what the GPUs hold once all is loaded.
+ * And what is asked before it: what the GPUs hold once all is loaded. A rank of a gang finds where the others are.
  */
 import type { AttemptSpec, StepSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { hostSetupDir, stepDir, type AttemptPaths } from '../state/state-folder.ts';
@@ -8,6 +8,7 @@ import type { AttemptFiles } from '../files/attempt-files.ts';
 import type { AttemptDeps } from './attempt-deps.ts';
 import type { AttemptState } from './attempt-state.ts';
 import { prepareFolder } from './attempt-folder.ts';
+import { writePeersFile } from './peers-file.ts';
 import { renewFolder } from './run-folders.ts';
 
 export interface Preparation {
@@ -30,6 +31,7 @@ export function prepareStep(what: Preparation): Promise<void> | null {
   // A check leaves nothing behind that the first command would find.
   const isFirst = steps.every(({ check }) => check !== undefined);
   if (isFirst) prepareFolder(paths, what.state, step);
+  writePeersFile(paths, spec);
   deps.supervisor.makeFolder(stepDir(paths.work, step.id));
   deps.scratch.make(spec.run, slot);
   const placed = isFirst && files.hasToPlace() ? files.place() : what.ask(step);

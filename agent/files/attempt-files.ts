@@ -8,6 +8,7 @@ import { toError } from '#protocol/messages/errors.ts';
 import type { Log } from '#protocol/runtime/log.ts';
 import type { AttemptDeps } from '../attempt/attempt-deps.ts';
 import type { AttemptMessage, AttemptState } from '../attempt/attempt-state.ts';
+import { writePeersFile } from '../attempt/peers-file.ts';
 import { FileKeeper } from '../attempt/file-keeper.ts';
 import type { AttemptPaths } from '../state/state-folder.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
@@ -42,6 +43,16 @@ export class AttemptFiles {
   checkpoint(): string | null {
     const path = this.#options.state().resumed?.path ?? null;
     return path === null ? null : join(this.#options.paths.work, path);
+  }
+
+  /** For what runs. The next step tries again what the disk has refused. */
+  writePeers(): void {
+    const { paths, state, log } = this.#options;
+    try {
+      writePeersFile(paths, state().spec);
+    } catch (error) {
+      log.warn({ err: toError(error).message }, 'the file of the peers could not be written');
+    }
   }
 
   /** Never rejects. */

@@ -87,6 +87,13 @@ export class CommandIntake {
         this.#post({ kind: 'go', key, ...go });
         return;
       }
+      case 'command.peers': {
+        const { run, task, n, ...peers } = command.data;
+        const key = attemptKey({ run, task, n });
+        this.#write({ t: 'peers', ...entry, key, peers });
+        this.#post({ kind: 'peers', key, ...peers });
+        return;
+      }
       case 'command.stop': {
         this.#write({ t: 'stop', ...entry, stop: command.data });
         const { era } = fold;

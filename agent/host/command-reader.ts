@@ -10,6 +10,7 @@ export type Command = MessageOf<
   | 'command.start'
   | 'command.revoke'
   | 'command.go'
+  | 'command.peers'
   | 'command.stop'
   | 'command.release'
   | 'command.drain'
@@ -45,6 +46,7 @@ export function readCommand(agent: string, subject: string, data: Uint8Array): R
       return { kind: 'command', command: message };
     case 'command.revoke':
     case 'command.go':
+    case 'command.peers':
     case 'command.stop':
     case 'command.release':
       if (message.data.run !== parsed.run) return reject('the run differs from the subject');

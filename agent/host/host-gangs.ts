@@ -22,9 +22,10 @@ export function endRank(
   };
 }
 
-export function onGo(
+/** A word to a rank: it may go on, or another one was replaced. */
+export function onRankWord(
   state: HostState,
-  message: Extract<HostEffect, { kind: 'go' }>,
+  message: Extract<HostEffect, { kind: 'go' | 'peers' }>,
 ): readonly [HostState, readonly HostEffect[]] {
   return [state, state.live.has(message.key) ? [message] : []];
 }

@@ -23,7 +23,7 @@ import { wishesOf } from './live-attempt.ts';
 import type { Update } from '#protocol/runtime/actor.ts';
 import type { Now } from '#protocol/runtime/clock.ts';
 import { behindFence, nextToStart, unfit, waitReason } from './capacity-policy.ts';
-import { onGo } from './host-gangs.ts';
+import { onRankWord } from './host-gangs.ts';
 import { onSetUp, released, sayWaitingForSetup, taking, withoutSetupsOf } from './host-setups.ts';
 import { answerRevoke, onRevoke } from './host-revokes.ts';
 import { sayPinned } from './pinned-cpus.ts';
@@ -55,7 +55,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
     case 'revoke':
       return onRevoke(state, message);
     case 'go':
-      return onGo(state, message);
+    case 'peers':
+      return onRankWord(state, message);
     case 'stop':
       return onStop(state, message);
     case 'say_received':

@@ -7,6 +7,7 @@ import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptOutcome, FailureClass, Stage } from '#protocol/messages/attempt/outcome.ts';
 import type { AttemptEnd, Verdict } from '../attempt/attempt-state.ts';
+import type { Peers } from '../attempt/gang-peers.ts';
 import type { Go } from '../attempt/go.ts';
 import type { CpuLayout } from '../cpus/cpu-policy.ts';
 
@@ -116,6 +117,7 @@ export type HostMessage =
       readonly isKnown: boolean;
     }
   | ({ readonly kind: 'go'; readonly key: string; readonly barrier: string } & Go)
+  | ({ readonly kind: 'peers'; readonly key: string } & Peers)
   | {
       readonly kind: 'stop';
       readonly command: string;
@@ -206,6 +208,7 @@ export type HostEffect =
     }
   /** Every rank of its gang is ready. */
   | ({ readonly kind: 'go'; readonly key: string; readonly barrier: string } & Go)
+  | ({ readonly kind: 'peers'; readonly key: string } & Peers)
   | { readonly kind: 'say_received_soon'; readonly command: string }
   | {
       readonly kind: 'stop_received';

@@ -227,6 +227,7 @@ export class Host {
         return;
       }
       case 'go':
+      case 'peers':
         this.#attempts.get(effect.key)?.post(effect);
         return;
       case 'say_received_soon': {

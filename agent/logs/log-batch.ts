@@ -26,7 +26,7 @@ export interface BatchSource {
   readonly baseOffset: number;
   readonly instance: string;
   /** Of a gang. */
-  readonly rank?: number | undefined;
+  readonly rank?: string | undefined;
   /** How far each step is before this message; null where steps follow one another. */
   readonly positions?: ReadonlyMap<string, number> | null;
 }
@@ -88,7 +88,7 @@ function batch(source: BatchSource, content: Content): LogBatch {
       [LOG_HEADERS.step]: source.step,
       [LOG_HEADERS.chunks]: formatChunks(chunks),
       [LOG_HEADERS.instance]: source.instance,
-      ...(source.rank === undefined ? {} : { [LOG_HEADERS.rank]: String(source.rank) }),
+      ...(source.rank === undefined ? {} : { [LOG_HEADERS.rank]: source.rank }),
       ...(isGap ? { [LOG_HEADERS.gapTo]: String(endOffset) } : {}),
       ...positionsHeader(source, endOffset - source.baseOffset),
     },

@@ -33,7 +33,7 @@ export interface ShipperOptions {
   readonly subject: string;
   readonly instance: string;
   /** Of a gang. */
-  readonly rank?: number | undefined;
+  readonly rank?: string | undefined;
   readonly store: LogStore;
   readonly pacer: LogPacer;
   readonly clock: Clock;

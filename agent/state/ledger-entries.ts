@@ -15,6 +15,7 @@ import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import { isFenced, stoppedAttempt, type AttemptState } from '../attempt/attempt-state.ts';
+import { withPeers, type Peers } from '../attempt/gang-peers.ts';
 import type { Go } from '../attempt/go.ts';
 import { hasSetUp, setupOf } from '../attempt/rules/host-setup-rules.ts';
 import { floorOf, targetOf, type StopFloor } from '../host/host-state.ts';
@@ -85,6 +86,7 @@ export type LedgerEntry =
   | ({ readonly t: 'stop'; readonly stop: StopCommand } & CommandEntry)
   | ({ readonly t: 'revoke'; readonly ref: RevokeCommand } & CommandEntry)
   | ({ readonly t: 'go'; readonly key: string; readonly go: BarrierGo } & CommandEntry)
+  | ({ readonly t: 'peers'; readonly key: string; readonly peers: Peers } & CommandEntry)
   | ({ readonly t: 'drain' | 'undrain' } & CommandEntry)
   | ({ readonly t: 'release'; readonly run: string } & CommandEntry)
   /** A message that was refused: only its place matters. */
@@ -220,6 +222,13 @@ export class LedgerFold {
       case 'go': {
         const attempt = this.attempts.get(entry.key);
         if (attempt !== undefined) this.attempts.set(entry.key, { ...attempt, go: entry.go });
+        return;
+      }
+      case 'peers': {
+        const attempt = this.attempts.get(entry.key);
+        if (attempt === undefined) return;
+        const spec = withPeers(attempt.spec, entry.peers);
+        this.attempts.set(entry.key, { ...attempt, spec });
         return;
       }
       case 'rejected':

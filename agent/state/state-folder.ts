@@ -6,7 +6,7 @@
  *   <state>/journal/        ledger.<n> (this agent's), outbox (protocol/nats)
  *   <state>/attempts/<run>/<task>.<n>/              where the attempt works
  *   <state>/attempts/<run>/<task>.<n>.step.<step>/  what supervision keeps of a step
- *   <state>/attempts/<run>/<task>.<n>.{report, stop.<step>, checkpoint/, collect/}
+ *   <state>/attempts/<run>/<task>.<n>.{report, peers, stop.<step>, checkpoint/, collect/}
  *     two folders an attempt, since making one is the dearest call of a short attempt
  *   <state>/attempts/<run>/{host-setup-<id>, scratch-<slot>}   of the run on this host
  *   <state>/exec/                                   commands for somebody that run (agent/exec)
@@ -134,6 +134,8 @@ export interface AttemptPaths {
   readonly report: string;
   /** Where the latest checkpoint of the task's earlier attempt is put. */
   readonly checkpoint: string;
+  /** Of a rank of a gang: where the others are. */
+  readonly peers: string;
 }
 
 export function runDir(stateDir: string, run: string): string {
@@ -152,7 +154,12 @@ export function scratchDir(stateDir: string, run: string, slot: number): string 
 
 export function attemptPaths(stateDir: string, ref: AttemptRef): AttemptPaths {
   const work = `${stateDir}/attempts/${ref.run}/${ref.task}.${ref.n}`;
-  return { work, report: `${work}.report`, checkpoint: `${work}.checkpoint` };
+  return {
+    work,
+    report: `${work}.report`,
+    checkpoint: `${work}.checkpoint`,
+    peers: `${work}.peers`,
+  };
 }
 
 /** What the supervisor keeps of a step: record, log, index. */

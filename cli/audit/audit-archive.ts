@@ -20,7 +20,12 @@ export interface AuditReport {
 
 const Self = z.looseObject({
   missingLogs: z.array(
-    z.looseObject({ task: z.string(), n: z.number(), rank: z.number().optional() }),
+    z.looseObject({
+      task: z.string(),
+      n: z.number(),
+      rank: z.number().optional(),
+      since: z.number().optional(),
+    }),
   ),
 });
 const IndexRow = z.looseObject({

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { EXIT, MeshError } from '#protocol/messages/errors.ts';
-import { attemptName, type AttemptRef } from '#protocol/messages/ids.ts';
+import { attemptName, rankName, type AttemptRef } from '#protocol/messages/ids.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { withExamples, withMesh, withRank, type MeshFlags, type RankFlag } from '../command.ts';
 import { followLog, printArchived, readStoredLog } from '../logs/follow-log.ts';
@@ -127,7 +127,9 @@ function printerOf(fold: RunFold, target: LogTarget, flags: LogsFlags): LogPrint
   const many = target.n === null && target.task === null && fold.tasks.size > 1;
   const label = (ref: AttemptRef): string | null => {
     if (many) return `${ref.task}#${attemptName(ref)}`;
-    return ref.rank === undefined || target.rank !== undefined ? null : `rank ${ref.rank}`;
+    const { rank, since } = ref;
+    if (rank === undefined || (target.rank !== undefined && since === undefined)) return null;
+    return `rank ${rankName({ rank, since })}`;
   };
   return new LogPrinter(
     { raw: flags.raw === true, timestamps: flags.timestamps === true, label, only },

@@ -1,4 +1,5 @@
 /** What is to be said of logs beside their bytes: pending, silent, unreachable, ended. Pure. */
+import { everyRank } from '#protocol/fold/replaced-ranks.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { acceptedAttempts, attemptOf, lastAttempt } from '#protocol/fold/task-attempts.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
@@ -29,9 +30,11 @@ export function attemptsOf(fold: RunFold, target: LogTarget): TargetAttempt[] {
       if (target.n !== null && attempt.n !== target.n) continue;
       const ref = { run: fold.run, task: task.id, n: attempt.n };
       if (attempt.gang === undefined && isOf(target, undefined)) found.push({ ref, fold: attempt });
-      for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
-        if (one !== undefined && isOf(target, rank))
-          found.push({ ref: { ...ref, rank }, fold: one });
+      for (const { rank, since, fold: one } of everyRank(attempt))
+        if (isOf(target, rank)) {
+          const own = since === 0 ? { ...ref, rank } : { ...ref, rank, since };
+          found.push({ ref: own, fold: one });
+        }
     }
   }
   return found.sort((a, b) => a.fold.acceptedMs - b.fold.acceptedMs);

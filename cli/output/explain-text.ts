@@ -28,6 +28,8 @@ export function taskReasonText(reason: TaskReason): string {
       return `attempt ${reason.n} is with ${agentsText(reason)} and waits there for ${
         reason.waiting === null ? turnText(reason) : `this: ${reason.waiting}`
       }`;
+    case 'replacing_rank':
+      return replacingText(reason);
     case 'unknown':
       return `attempt ${reason.n} is with ${reason.agent}, which is not heard: what became of it is not known`;
     case 'deciding':
@@ -53,6 +55,16 @@ export function taskReasonText(reason: TaskReason): string {
   }
 }
 
+/** `attempt 1: the host of its rank 2 (a3) is lost; another one is looked for, for 1m more; the others run on a1 and a2`. */
+function replacingText(reason: Extract<TaskReason, { kind: 'replacing_rank' }>): string {
+  const { n, rank, lost, leftMs, agents } = reason;
+  const others = agentsText({ agent: agents[0] ?? 'none', agents });
+  return (
+    `attempt ${n} goes on with ${others}, and waits for another host for its rank ${rank}: ` +
+    `${lost} is lost; without one in ${duration(leftMs)} it ends`
+  );
+}
+
 /** `its turn`, or what it waits for the end of. */
 function turnText({
   preempts = [],
@@ -75,7 +87,7 @@ function hostText({ preemptedBy, mayPreempt }: Extract<TaskReason, { kind: 'wait
 function agentsText({
   agent,
   agents = [agent],
-}: Extract<TaskReason, { kind: 'running' | 'handed_out' }>): string {
+}: Pick<Extract<TaskReason, { kind: 'running' }>, 'agent' | 'agents'>): string {
   return agents.length > 1 ? `${agents.slice(0, -1).join(', ')} and ${agents.at(-1) ?? ''}` : agent;
 }
 

@@ -58,7 +58,18 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
     ...ranks.flatMap((rank) =>
       ownLines(rank, `rank ${rank.rank}`, style).map((line) => `  ${line}`),
     ),
+    ...replacedLines(attempt, style).map((line) => `  ${line}`),
   ];
+}
+
+/** Ranks that were given up on a lost host, and who has them since. */
+function replacedLines({ replaced = [] }: AttemptView, style: Style): string[] {
+  return replaced.flatMap(({ rank, agent, lost, by, attempt }) => {
+    const since = by === null ? 'no other host' : `begun anew on ${by}`;
+    const head = `  rank ${rank} was lost with ${agent} at ${lost}: ${since}`;
+    const name = `rank ${rank} before`;
+    return [head, ...(attempt === null ? [] : ownLines(attempt, name, style))];
+  });
 }
 
 /** A line for each stage, and why it was the last. */

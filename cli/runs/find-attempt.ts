@@ -1,5 +1,6 @@
 /** The attempt that people mean by RUN/TASK or RUN/TASK/N. */
 import type { AttemptFold } from '#protocol/fold/attempt-fold.ts';
+import { sinceOf } from '#protocol/fold/replaced-ranks.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { attemptOf as taskAttempt, lastAttempt } from '#protocol/fold/task-attempts.ts';
 import { currentAttempt } from '#protocol/fold/task-fold.ts';
@@ -42,7 +43,10 @@ export function membersAsked(fold: RunFold, target: Target): Asked[] {
 
 function rankOf({ ref, attempt }: Asked, rank: number): Asked {
   const own = attempt.gang?.ranks[rank];
-  if (own !== undefined) return { ref: { ...ref, rank }, attempt: own };
+  if (own !== undefined) {
+    const since = sinceOf(attempt, own.agent);
+    return { ref: { ...ref, rank, ...(since === 0 ? {} : { since }) }, attempt: own };
+  }
   const name = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
   const has = attempt.gang === undefined ? 'is on one host only' : `has no rank ${rank} (yet)`;
   throw new MeshError('not_found', `${name} ${has}`);

@@ -15,6 +15,7 @@ import { publish, type Context } from './core-state.ts';
 import { resumeGangs } from './gangs/gang.ts';
 import { resumeRamps } from './gangs/ramp.ts';
 import { resumeStarts } from './gangs/gang-start.ts';
+import { endLostRanks, sayPeers } from './gangs/replace-rank.ts';
 import { reviewFailingHosts } from './hosts/failing-hosts.ts';
 import { freeForgotten } from './hosts/forget.ts';
 import { releaseRetries } from './starts/held-retries.ts';
@@ -150,6 +151,7 @@ export function actOnTime(context: Context): void {
   dropOldCheckpoints(context);
   dropOldStarts(context);
   giveUpLost(context);
+  endLostRanks(context);
   reviewFailingHosts(context);
   freeForgotten(context);
   dropStrayStops(context);
@@ -179,8 +181,12 @@ export function resume(context: Context): void {
     }
     noteLostRanks(run);
     const over = resumeGangs(context, run, (task, peers) => {
-      resumeStarts(context, { run, task }, peers);
+      resumeStarts(context, { run, task }, { peers });
     });
+    for (const id of run.gangs.keys()) {
+      const task = run.tasks.get(id);
+      if (task?.phase === 'assigned') sayPeers(context, { run, task });
+    }
     resumeRamps(context, run);
     for (const task of over) withdraw(state.scheduler, run.id, task.index);
     for (const id of run.undecided.keys()) {

@@ -44,6 +44,7 @@ import { onForget } from './hosts/forget.ts';
 import { onNote } from './note.ts';
 import { onEvent } from './on-event.ts';
 import { onSubmit, onUnstorable } from './on-submit.ts';
+import { datesOfLostRanks } from './gangs/replace-rank.ts';
 import { datesOfRetries } from './starts/held-retries.ts';
 import { sayPassed } from './ends/passed.ts';
 import { datesOfStarts } from './ends/run-budget.ts';
@@ -92,6 +93,7 @@ function onMessage(
         now.monotonicMs - Math.max(0, state.claimMs - timeMs);
       datesOfStarts(context);
       datesOfRetries(context);
+      datesOfLostRanks(context);
       dateObservations(state.fleet, toMonotonic);
       dateHandedOut(state.scheduler, toMonotonic);
       resume(context);

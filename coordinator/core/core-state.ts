@@ -269,6 +269,8 @@ export interface CoreState {
   readonly late: LateState;
   readonly passed: PassedState;
   readonly takeBacks: TakeBacks;
+  /** This leader's words on where ranks begin anew, on their way, by id: their places are taken already. */
+  readonly replacing: Map<string, { readonly run: string; readonly task: string; agent: string }>;
   /** Agents that may have room; `all` when tasks have come. */
   dirty: Set<string> | 'all';
   lastTickMs: number;
@@ -301,6 +303,7 @@ export function createCore(
     late: createLate(),
     passed: createPassed(),
     takeBacks: createTakeBacks(),
+    replacing: new Map(),
     dirty: new Set(),
     lastTickMs: 0,
     nowMs: 0,

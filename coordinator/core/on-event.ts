@@ -38,6 +38,7 @@ import { onKept } from './starts/preempt.ts';
 import { onBudgetUsed, wakeForBudget } from './ends/run-budget.ts';
 import { noteAccepted, noteReady, onBarrierOpened, reviewGang } from './gangs/gang.ts';
 import { advanceRamp, onRampEnded, onStageOpened } from './gangs/ramp.ts';
+import { onRankLost, onRankReplaced } from './gangs/replace-rank.ts';
 import { noteRequeue } from './starts/requeue.ts';
 import { answerSubmit } from './on-submit.ts';
 import { closeTakeBack, onAnswered, onBegun } from './starts/take-back.ts';
@@ -244,6 +245,13 @@ function onTaskEvent(
     if (message.name === 'task.stage_opened') onStageOpened(context, { run, task }, message.data);
     else onRampEnded(context, { run, task }, message.data);
     advanceRamp(context, { run, task });
+  } else if (message.name === 'task.rank_lost' || message.name === 'task.rank_replaced') {
+    const task = run.tasks.get(id);
+    if (task === undefined) return;
+    const { timeMs } = record;
+    if (message.name === 'task.rank_lost')
+      onRankLost(context, { run, task }, { data: message.data, timeMs });
+    else onRankReplaced(context, { run, task }, message);
   } else if (message.name === 'task.retrying') {
     const task = retryTask(run, id, message.data);
     if (task === null) return;

@@ -11,7 +11,7 @@
  *     stages.ndjson where the ranks of a gang began in steps: what each stage measured
  *     logs/<task>/<n>.{log,index}, files/<task>/<n>/..., checkpoints/<task>/<n>/...
  *     telemetry/attempts/<task>/<n>.ndjson, telemetry/hosts/<agent>.ndjson
- *       (of a rank of a gang everywhere <n>-<rank> instead of <n>)
+ *       (of a rank of a gang everywhere <n>-<rank> instead of <n>; <n>-<rank>e<k> of one that replaced it)
  *
  * 1. Made from the stored records alone, not from this process's memory: whoever makes it, it is
  *    the same (I2).

@@ -19,14 +19,16 @@ export interface AttemptFile {
   readonly n: number;
   readonly agent: string;
   /** Of a gang. */
-  readonly rank?: number;
+  readonly rank?: number | undefined;
+  readonly since?: number | undefined;
   readonly file: StoredFile;
 }
 
 export interface MissingFile {
   readonly task: string;
   readonly n: number;
-  readonly rank?: number;
+  readonly rank?: number | undefined;
+  readonly since?: number | undefined;
   readonly path: string;
   readonly reason: string;
 }
@@ -40,10 +42,15 @@ export async function collectFile(
   stored: AttemptFile,
   signal: AbortSignal,
 ): Promise<MissingFile | null> {
-  const { run, task, n, rank, agent, file } = stored;
+  const { run, task, n, rank, since, agent, file } = stored;
   const object = { run, sha256: file.sha256 };
   const failed = (reason: string): MissingFile => ({
-    ...{ task, n, ...(rank === undefined ? {} : { rank }) },
+    ...{
+      task,
+      n,
+      ...(rank === undefined ? {} : { rank }),
+      ...(since === undefined ? {} : { since }),
+    },
     ...{ path: file.path, reason },
   });
   const path = pathIn(join(directory, folderOf(file), task, attemptName(stored)), file.path);

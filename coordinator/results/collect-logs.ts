@@ -8,6 +8,7 @@
  * that is there.
  */
 import { MeshError, toError } from '#protocol/messages/errors.ts';
+import { attemptName } from '#protocol/messages/ids.ts';
 import { filters, parseSubject } from '#protocol/messages/subjects.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { streamState } from '#protocol/nats/streams/stream-read.ts';
@@ -22,7 +23,8 @@ export interface ExpectedLog {
   readonly n: number;
   readonly agent: string;
   /** Of a rank of a gang. */
-  readonly rank?: number;
+  readonly rank?: number | undefined;
+  readonly since?: number | undefined;
   /** Bytes of the attempt's log, from `attempt.exited`. */
   readonly logBytes: number;
 }
@@ -167,8 +169,8 @@ export async function collectLogs(options: CollectLogs): Promise<MissingLog[]> {
   }
 }
 
-function nameOf({ n, rank }: Pick<ExpectedLog, 'n' | 'rank'>): LogName {
-  return rank === undefined ? n : `${n}-${rank}`;
+function nameOf(log: Pick<ExpectedLog, 'n' | 'rank' | 'since'>): LogName {
+  return log.rank === undefined ? log.n : attemptName(log);
 }
 
 function placeOf({ task, n, agent }: Pick<ExpectedLog, 'task' | 'n' | 'agent'>): string {

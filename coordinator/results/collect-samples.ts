@@ -28,7 +28,8 @@ export interface ExpectedSamples {
   readonly n: number;
   readonly agent: string;
   /** Of a gang. */
-  readonly rank?: number;
+  readonly rank?: number | undefined;
+  readonly since?: number | undefined;
   /** What its result was summed up from, without what was never sent. */
   readonly samples: number;
 }
@@ -73,7 +74,10 @@ export async function collectSamples(options: CollectSamples): Promise<MissingSa
   }
 }
 
-function fileOf(of: ExpectedSamples['of'], at: Pick<AttemptRef, 'task' | 'n' | 'rank'>): string {
+function fileOf(
+  of: ExpectedSamples['of'],
+  at: Pick<AttemptRef, 'task' | 'n' | 'rank' | 'since'>,
+): string {
   return join(of, at.task, `${attemptName(at)}.ndjson`);
 }
 
@@ -99,8 +103,8 @@ async function readAttempts(
     const message = messageOf(data);
     if (at?.kind !== 'metrics' || message === null) return;
     const key = placeOf({ ...at.ref, agent: at.agent });
-    const { rank } = known.get(key) ?? {};
-    const ref = rank === undefined ? at.ref : { ...at.ref, rank };
+    const { rank, since } = known.get(key) ?? {};
+    const ref = { ...at.ref, rank, since };
     const cursor = cursors.get(key) ?? new SampleCursor();
     cursors.set(key, cursor);
     files.write(fileOf('reported', ref), cursor.reported(message));

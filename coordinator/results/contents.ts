@@ -5,6 +5,7 @@
  */
 import { setImmediate as giveWay } from 'node:timers/promises';
 import { ranksIn } from '#protocol/fold/gang-fold.ts';
+import { sinceOf } from '#protocol/fold/replaced-ranks.ts';
 import { resumePoints } from '#protocol/fold/resume-points.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { attemptsOf } from '#protocol/fold/task-attempts.ts';
@@ -13,7 +14,7 @@ import { attemptName } from '#protocol/messages/ids.ts';
 import type { AttemptFile, MissingFile } from './collect-files.ts';
 import type { ExpectedLog } from './collect-logs.ts';
 import type { ExpectedSamples } from './collect-samples.ts';
-import { membersIn } from './tables.ts';
+import { membersIn, placeOf } from './tables.ts';
 
 export interface Contents {
   readonly logs: ExpectedLog[];
@@ -47,9 +48,9 @@ function addTask({ logs, samples, files, lost }: Contents, run: string, task: Ta
   const store = (one: AttemptFile): void => {
     stored.set(`${attemptName(one)}/${one.file.kind}/${one.file.path}`, one);
   };
-  for (const { attempt, rank } of membersIn(attempts)) {
+  for (const { attempt, place } of membersIn(attempts)) {
     const { n, agent, exited } = attempt;
-    const at = { task: task.id, n, agent, ...rankOf(rank) };
+    const at = { task: task.id, n, agent, ...place };
     logs.push({ ...at, logBytes: exited?.logBytes ?? 0 });
     const { telemetry, report } = exited ?? {};
     if (telemetry !== undefined)
@@ -57,7 +58,7 @@ function addTask({ logs, samples, files, lost }: Contents, run: string, task: Ta
     if (report !== undefined && report.samples > report.dropped)
       samples.push({ of: 'reported', ...at, samples: report.samples - report.dropped });
     for (const { path, reason } of attempt.filesLost)
-      lost.push({ task: task.id, n, ...rankOf(rank), path, reason });
+      lost.push({ task: task.id, n, ...place, path, reason });
     for (const file of attempt.files) store({ run, ...at, file });
   }
   const isGang = attempts.some((one) => one?.gang !== undefined);
@@ -65,13 +66,10 @@ function addTask({ logs, samples, files, lost }: Contents, run: string, task: Ta
     const [newest] = resumePoints(own);
     if (newest === undefined) return;
     const { n, agent } = newest;
-    const at = { task: task.id, n, agent, ...(isGang ? { rank } : {}) };
+    const whole = attempts[n - 1];
+    const since = whole === undefined ? 0 : sinceOf(whole, agent);
+    const at = { task: task.id, n, agent, ...(isGang ? placeOf(rank, since) : {}) };
     for (const file of newest.files) store({ run, ...at, file });
   });
   for (const file of stored.values()) files.push(file);
-}
-
-/** Nothing for an attempt that is a task's only one. */
-function rankOf(rank: number | undefined): { readonly rank?: number } {
-  return rank === undefined ? {} : { rank };
 }

@@ -84,5 +84,5 @@ function gangCommandsOf({ run, agents, hasGangs, owing }: PurgeEffect): string[]
       : agents
           .filter((agent) => !owing.includes(agent))
           .map((agent) => subjects.command(agent, 'revoke', run));
-  return [filters.gosOf(run), ...told];
+  return [filters.gosOf(run), filters.peersOf(run), ...told];
 }

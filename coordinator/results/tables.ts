@@ -1,4 +1,5 @@
 /** Tables of a run's directory as NDJSON: of one task its own row, those of measurements, of attempts. Pure. */
+import { everyRank } from '#protocol/fold/replaced-ranks.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import { taskView } from '#protocol/fold/task-view.ts';
 import { attemptView } from '#protocol/fold/attempt-view.ts';
@@ -7,6 +8,7 @@ import { acceptedAttempts, attemptsOf } from '#protocol/fold/task-attempts.ts';
 import { raisedNeedsOf, type TaskFold } from '#protocol/fold/task-fold.ts';
 import { rampView } from '#protocol/fold/ramp-fold.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
+import type { AttemptRef } from '#protocol/messages/ids.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
@@ -88,7 +90,7 @@ export function* attemptRows(
   { fold, suite, planned, hosts }: RunOfAttempts,
   task: TaskFold,
 ): Generator<string> {
-  for (const { attempt, rank } of membersIn(attemptsOf(task))) {
+  for (const { attempt, place } of membersIn(attemptsOf(task))) {
     const { exited, agent, n } = attempt;
     const cell = planned.get(task.id);
     yield canonicalJson({
@@ -98,7 +100,7 @@ export function* attemptRows(
       axes: task.axes,
       repeat: task.repeat,
       ...attemptView(attempt),
-      ...(rank === undefined ? {} : { rank }),
+      ...place,
       metrics: exited?.metrics ?? [],
       registration: hosts[agent] ?? null,
       spec:
@@ -118,14 +120,21 @@ function specOf(suite: SuiteSpec, at: Parameters<typeof attemptSpec>[1]): Attemp
   }
 }
 
-/** Each that has an agent of its own: an attempt, of a gang its ranks. */
+/** Of a gang which rank it is; nothing for an attempt that is a task's only one. */
+export type RankPlace = Pick<AttemptRef, 'rank' | 'since'>;
+
+/** Each that has an agent of its own: an attempt, of a gang its ranks, with those that were given up. */
 export function* membersIn(
   attempts: readonly (AttemptFold | undefined)[],
-): Generator<{ readonly attempt: AttemptFold; readonly rank?: number }> {
+): Generator<{ readonly attempt: AttemptFold; readonly place: RankPlace }> {
   for (const attempt of attempts) {
     if (attempt === undefined) continue;
-    if (attempt.gang === undefined) yield { attempt };
-    for (const [rank, one] of attempt.gang?.ranks.entries() ?? [])
-      if (one !== undefined) yield { attempt: one, rank };
+    if (attempt.gang === undefined) yield { attempt, place: {} };
+    for (const { rank, since, fold } of everyRank(attempt))
+      yield { attempt: fold, place: placeOf(rank, since) };
   }
+}
+
+export function placeOf(rank: number, since: number): RankPlace {
+  return { rank, ...(since === 0 ? {} : { since }) };
 }

@@ -5,14 +5,32 @@
  * 1. Every start names all ranks, so that any one of them tells a new leader of the others.
  * 2. It is over with the last of its ranks: ended, or given up by who knows that it will never end here.
  * 3. One that ended and has not passed makes it fail: the others are to be ended (core/gang.ts).
+ * 4. A rank that is replaced has another agent from then on (lost-rank-state.ts); what the one before says
+ *    changes nothing.
  */
 import { decidingEnd } from '#protocol/fold/gang-fold.ts';
 import { hostsOf, type GangPeer, type GangPlace } from '#protocol/messages/attempt/gang.ts';
 import type { AttemptEnd } from './retry-policy.ts';
 import type { Progress, RunEntry, TaskEntry } from './run-state.ts';
 
+/** A rank that was given up on its agent, and waits for another host. */
+export interface LostRank {
+  readonly reason: string;
+  /** Then the gang ends: monotonic, and of the stream's clock while the streams are replayed. */
+  dueMs: number;
+  /** Where it begins anew is on its way. */
+  isAsked: boolean;
+}
+
 export interface GangRank {
   agent: string | null;
+  /** How many ranks were replaced when it was, with it; 0: it is the first. */
+  epoch: number;
+  /** Where it is since it was replaced. */
+  peer: GangPeer | null;
+  lost: LostRank | null;
+  /** That it is lost is on its way. */
+  isGivenUp: boolean;
   /** Its start; `stored` also where its agent has accepted it. */
   start: Progress;
   readonly ready: Set<string>;
@@ -28,6 +46,10 @@ export interface Gang {
   peers: readonly GangPeer[] | null;
   /** Ranks in the order of their ends. */
   readonly ended: number[];
+  /** So many of its ranks were replaced. */
+  epoch: number;
+  /** Agents that had a rank of it which was given up there. */
+  readonly gone: Set<string>;
   /** By barrier: when it opens; null while that is on its way. */
   readonly opened: Map<string, number | null>;
 }
@@ -57,12 +79,19 @@ export function gangAt(
   if (n < task.n) return null;
   const ranks = Array.from({ length: hosts }, (): GangRank => ({
     agent: null,
+    epoch: 0,
+    peer: null,
+    lost: null,
+    isGivenUp: false,
     start: 'no',
     ready: new Set(),
     end: null,
     revoke: 'no',
   }));
-  const gang: Gang = { n, ranks, peers: null, ended: [], opened: new Map() };
+  const gang: Gang = {
+    ...{ n, ranks, peers: null, ended: [], opened: new Map() },
+    ...{ epoch: 0, gone: new Set<string>() },
+  };
   run.gangs.set(task.id, gang);
   return gang;
 }
@@ -76,18 +105,20 @@ export function noteRankStart(
   gang.peers ??= peers;
   peers.forEach(({ agent }, place) => {
     const one = gang.ranks[place];
-    if (one !== undefined) one.agent ??= agent;
+    if (one !== undefined && !gang.gone.has(agent)) one.agent ??= agent;
   });
   const own = gang.ranks[rank];
-  if (own !== undefined && own.start !== 'stored') own.start = start;
+  // Of the agent before it was replaced.
+  if (own === undefined || own.lost !== null || own.agent !== peers[rank]?.agent) return;
+  if (own.start !== 'stored') own.start = start;
 }
 
 /** Its agent has it. */
 export function noteRankAccepted(gang: Gang, agent: string, { rank }: GangPlace): void {
   const own = gang.ranks[rank];
-  if (own === undefined) return;
+  if (own === undefined || gang.gone.has(agent)) return;
   own.agent ??= agent;
-  own.start = 'stored';
+  if (own.agent === agent) own.start = 'stored';
 }
 
 export function rankOfAgent(gang: Gang, agent: string): number {
@@ -122,9 +153,14 @@ const NEVER_STARTED: AttemptEnd = {
 
 /** Ranks that nobody will start: of one that fails, or is not to be begun any more. */
 export function giveUpUnstarted(gang: Gang): void {
-  gang.ranks.forEach((rank, place) => {
-    if (rank.start === 'no') noteRankEnd(gang, place, NEVER_STARTED);
+  gang.ranks.forEach(({ start, lost }, place) => {
+    if (start === 'no') noteRankEnd(gang, place, lost === null ? NEVER_STARTED : lostEnd(lost));
   });
+}
+
+/** Of a rank whose host is lost. */
+export function lostEnd({ reason }: Pick<LostRank, 'reason'>): AttemptEnd {
+  return { outcome: 'lost', stage: null, class: 'lost', reason };
 }
 
 /** How it ended; null while a rank has not. */

@@ -24,6 +24,22 @@ export function requeueAfterMs({
 
 export type LostRules = Pick<SuiteSpec, 'retries' | 'retryRules' | 'crashLimit'>;
 
+/** How many lost hosts a task survives. */
+export function lostMost({ retries, crashLimit = 0 }: LostRules): number {
+  return retries.lost ?? Math.max(LOST_MOST, crashLimit);
+}
+
+/** The same of one rank of a gang, which is to begin anew while the others go on; `lost`: hosts lost, not counted yet. */
+export function mayLoseRank(
+  rules: LostRules,
+  { used, lostWith }: Pick<TaskEntry, 'used' | 'lostWith'>,
+  { agent, lost }: { readonly agent: string; readonly lost: number },
+): boolean {
+  const { crashLimit = Infinity } = rules;
+  const agents = new Set([...(lostWith ?? []), agent]);
+  return agents.size < crashLimit && (used?.lost ?? 0) + lost < lostMost(rules);
+}
+
 export function decideLost(
   rules: LostRules,
   task: Pick<TaskEntry, 'id' | 'n' | 'used' | 'lostWith'>,
@@ -37,9 +53,8 @@ export function decideLost(
     const agents = `${lostWith.length} different agents were lost with it (${lostWith.join(', ')})`;
     return { kind: 'end', data: { ...end, outcome: 'quarantined', reason: agents } };
   }
-  const most = rules.retries.lost ?? Math.max(LOST_MOST, rules.crashLimit ?? 0);
   const used = task.used?.lost ?? 0;
-  if (used >= most) return { kind: 'end', data: { ...end, outcome: 'lost', reason } };
+  if (used >= lostMost(rules)) return { kind: 'end', data: { ...end, outcome: 'lost', reason } };
   const data = { n, class: 'lost' as const, reason, avoid: agent, superseded: true as const };
   const rule = rules.retryRules?.lost;
   if (rule === undefined) return { kind: 'retry', data };

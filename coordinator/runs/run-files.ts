@@ -1,5 +1,5 @@
 /** What a live run has in BM_FILES: what its tasks may resume from, what is in use, all of it. Pure. */
-import { membersOf, ranksIn } from '#protocol/fold/gang-fold.ts';
+import { everyoneOf, rankIn, ranksIn } from '#protocol/fold/gang-fold.ts';
 import { resumePoints } from '#protocol/fold/resume-points.ts';
 import { storedOf } from '#protocol/fold/task-attempts.ts';
 import type { TaskFold } from '#protocol/fold/task-fold.ts';
@@ -10,7 +10,7 @@ export function keyOf({ agent, sha256 }: StoredObject): string {
   return `${agent}/${sha256}`;
 }
 
-/** What the task's next attempt, or that rank of it, begins with, newest first. */
+/** What the task's attempt that is to begin, or that rank of it, begins with, newest first. */
 export function resumeOf(
   run: RunEntry,
   task: TaskEntry,
@@ -18,8 +18,10 @@ export function resumeOf(
 ): ResumePoint[] {
   const fold = run.fold.tasks.get(task.id);
   const attempts = fold === undefined ? [] : storedOf(fold);
-  const own = rank === null ? attempts : attempts.map((each) => each?.gang?.ranks[rank]);
-  return resumePoints(own.slice(0, task.n - 1), run.suite.checkpointRules?.keep);
+  const keep = run.suite.checkpointRules?.keep;
+  if (rank === null) return resumePoints(attempts.slice(0, task.n - 1), keep);
+  // Of this one there may be a rank before it, on a host that is lost.
+  return resumePoints(rankIn(attempts.slice(0, task.n), rank), keep);
 }
 
 export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): StoredObject[] {
@@ -35,7 +37,7 @@ export function checkpointObjects(run: RunEntry, task: TaskFold | undefined): St
 export function usedObjects(run: RunEntry): Map<string, StoredObject> {
   const used = new Map<string, StoredObject>();
   for (const task of run.fold.tasks.values()) {
-    for (const { agent, files } of storedOf(task).flatMap((one) => (one ? membersOf(one) : []))) {
+    for (const { agent, files } of storedOf(task).flatMap((one) => (one ? everyoneOf(one) : []))) {
       for (const { sha256 } of files) used.set(keyOf({ agent, sha256 }), { agent, sha256 });
     }
     for (const object of checkpointObjects(run, task)) used.set(keyOf(object), object);

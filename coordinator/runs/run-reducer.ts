@@ -9,13 +9,14 @@
  * 4. An attempt stays open until its end is proven: a stop asks for exactly these (I5).
  */
 import { uncovered } from '#protocol/fold/cell-tally.ts';
-import { membersOf } from '#protocol/fold/gang-fold.ts';
+import { everyoneOf } from '#protocol/fold/gang-fold.ts';
 import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import { isLeftBehind } from '#protocol/fold/task-fold.ts';
 import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { RunOutcome, TaskOutcome } from '#protocol/messages/attempt/outcome.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
 import { gangOf, hasRankEnded, hostsOfTask, noteRankEnd, rankOfAgent } from './gang-state.ts';
+import { isRankGone } from './lost-rank-state.ts';
 import { openKey, type OpenAttempt, type RunEntry, type TaskEntry } from './run-state.ts';
 
 /** Of the stop that the budget of a run gives. */
@@ -50,11 +51,13 @@ export function beginAttempt(run: RunEntry, begin: Begin): OpenAttempt | null {
     }
     return null;
   }
-  if (begin.n < task.n || (begin.n === task.n && hasPassed(task))) {
+  const isCurrent = begin.n === task.n;
+  const isOver = hasPassed(task) || isRankGone(gangOf(run, task), begin.agent);
+  if (begin.n < task.n || (isCurrent && isOver)) {
     if (isOwed(run, begin)) run.open.set(key, { ...begin, key, exited: false, superseded: true });
     return null;
   }
-  if (begin.n === task.n && hasRankEnded(gangOf(run, task), begin.agent)) return null;
+  if (isCurrent && hasRankEnded(gangOf(run, task), begin.agent)) return null;
   task.n = begin.n;
   task.phase = 'assigned';
   const attempt = { ...begin, key, exited: false };
@@ -67,7 +70,7 @@ function isOwed(run: RunEntry, { task, n, agent }: Begin): boolean {
   const fold = run.fold.tasks.get(task);
   if (fold === undefined || !isLeftBehind(fold, { n, agent })) return false;
   const attempt = attemptOf(fold, n);
-  const own = attempt === null ? [] : membersOf(attempt);
+  const own = attempt === null ? [] : everyoneOf(attempt);
   return own.every((one) => one.agent !== agent || one.exited === null);
 }
 
@@ -156,7 +159,7 @@ export function endAttempt(
   const end = { outcome, stage, class: failure, reason };
   const gang = gangOf(run, task);
   if (gang !== null) {
-    noteRankEnd(gang, rankOfAgent(gang, at.agent), end);
+    if (!isRankGone(gang, at.agent)) noteRankEnd(gang, rankOfAgent(gang, at.agent), end);
     return { vacated, decides: null };
   }
   task.phase = 'deciding';

@@ -51,7 +51,8 @@ function firstFitting(
   room: Room,
   everyone: Offer['everyone'],
 ): NeedClass | null {
-  const blocked: Blocked[] = [];
+  const blocked = keptHere(state, room);
+  if (blocked.some((at) => blocksAll(state, room, at))) return null;
   for (let of = nextFor(state, room.agent, null); of !== null;) {
     const isGang = hostsOf(of.needs) > 1;
     const at = isGang
@@ -65,6 +66,14 @@ function firstFitting(
     of = nextFor(state, room.agent, of);
   }
   return null;
+}
+
+/** Ranks that this host is kept for: they go before everything (replace-policy.ts). */
+export function keptHere({ kept }: SchedulerState, { agent }: Room): Blocked[] {
+  return kept.flatMap(({ of, agent: id, host }) => {
+    const isHere = of.needs.exclusive ? host === agent.hostId : id === agent.id;
+    return isHere ? [{ of, lack: 'hosts' as const }] : [];
+  });
 }
 
 /** A gang that this host is reserved for. */
@@ -83,7 +92,7 @@ export function hasTurn(
   room: Room,
   { of, offer }: { readonly of: NeedClass; readonly offer: Offer },
 ): boolean {
-  const blocked: Blocked[] = [];
+  const blocked = keptHere(state, room);
   const { everyone } = offer;
   for (let next = nextFor(state, room.agent, null); next !== null && next !== of;) {
     const isGang = hostsOf(next.needs) > 1;

@@ -105,6 +105,15 @@ export interface Reservation {
   readonly hosts: ReadonlySet<string>;
 }
 
+/** A host that is kept for a rank whose own is lost (replace-policy.ts). */
+export interface KeptHost {
+  readonly of: NeedClass;
+  readonly run: string;
+  readonly index: number;
+  readonly agent: string;
+  readonly host: string;
+}
+
 export interface SchedulerState {
   readonly runs: Map<string, ScheduledRun>;
   readonly classes: Map<string, NeedClass>;
@@ -126,6 +135,7 @@ export interface SchedulerState {
   reserved: Reservation | null;
   /** Placed so far by this leader. */
   gangs: number;
+  kept: readonly KeptHost[];
   /** An agent says what it accepts: classes are then by suite, too. */
   isSelective: boolean;
 }
@@ -145,6 +155,7 @@ export function createScheduler(): SchedulerState {
     saved: new Set(),
     reserved: null,
     gangs: 0,
+    kept: [],
     isSelective: false,
   };
 }

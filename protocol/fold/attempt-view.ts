@@ -13,6 +13,7 @@ import {
   type SaidMessage,
 } from './attempt-fold.ts';
 import { rampView, type RampView } from './ramp-fold.ts';
+import type { ReplacedRank } from './replaced-ranks.ts';
 import { iso, isoOrNull } from './stream-date.ts';
 import { acceptedAttempts } from './task-attempts.ts';
 import type { TaskFold } from './task-fold.ts';
@@ -90,6 +91,22 @@ export interface AttemptView {
   readonly ramp?: RampView;
   /** Of an attempt on several hosts: then what is not here alone is of all its ranks together. */
   readonly ranks?: readonly RankView[];
+  /** Absent where none was. */
+  readonly replaced?: readonly ReplacedView[];
+}
+
+/** A rank that was given up on a lost host, and began anew elsewhere, or was to. */
+export interface ReplacedView {
+  readonly rank: number;
+  readonly agent: string;
+  readonly lost: string;
+  readonly reason: string;
+  /** Whose it is since; null: nobody's. */
+  readonly by: string | null;
+  /** How many were replaced then, with this one; 0 before. */
+  readonly epoch: number;
+  /** What is known of it there; null where it was never accepted. */
+  readonly attempt: AttemptView | null;
 }
 
 export interface RankView extends AttemptView {
@@ -145,7 +162,7 @@ export function attemptView(attempt: AttemptFold): AttemptView {
   };
 }
 
-function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks' | 'ramp'> {
+function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks' | 'ramp' | 'replaced'> {
   if (gang === undefined) return {};
   const ramp = rampView(gang);
   return {
@@ -153,7 +170,12 @@ function ranksOf({ gang }: AttemptFold): Pick<AttemptView, 'ranks' | 'ramp'> {
     ranks: gang.ranks.flatMap((one, rank) =>
       one === undefined ? [] : [{ rank, ...attemptView(one) }],
     ),
+    ...(gang.replaced === undefined ? {} : { replaced: gang.replaced.map(replacedView) }),
   };
+}
+
+function replacedView({ lostMs, fold, ...rest }: ReplacedRank): ReplacedView {
+  return { ...rest, lost: iso(lostMs), attempt: fold === null ? null : attemptView(fold) };
 }
 
 /** The attempts of a task that an agent has accepted, oldest first. */

@@ -8,6 +8,7 @@
  * 2. It takes as long as its longest rank, and has ended with the last of them.
  * 3. The rank that decides is the first that has not passed; one that somebody stopped or gave back before
  *    any that failed, and never one that ended because another had (class `gang`).
+ *    One that was given up on a lost host is none of them any more (replaced-ranks.ts).
  * 4. What the ranks have measured becomes one value of each metric (across-ranks.ts).
  */
 import type { GangPlace } from '../messages/attempt/gang.ts';
@@ -16,6 +17,13 @@ import type { Metric } from '../messages/attempt/outcome.ts';
 import { automaticAcross, metricsAcross, reportAcross, type RankFigures } from './across-ranks.ts';
 import { attemptRank, createAttemptFold, type AttemptFold } from './attempt-fold.ts';
 import { joinedRanks, rampMetrics, type RampFold } from './ramp-fold.ts';
+import {
+  everyRank,
+  replacedOf,
+  waitingRank,
+  type Ranked,
+  type ReplacedRank,
+} from './replaced-ranks.ts';
 
 export interface GangFold {
   readonly hosts: number;
@@ -23,6 +31,8 @@ export interface GangFold {
   readonly ranks: (AttemptFold | undefined)[];
   /** Ranks in the order of their ends. */
   readonly ended: number[];
+  /** Ranks that were given up on an agent, in that order; absent for none. */
+  replaced?: ReplacedRank[];
   /** Of one whose ranks begin in steps. */
   ramp?: RampFold;
 }
@@ -37,15 +47,16 @@ export function decidingEnd<E extends End>(ends: readonly E[]): E | null {
   return own.find(isMeant) ?? own[0] ?? null;
 }
 
-/** Of an attempt, or of a part of it, what is said of its ranks. */
-interface Ranked<A> {
-  readonly gang?: { readonly hosts: number; readonly ranks: readonly (A | undefined)[] };
-}
-
 /** Every attempt that has an agent of its own: the ranks of a gang, or itself. */
 export function membersOf<A extends Ranked<A>>(attempt: A): A[] {
   if (attempt.gang === undefined) return [attempt];
   return attempt.gang.ranks.filter((rank) => rank !== undefined);
+}
+
+/** The same with ranks that were given up on their agents, and begin anew elsewhere. */
+export function everyoneOf<A extends Ranked<A>>(attempt: A): A[] {
+  const left = attempt.gang?.replaced?.flatMap(({ fold }) => fold ?? []) ?? [];
+  return [...membersOf(attempt), ...left];
 }
 
 /** Of an attempt on several hosts, by rank; nothing for any other. */
@@ -80,6 +91,8 @@ export function withRank(
 }
 
 export function rankOf(attempt: AttemptFold, agent: string): AttemptFold | undefined {
+  const replaced = replacedOf(attempt, agent);
+  if (replaced !== undefined) return replaced.fold ?? undefined;
   return attempt.gang?.ranks.find((rank) => rank?.agent === agent);
 }
 
@@ -88,6 +101,7 @@ export function refold(attempt: AttemptFold): void {
   const { gang } = attempt;
   if (gang === undefined) return;
   const ranks = gang.ranks.filter((rank) => rank !== undefined);
+  if (ranks.length === 0) return;
   ranks.forEach((rank) => {
     const place = gang.ranks.indexOf(rank);
     if (rank.exited !== null && !gang.ended.includes(place)) gang.ended.push(place);
@@ -109,10 +123,14 @@ export function refold(attempt: AttemptFold): void {
   }
   const reports = ranks.flatMap(({ progress }) => (progress === null ? [] : [progress]));
   if (reports.length > 0) attempt.progress = Math.max(attempt.progress ?? 0, Math.min(...reports));
-  attempt.adoptions = ranks.reduce((sum, { adoptions }) => sum + adoptions, 0);
+  attempt.adoptions = everyoneOf(attempt).reduce((sum, { adoptions }) => sum + adoptions, 0);
   attempt.stopping ??= ranks.find(({ stopping }) => stopping !== null)?.stopping ?? null;
   const waiting = gang.ramp === undefined ? awaited(gang) : null;
-  attempt.waiting = ranks.find((rank) => rank.waiting !== null)?.waiting ?? waiting;
+  const lost = waitingRank(attempt);
+  attempt.waiting =
+    lost === undefined
+      ? (ranks.find((rank) => rank.waiting !== null)?.waiting ?? waiting)
+      : `another host for rank ${lost.rank}: agent ${lost.agent} is lost`;
   attempt.resources = ranks[0]?.resources ?? null;
   if (isWhole && gang.ended.length === gang.hosts) end(attempt, gang);
 }
@@ -188,11 +206,25 @@ function stageReached({ ramp }: GangFold): Metric[] {
   ];
 }
 
+type Placed<A> = Ranked<A> & Pick<AttemptFold, 'agent'>;
+
+/** Of that rank, in their order: of one attempt also those that were given up on lost hosts. */
+export function rankIn<A extends Placed<A>>(
+  attempts: readonly (A | undefined)[],
+  rank: number,
+): A[] {
+  return attempts.flatMap((attempt) =>
+    attempt === undefined
+      ? []
+      : everyRank(attempt).flatMap((one) => (one.rank === rank ? [one.fold] : [])),
+  );
+}
+
 /** The attempts of a task, of a gang those of each rank. */
-export function ranksIn<A extends Ranked<A>>(
+export function ranksIn<A extends Placed<A>>(
   attempts: readonly (A | undefined)[],
 ): (readonly (A | undefined)[])[] {
   const hosts = Math.max(1, ...attempts.map((one) => one?.gang?.hosts ?? 1));
   if (hosts === 1) return [attempts];
-  return Array.from({ length: hosts }, (_, rank) => attempts.map((one) => one?.gang?.ranks[rank]));
+  return Array.from({ length: hosts }, (_, rank) => rankIn(attempts, rank));
 }

@@ -25,6 +25,7 @@ import { changeAttempt, packOver, putAttempt, tidy } from './task-attempts.ts';
 import type { PackedAttempts } from './packed/packed-attempts.ts';
 import { addPause, addResume, createPauses, pauseOf, type Pauses } from './pauses.ts';
 import { applyToRamp } from './ramp-fold.ts';
+import { applyToRanks } from './replaced-ranks.ts';
 import type { EventRecord } from './record.ts';
 import {
   advanceTask,
@@ -303,6 +304,8 @@ function applyTaskEvent(fold: RunFold, id: string, record: EventRecord): void {
     changeAttempt(task, message.data.n, (attempt) => {
       applyToRamp(attempt, message);
     });
+  } else if (message.name === 'task.rank_lost' || message.name === 'task.rank_replaced') {
+    applyToRanks(task, message, timeMs);
   } else if (message.name === 'task.ended') {
     const { n, without = [] } = message.data;
     if (task.state !== 'ended' && n !== null) leaveBehind(task, n, without);
@@ -320,11 +323,11 @@ function applyAttemptEvent(
   if (task === undefined) return;
   const found = attemptOfEvent(task, at, record);
   if (found === null) return;
-  const { attempt, own, isNew } = found;
+  const { attempt, own, isNew, isLate = false } = found;
   if (isNew) move(fold, task, at.n, 'assigned');
   const isChanged = applyToAttempt(own, message, timeMs);
   if (isChanged) refold(attempt);
-  if (isChanged || isNew) putAttempt(task, at.n, attempt);
+  if (isChanged || isNew || isLate) putAttempt(task, at.n, attempt);
   tidy(fold.packed, fold.tasks.values());
   if (!isChanged) return;
   if (message.name === 'attempt.step_started' && at.n === task.n) {

@@ -13,6 +13,7 @@ import {
   replacePacked,
   type PackedAttempts,
 } from './packed/packed-attempts.ts';
+import type { Ranked } from './replaced-ranks.ts';
 import type { TaskFold } from './task-fold.ts';
 
 /** A number: its place among those that are packed. Undefined: nobody reported it. */
@@ -45,12 +46,12 @@ export function lastAttempt(task: Attempts): AttemptFold | null {
 }
 
 /** What an attempt has in BM_FILES. */
-export interface StoredParts extends Pick<AttemptFold, 'n' | 'agent' | 'files' | 'checkpoints'> {
-  readonly gang?: { readonly hosts: number; readonly ranks: readonly (StoredParts | undefined)[] };
-}
+export interface StoredParts
+  extends Pick<AttemptFold, 'n' | 'agent' | 'files' | 'checkpoints'>, Ranked<StoredParts> {}
 
 const STORED: ReadonlySet<string> = new Set([
-  ...['n', 'agent', 'files', 'checkpoints', 'gang', 'hosts', 'ranks'],
+  ...['n', 'agent', 'files', 'checkpoints'],
+  ...['gang', 'hosts', 'ranks', 'replaced', 'rank', 'by', 'epoch', 'fold'],
   ...['kind', 'path', 'sha256', 'bytes', 'chunks', 'number'],
 ]);
 

@@ -111,7 +111,7 @@ export function leaveBehind(task: TaskFold, n: number, agents: readonly string[]
   const attempt = attemptOf(task, n);
   const members = attempt === null ? [] : membersOf(attempt);
   const silent = members.filter(({ exited }) => exited === null).map(({ agent }) => agent);
-  const left = new Set([...agents, ...silent]);
+  const left = new Set([...(task.superseded?.get(n) ?? []), ...agents, ...silent]);
   if (left.size === 0) return;
   task.superseded ??= new Map();
   task.superseded.set(n, [...left]);

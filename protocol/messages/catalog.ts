@@ -11,6 +11,7 @@ import * as checkpoint from './attempt/checkpoint.ts';
 import * as command from './run/command.ts';
 import * as exec from './agent/exec.ts';
 import * as gang from './attempt/gang.ts';
+import * as ranks from './attempt/rank-events.ts';
 import * as ramp from './attempt/ramp-events.ts';
 import * as health from './attempt/health.ts';
 import * as host from './agent/host.ts';
@@ -58,6 +59,8 @@ export const CATALOG = {
   'run.archived': { version: 1, schema: run.RunArchived },
   'task.retrying': { version: 1, schema: run.TaskRetrying },
   'task.barrier_opened': { version: 1, schema: gang.TaskBarrierOpened },
+  'task.rank_lost': { version: 1, schema: ranks.TaskRankLost },
+  'task.rank_replaced': { version: 1, schema: ranks.TaskRankReplaced },
   'task.stage_opened': { version: 1, schema: ramp.TaskStageOpened },
   'task.ramp_ended': { version: 1, schema: ramp.TaskRampEnded },
   'task.ended': { version: 1, schema: run.TaskEnded },
@@ -83,6 +86,7 @@ export const CATALOG = {
   'command.start': { version: 1, schema: command.StartCommand },
   'command.revoke': { version: 1, schema: command.RevokeCommand },
   'command.go': { version: 1, schema: gang.GoCommand },
+  'command.peers': { version: 1, schema: ranks.PeersCommand },
   'command.stop': { version: 1, schema: command.StopCommand },
   'command.release': { version: 1, schema: command.ReleaseCommand },
   'command.drain': { version: 1, schema: command.DrainCommand },

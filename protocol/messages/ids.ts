@@ -87,17 +87,31 @@ export function taskId(axes: Readonly<Record<string, AxisValue>>, repeat: number
   return id;
 }
 
-/** An attempt as people write it: `run/task#n`; a rank of a gang, where that is said: `run/task#n-rank`. */
+/** An attempt as people write it: `run/task#n`; a rank of a gang, where that is said: `run/task#n-rank`, and
+ * `run/task#n-rank` followed by `e1` for what replaced it first. */
 export interface AttemptRef {
   readonly run: string;
   readonly task: string;
   readonly n: number;
   readonly rank?: number | undefined;
+  /** Of a rank that replaces a lost one: how many were replaced then, with it; absent, or 0: it is the first. */
+  readonly since?: number | undefined;
+}
+
+/** `1`, and `1e2` of one that was the second to replace a lost one. */
+export function rankName({
+  rank,
+  since = 0,
+}: {
+  rank: number;
+  since?: number | undefined;
+}): string {
+  return since === 0 ? String(rank) : `${rank}e${since}`;
 }
 
 /** How its files are named in the directory of the run: `<n>`, and `<n>-<rank>` of a rank. */
-export function attemptName({ n, rank }: Pick<AttemptRef, 'n' | 'rank'>): string {
-  return rank === undefined ? String(n) : `${n}-${rank}`;
+export function attemptName({ n, rank, since }: Pick<AttemptRef, 'n' | 'rank' | 'since'>): string {
+  return rank === undefined ? String(n) : `${n}-${rankName({ rank, since })}`;
 }
 
 export function attemptKey(ref: AttemptRef): string {

@@ -6,7 +6,8 @@ import type { AttemptRef } from './ids.ts';
 
 const ERA = 'bm.v1';
 
-export type CommandKind = 'start' | 'revoke' | 'go' | 'stop' | 'drain' | 'undrain' | 'release';
+export type CommandKind =
+  'start' | 'revoke' | 'go' | 'peers' | 'stop' | 'drain' | 'undrain' | 'release';
 
 export const subjects = {
   /** A command to one agent; `run` is `-` where a command concerns no run. */
@@ -47,6 +48,7 @@ export const filters = {
   startsOf: (run: string) => `${ERA}.cmd.*.start.${run}`,
   /** What was said to the ranks of its gangs. */
   gosOf: (run: string) => `${ERA}.cmd.*.go.${run}`,
+  peersOf: (run: string) => `${ERA}.cmd.*.peers.${run}`,
   revokesOf: (run: string) => `${ERA}.cmd.*.revoke.${run}`,
   /**
    * What the fold of a run reads: every event that concerns it, whoever writes it, and the
@@ -103,6 +105,7 @@ const COMMAND_KINDS: ReadonlySet<string> = new Set([
   'start',
   'revoke',
   'go',
+  'peers',
   'stop',
   'drain',
   'undrain',

@@ -9,12 +9,10 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
-import type { MessageData } from '#protocol/messages/catalog.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
 import { budgetStopId } from '#coordinator/runs/run-reducer.ts';
-import { LOST_MOST } from '#coordinator/runs/lost-policy.ts';
 import { attemptOf, GangChecks, rankKey } from './gang-checks.ts';
 import { earlyBudgetEnd } from './budget-checks.ts';
 import { GivenBackChecks } from './given-back-checks.ts';
@@ -23,14 +21,13 @@ import { LockChecks } from './lock-checks.ts';
 import { PauseChecks } from './pause-checks.ts';
 import { PreemptChecks } from './preempt-checks.ts';
 import { ProcessChecks } from './process-checks.ts';
+import { RetryChecks } from './retry-checks.ts';
 import { checkRemoved } from './revoke-checks.ts';
 import type { Start, StopSeen } from './seen.ts';
 import type { SimServer, Stored } from './server.ts';
 import { usageProblems } from './usage-checks.ts';
 
 const RANK = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
-/** Given back: tried again however often, and never counted. */
-const GIVEN_BACK: ReadonlySet<string> = new Set(['drained', 'paused']);
 const ATTEMPT_OVER: ReadonlySet<string> = new Set([
   'attempt.collected',
   'attempt.file_stored',
@@ -46,9 +43,6 @@ interface RunSeen {
   /** Its directory is there: what agents still say of it is swept away (I12). */
   isArchived: boolean;
   readonly ended: Map<string, string>;
-  readonly retries: Map<string, Map<string, number>>;
-  /** The last attempt that was tried again, by task, and the id of the word for it. */
-  readonly lastRetry: Map<string, { readonly n: number; readonly id: string }>;
   /** Started and not exited, by key. */
   readonly open: Set<string>;
   readonly exits: Map<string, string>;
@@ -64,6 +58,7 @@ export class Checks {
   readonly processes: ProcessChecks;
   readonly givenBack: GivenBackChecks;
   readonly preempted: PreemptChecks;
+  readonly retries: RetryChecks;
   readonly #held: HeldChecks;
   readonly #pauses: PauseChecks;
   readonly #locks: LockChecks;
@@ -91,6 +86,8 @@ export class Checks {
     this.#held = new HeldChecks({ note, isStarted: (key) => this.#started.has(key) });
     this.#pauses = new PauseChecks(note);
     this.#locks = new LockChecks({ note, starts });
+    const { givenBack } = this;
+    this.retries = new RetryChecks({ note, revoked, givenBack, gangs: this.#gangs });
     this.#server = server;
     server.commands.onRemoved = (removed) => {
       checkRemoved(removed, { server, note, gangs: this.#gangs, processes: this.processes });
@@ -190,6 +187,10 @@ export class Checks {
       const { run, task, n, barrier, over } = message.data;
       if (over === undefined) this.#gangs.onOpened(`${run}/${task}#${n}`, barrier);
     }
+    if (message.name === 'command.peers') {
+      const { run, task, n, epoch, peers } = message.data;
+      this.#gangs.onPeers(`${run}/${task}#${n}`, epoch, peers);
+    }
     if (message.name === 'command.stop') {
       this.preempted.onStop(message.id, message.data);
       const { run, task, pause: isPause = false } = message.data;
@@ -243,6 +244,14 @@ export class Checks {
       this.#onAttempt(run, this.#gangs.keyOf(attempt, parsed.agent), message);
       this.#gangs.onEvent(attempt, parsed.agent, message);
     }
+    if (message.name === 'task.rank_lost' && parsed.kind === 'task') {
+      const { n, rank, agent } = message.data;
+      const attempt = `${id}/${parsed.task}#${n}`;
+      this.#gangs.onRankLost(attempt, rank, agent);
+      this.#leave(run, rankKey(attempt, agent));
+    }
+    if (message.name === 'task.rank_replaced' && parsed.kind === 'task')
+      this.retries.onReplaced(run, parsed.task);
     if (parsed.kind === 'task') this.#gangs.onSaid(`${id}/${parsed.task}`, message);
     if (message.name === 'task.ended' && parsed.kind === 'task') {
       const { n, without = [] } = message.data;
@@ -257,7 +266,8 @@ export class Checks {
       const { n, delayMs = 0, without = [], needs } = message.data;
       this.#gangs.onFollowed(`${id}/${parsed.task}#${n}`, this.processes.proven(), without);
       this.#held.onRetry(`${id}/${parsed.task}#${n + 1}`, timeMs + delayMs, needs);
-      this.#onRetry(run, parsed.task, message.data, message.id);
+      for (const left of this.retries.onRetry(run, parsed.task, message.data, message.id))
+        this.#leave(run, left);
     }
     if (
       message.name === 'run.ended' &&
@@ -285,8 +295,6 @@ export class Checks {
       rank: 0,
       isArchived: false,
       ended: new Map(),
-      retries: new Map(),
-      lastRetry: new Map(),
       open: new Set(),
       exits: new Map(),
     });
@@ -335,38 +343,6 @@ export class Checks {
       if (this.revoked.has(key)) this.#leave(run, key);
       else this.note(`I4: ${key} is open, and its task has ended as ${outcome}`);
     }
-  }
-
-  #onRetry(run: RunSeen, task: string, data: MessageData<'task.retrying'>, id: string): void {
-    const key = `${run.fold.run}/${task}#${data.n}`;
-    const before = run.lastRetry.get(task);
-    this.givenBack.onRetry(key, data);
-    // Stored twice in doubt: it is known by its id.
-    if (before?.id === id) return;
-    if (data.n !== (before?.n ?? 0) + 1)
-      this.note(`I4: ${key} is tried again after #${before?.n ?? 0}`);
-    run.lastRetry.set(task, { n: data.n, id });
-    const exit = this.#gangs.exitOf(key, run.exits);
-    const { avoid = '' } = data;
-    const given = this.#gangs.keysOf(key).filter((one) => this.revoked.has(one));
-    const isRevoked = given.length > 0 && data.class === 'lost';
-    if (data.superseded === true && this.revoked.get(this.#gangs.keyOf(key, avoid)) !== avoid)
-      this.note(`I4: ${key} is superseded, and ${avoid} was not told`);
-    for (const one of given) this.#leave(run, one);
-    if (!isRevoked && exit === undefined)
-      this.note(`I4: ${key} is tried again, and has not exited`);
-    if (exit?.startsWith('passed') === true && !isRevoked)
-      this.note(`${key} passed, and is tried again`);
-    if (GIVEN_BACK.has(data.class)) return;
-    if (exit?.startsWith('stopped') === true && !isRevoked)
-      this.note(`${key} was stopped, and counts as a failure`);
-    const used = run.retries.get(task) ?? new Map<string, number>();
-    const count = (used.get(data.class) ?? 0) + 1;
-    run.retries.set(task, used.set(data.class, count));
-    const limits = run.suite.retries as Record<string, number | undefined>;
-    const most = limits[data.class] ?? (isRevoked ? LOST_MOST : 0);
-    if (count > most)
-      this.note(`${key} is tried again ${count} times for ${data.class}, ${most} are allowed`);
   }
 
   /** Its task goes on without it: it holds no place, and no lock. */

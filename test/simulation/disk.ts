@@ -54,6 +54,9 @@ export class Disk {
       writeFileSync: (path: Path, data: string | Uint8Array) => {
         this.#replace(String(path), data);
       },
+      renameSync: (from: Path, to: Path) => {
+        this.#rename(String(from), String(to));
+      },
       readdirSync: (path: Path) => this.#list(path),
       rmSync: (path: Path) => {
         this.#remove(path);
@@ -160,6 +163,12 @@ export class Disk {
       bytes: isBlank ? Buffer.alloc(0) : bytes,
       size: isBlank ? 0 : bytes.length,
     });
+  }
+
+  #rename(from: string, to: string): void {
+    if (this.#world.touch() === 'dead') return;
+    this.#files.set(to, this.#known(from));
+    this.#files.delete(from);
   }
 
   #read(path: Path, encoding: unknown): Buffer | string {

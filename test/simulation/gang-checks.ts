@@ -1,6 +1,7 @@
 /**
  * Tasks on several hosts: started on all or none, on different hosts; no rank goes through a barrier before
- * every rank has said that it is there; nothing follows while a rank of it lives.
+ * every rank has said that it is there; nothing follows while a rank of it lives. A rank that begins anew
+ * elsewhere was given up first, and its agent told; what the old one says is none of the gang's.
  */
 import type { Message } from '#protocol/messages/envelope.ts';
 import type { GangSpec } from '#protocol/messages/attempt/gang.ts';
@@ -19,8 +20,14 @@ interface Of {
 
 interface GangSeen {
   readonly gang: GangSpec;
-  /** By rank: who was given it. */
+  /** By rank: who was given it last. */
   readonly agents: Map<number, string>;
+  /** Who had one that was given up there. */
+  readonly left: Set<string>;
+  /** By how many were replaced: where all of them are. */
+  readonly peers: Map<number, string>;
+  /** Barriers that were opened, with all there. */
+  readonly opened: Set<string>;
   /** By barrier: the agents that are there. */
   readonly ready: Map<string, Set<string>>;
   readonly exits: Map<string, string>;
@@ -51,21 +58,50 @@ export class GangChecks {
     const known = this.#gangs.get(attempt) ?? {
       gang,
       agents: new Map<number, string>(),
+      left: new Set<string>(),
+      peers: new Map<number, string>(),
+      opened: new Set<string>(),
       ready: new Map<string, Set<string>>(),
       exits: new Map<string, string>(),
     };
     this.#gangs.set(attempt, known);
-    const { rank, peers } = gang;
+    const { rank, peers, epoch = 0, opened = [] } = gang;
     const other = known.agents.get(rank);
-    if (other !== undefined && other !== agent)
+    if (other !== undefined && other !== agent && !known.left.has(other))
       this.#of.note(`I4: rank ${rank} of ${attempt} is given to ${agent} after ${other}`);
+    if (
+      known.left.has(agent) ||
+      [...known.agents].some(([at, one]) => one === agent && at !== rank)
+    )
+      this.#of.note(`I4: ${agent} is given a second rank of ${attempt}`);
+    for (const barrier of opened)
+      if (!known.opened.has(barrier))
+        this.#of.note(`${agent} need not wait at ${barrier} of ${attempt}, which is not open`);
     known.agents.set(rank, agent);
     if (peers[rank]?.agent !== agent)
       this.#of.note(`rank ${rank} of ${attempt} is given to ${agent}, and its peers know another`);
     if (new Set(peers.map((peer) => peer.agent)).size !== peers.length)
       this.#of.note(`${attempt} has two ranks on one agent`);
-    if (JSON.stringify(peers) !== JSON.stringify(known.gang.peers))
+    this.onPeers(attempt, epoch, peers);
+  }
+
+  /** All that are told of as many replacements are told the same. */
+  onPeers(attempt: string, epoch: number, peers: readonly object[]): void {
+    const known = this.#gangs.get(attempt);
+    const text = JSON.stringify(peers);
+    if (known === undefined) return;
+    if ((known.peers.get(epoch) ?? text) !== text)
       this.#of.note(`the ranks of ${attempt} do not know the same peers`);
+    known.peers.set(epoch, text);
+  }
+
+  /** A rank of it is given up: its agent was told before (I4). */
+  onRankLost(attempt: string, rank: number, agent: string): void {
+    const gang = this.#gangs.get(attempt);
+    const key = rankKey(attempt, agent);
+    if (!this.#of.revoked.has(key)) this.#of.note(`I4: ${key} is given up, and was not revoked`);
+    if (rank === 0) this.#of.note(`${key} is to be replaced, and the others hold its address`);
+    gang?.left.add(agent);
   }
 
   has(attempt: string): boolean {
@@ -98,7 +134,9 @@ export class GangChecks {
   /** The word that lets them go, to all or to one of them. */
   onOpened(attempt: string, barrier: string): void {
     const gang = this.#gangs.get(attempt);
-    if (gang !== undefined && !isWhole(gang, barrier))
+    if (gang === undefined || gang.opened.has(barrier)) return;
+    gang.opened.add(barrier);
+    if (!isWhole(gang, barrier))
       this.#of.note(`${attempt} is let go before ${barrier}, and not all of its ranks are there`);
   }
 
@@ -106,10 +144,10 @@ export class GangChecks {
     const gang = this.#gangs.get(attemptOf(key));
     const barrier = gang?.gang.barriers.find((step) => dir.endsWith(`.step.${step}`));
     if (gang === undefined || barrier === undefined) return;
-    if (!isWhole(gang, barrier))
+    if (!gang.opened.has(barrier))
       this.#of.note(`${key} begins ${barrier} on ${id}, and not all ranks were ready`);
     const agent = key.slice(key.lastIndexOf('@') + 1);
-    const rank = gang.gang.peers.findIndex((peer) => peer.agent === agent);
+    const rank = [...gang.agents].find(([, one]) => one === agent)?.[0] ?? -1;
     this.#ramps.onBegun(attemptOf(key), rank, barrier);
   }
 
@@ -132,7 +170,7 @@ export class GangChecks {
   onFollowed(attempt: string, alive: readonly string[], without: readonly string[]): void {
     const gang = this.#gangs.get(attempt);
     if (gang === undefined) return;
-    for (const agent of gang.agents.values()) {
+    for (const agent of new Set([...gang.agents.values(), ...gang.left])) {
       const key = rankKey(attempt, agent);
       const isLeft = this.#of.revoked.has(key);
       if (!gang.exits.has(agent) && !isLeft)
@@ -163,12 +201,13 @@ export class GangChecks {
   onPassed(attempt: string): void {
     const gang = this.#gangs.get(attempt);
     if (gang === undefined) return;
-    const { peers } = gang.gang;
-    const isWholly = peers.every(({ agent }) => gang.exits.get(agent) === 'passed');
+    const isWholly = gang.gang.peers.every(
+      (_, rank) => gang.exits.get(gang.agents.get(rank) ?? '') === 'passed',
+    );
     if (!isWholly) this.#of.note(`${attempt} is told as passed, and not all of its ranks have`);
   }
 }
 
-function isWhole({ gang: { peers }, ready }: GangSeen, barrier: string): boolean {
-  return peers.every(({ agent }) => ready.get(barrier)?.has(agent) === true);
+function isWhole({ gang: { peers }, agents, ready }: GangSeen, barrier: string): boolean {
+  return peers.every((_, rank) => ready.get(barrier)?.has(agents.get(rank) ?? '') === true);
 }

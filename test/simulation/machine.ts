@@ -19,6 +19,7 @@ export interface Temper {
 }
 
 export interface MachineHooks {
+  readonly onAsked: (machine: Machine, step: Step) => void;
   readonly onBegun: (machine: Machine, step: Step) => void;
   readonly onDead: (machine: Machine, step: Step) => void;
 }

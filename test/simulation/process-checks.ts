@@ -3,7 +3,8 @@ import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { Start, StopSeen } from './seen.ts';
 import { attemptOf, type GangChecks } from './gang-checks.ts';
-import type { Machine } from './machine.ts';
+import { unknownStep } from './ledger-checks.ts';
+import type { Machine, MachineHooks } from './machine.ts';
 import type { Step } from './step.ts';
 
 export interface ProcessChecksOptions {
@@ -14,7 +15,7 @@ export interface ProcessChecksOptions {
   readonly gangs: GangChecks;
 }
 
-export class ProcessChecks {
+export class ProcessChecks implements MachineHooks {
   readonly #starts: ReadonlyMap<string, Start>;
   readonly #revoked: ReadonlyMap<string, string>;
   /** Superseded attempts that their agent has answered for. */
@@ -39,7 +40,13 @@ export class ProcessChecks {
     this.#gangs = gangs;
   }
 
+  onAsked(machine: Machine, step: Step): void {
+    const unknown = unknownStep(machine, step);
+    if (unknown !== null) this.#note(unknown);
+  }
+
   onBegun(machine: Machine, step: Step): void {
+    machine.world.trace(() => `${machine.id} begins ${step.dir}`);
     this.begins += 1;
     const place = `${machine.id} ${step.dir}`;
     const count = (this.#begun.get(place) ?? 0) + 1;
@@ -68,7 +75,8 @@ export class ProcessChecks {
     }
   }
 
-  onDead(_machine: Machine, step: Step): void {
+  onDead(machine: Machine, step: Step): void {
+    machine.world.trace(() => `${machine.id} has ended ${step.dir}`);
     this.#alive.delete(step);
     const { outcome } = step;
     const isSignaled = outcome?.end.kind === 'signaled' && outcome.gone.signal !== null;

@@ -4,6 +4,7 @@ import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
 import { withContest } from './contested.ts';
 import { withFailingHost } from './cordon-checks.ts';
+import { withLostGang } from './lost-gangs.ts';
 import { withLostHosts } from './lost-hosts.ts';
 import { withPauses } from './paused.ts';
 import type { Temper } from './machine.ts';
@@ -112,22 +113,26 @@ export function scenarioOf(seed: number): Scenario {
   const forGangs = seededRandom(seed ^ 0x6a46_0000);
   const forRaises = seededRandom(seed ^ 0x4a15_0000);
   const forRamps = seededRandom(seed ^ 0x4a3d_0000);
+  const forReplacing = seededRandom(seed ^ 0x4e91_0000);
   const machines = new Set(hosts.map(({ hostId }) => hostId)).size;
   const runs = Array.from({ length: 1 + Math.floor(random() * 2.5) }, (_, at) => ({
     id: `2026-02-13_00-00-0${at}-aaaa`,
     atMs: at === 0 ? 50 : random() * 8_000,
     suite: withPreemption(
       forPreemption,
-      withRamp(
-        forRamps,
-        withHosts(
-          forGangs,
-          withRaises(
-            forRaises,
-            withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
-            most,
+      withReplacing(
+        forReplacing,
+        withRamp(
+          forRamps,
+          withHosts(
+            forGangs,
+            withRaises(
+              forRaises,
+              withNeeds(latest, heldBack(later, suiteOf(random, most)), most),
+              most,
+            ),
+            machines,
           ),
-          machines,
         ),
       ),
       at,
@@ -148,7 +153,7 @@ export function scenarioOf(seed: number): Scenario {
       faults: faultsOf(random, { hosts: hosts.map(({ id }) => id), coordinators, when }),
     }),
   );
-  return withPauses(withFailingHost(drawn));
+  return withLostGang(withPauses(withFailingHost(drawn)));
 }
 
 function suiteOf(random: Random, mostSlots: number): SuiteSpec {
@@ -283,6 +288,15 @@ function withRamp(random: Random, suite: SuiteSpec): SuiteSpec {
   const until = { metric: 'm', gain: 0.1 };
   const ramp = { steps: [1, 2], everyMs, ...(isUntil ? { until } : {}) };
   return { ...suite, gang: { ...suite.gang, ramp } };
+}
+
+/** Ranks of some gangs are replaced where their hosts are lost. */
+function withReplacing(random: Random, suite: SuiteSpec): SuiteSpec {
+  const isReplacing = random() < 0.6;
+  const replaceWithinMs = random() < 0.3 ? 1_000 : 2_000 + random() * 40_000;
+  const isGang = suite.needs.hosts !== undefined && suite.gang?.ramp === undefined;
+  if (!isReplacing || !isGang) return suite;
+  return { ...suite, gang: { ...suite.gang, onRankLost: { replaceWithinMs } } };
 }
 
 function lockOf<C>(isLocked: boolean, db: C): { locks?: { db: C } } {

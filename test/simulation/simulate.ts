@@ -112,16 +112,7 @@ class Simulation {
       },
     };
     this.#unplant = plant?.(this.#mesh);
-    const hooks = {
-      onBegun: (machine: Machine, step: Parameters<typeof checks.processes.onBegun>[1]) => {
-        world.trace(() => `${machine.id} begins ${step.dir}`);
-        checks.processes.onBegun(machine, step);
-      },
-      onDead: (machine: Machine, step: Parameters<typeof checks.processes.onDead>[1]) => {
-        world.trace(() => `${machine.id} has ended ${step.dir}`);
-        checks.processes.onDead(machine, step);
-      },
-    };
+    const hooks = checks.processes;
     const { temper, cordonAfter } = scenario;
     this.#agents = scenario.hosts.map(
       ({ longestMs = temper.longestMs, failing = temper.failing, ...host }) =>
@@ -382,7 +373,7 @@ class Simulation {
     // What a host that never comes back would have to read waits for it, and expires.
     const kept = [...server.commands.subjects()].filter(
       (subject) =>
-        /\.(start|stop|go)(\.|$)/.test(subject) ||
+        /\.(start|stop|go|peers)(\.|$)/.test(subject) ||
         (subject.includes('.revoke.') && !this.#gone.has(subject.split('.')[3] ?? '')),
     );
     if (kept.length > 0) left.push(`commands stay: ${kept.join(', ')}`);

@@ -41,16 +41,13 @@ export interface Simulated {
 export function totalsOf({
   runs,
   revoked,
+  retries,
   givenBack,
   preempted: { preempted },
 }: Checks): Pick<Simulated, 'outcomes' | 'retries' | 'superseded' | 'takenBack' | 'preempted'> {
   const outcomes: Record<string, number> = {};
-  const retries: Record<string, number> = {};
-  for (const run of runs.values()) {
-    for (const outcome of run.ended.values()) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    for (const used of run.retries.values())
-      for (const [name, count] of used) retries[name] = (retries[name] ?? 0) + count;
-  }
+  for (const { ended } of runs.values())
+    for (const outcome of ended.values()) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   const { takenBack } = givenBack;
-  return { outcomes, retries, superseded: revoked.size, takenBack, preempted };
+  return { outcomes, retries: retries.counts(), superseded: revoked.size, takenBack, preempted };
 }

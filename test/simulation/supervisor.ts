@@ -55,6 +55,7 @@ export function simSupervisor(machine: Machine, taps: Pick<Taps, 'onAdopt'>): Su
       step.begun = before?.begun ?? 0;
       machine.steps.set(dir, step);
       const handle = follow(step, events);
+      machine.hooks.onAsked(machine, step);
       step.ask();
       return handle;
     },

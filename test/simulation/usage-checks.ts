@@ -23,6 +23,12 @@ export function usageProblems(
       held.set(agent, (held.get(agent) ?? 0) + needs.slots);
     }
   }
+  // Of a rank that begins anew, before its start.
+  for (const { run: id, task, agent } of state.replacing.values()) {
+    const run = state.runs.get(id);
+    const needs = run?.tasks.get(task)?.needs ?? run?.suite.needs;
+    held.set(agent, (held.get(agent) ?? 0) + (needs?.slots ?? 0));
+  }
   for (const [agent, { slots }] of state.scheduler.usage) {
     const inHand = held.get(agent) ?? 0;
     if (slots !== inHand)

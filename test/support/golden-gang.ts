@@ -28,6 +28,30 @@ export const goldenGang = {
     ],
     requests: null,
   },
+  'task.rank_lost': {
+    n: 1,
+    rank: 1,
+    agent: 'a2',
+    reason: 'lost: agent a2 was not heard any more',
+    withinMs: 120_000,
+  },
+  'task.rank_replaced': {
+    n: 1,
+    rank: 1,
+    epoch: 1,
+    lost: 'a2',
+    peer: { agent: 'a3', host: 'node3', address: '10.0.0.3' },
+  },
+  'command.peers': {
+    run: GOLDEN_RUN,
+    task: GOLDEN_TASK,
+    n: 1,
+    epoch: 1,
+    peers: [
+      { agent: 'a1', host: 'node1', address: '10.0.0.1' },
+      { agent: 'a3', host: 'node3', address: '10.0.0.3' },
+    ],
+  },
   'command.go': {
     run: GOLDEN_RUN,
     task: GOLDEN_TASK,

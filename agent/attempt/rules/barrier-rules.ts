@@ -18,7 +18,9 @@ import type { Turn } from './turn.ts';
 type Of<K extends AttemptMessage['kind']> = Extract<AttemptMessage, { kind: K }>;
 
 function isDue({ spec, opened = [] }: AttemptState, { id }: StepSpec): boolean {
-  return spec.gang?.barriers.includes(id) === true && !opened.includes(id);
+  if (spec.gang?.barriers.includes(id) !== true || opened.includes(id)) return false;
+  // Of a rank that replaces a lost one: the others have begun it.
+  return spec.gang.opened?.includes(id) !== true;
 }
 
 /** True where the step has to wait. */

@@ -1,5 +1,6 @@
 /** The end of an attempt whose steps are over: its one `exited` (I4). Pure, as attempt-reducer.ts. */
-import type { AttemptMessage, ReachedStop, Verdict } from '../attempt-state.ts';
+import type { AttemptMessage, Verdict } from '../attempt-state.ts';
+import type { ReachedStop } from '../stop-order.ts';
 import { givenOf, isProven, logBytesOf, stoppedAttempt, survivorsOf } from '../attempt-state.ts';
 import { automaticMetrics } from '../automatic-metrics.ts';
 import { decide } from './end-rules.ts';

@@ -16,6 +16,8 @@ export function onResume(turn: Turn, message: Of<'resume'>): void {
     const moved = originMs === null ? null : turn.now.monotonicMs - elapsedMs;
     turn.keep({ bootId: message.bootId, originMs: moved });
   }
+  // It may have ended between the word and the file.
+  if (spec.gang !== undefined) turn.effect({ kind: 'write_peers' });
   for (const index of runningIn(turn.state)) {
     const step = spec.steps[index];
     if (step?.check !== undefined) resumeCheck(turn, index, step);

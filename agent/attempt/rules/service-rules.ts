@@ -7,7 +7,8 @@
  * 2. Nothing of the attempt goes on to its measurements before every service is gone (I9).
  * 3. A stop goes to all of them and to the running step at once.
  */
-import type { AttemptMessage, AttemptState, LiveService, StopOrder } from '../attempt-state.ts';
+import type { AttemptMessage, AttemptState, LiveService } from '../attempt-state.ts';
+import type { StopOrder } from '../stop-order.ts';
 import { decide, decideFailed, decideStopped, settle } from './end-rules.ts';
 import { serviceVerdictOf } from './step-rules.ts';
 import type { Turn } from './turn.ts';

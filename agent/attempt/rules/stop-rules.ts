@@ -1,6 +1,6 @@
 /** A stop of an attempt, and one that reaches it after another: never less than was asked. Pure. */
 import type { StopCommand } from '#protocol/messages/run/command.ts';
-import type { ReachedStop, StopOrder } from '../attempt-state.ts';
+import type { ReachedStop, StopOrder } from '../stop-order.ts';
 import type { Turn } from './turn.ts';
 
 /** What has ended within a moment says by which stop in its end: a message less of each attempt. */

@@ -21,7 +21,7 @@ import {
   type Room,
 } from '../../scheduler/fit-policy.ts';
 import { capacityOfLock, lackedLock } from '../../scheduler/lock-table.ts';
-import { keptLock, waitingHere } from '../../scheduler/pick.ts';
+import { keptHere, keptLock, waitingHere } from '../../scheduler/pick.ts';
 import { headIndex, waitingBefore } from '../../scheduler/run-queue.ts';
 import { laneAt } from '../../scheduler/scheduler-reducer.ts';
 import {
@@ -85,6 +85,12 @@ function keptFor(
   { scheduler, runs }: CoreState,
   { room, of }: { readonly room: Room; readonly of: NeedClass },
 ): { readonly of: NeedClass; readonly run: string; readonly task: string } | null {
+  const lost = keptHere(scheduler, room).find(
+    (blocked) => blocked.of !== of && !mayOvertake(scheduler, room, { blocked, by: of }),
+  );
+  const kept = scheduler.kept.find((one) => one.of === lost?.of);
+  if (lost !== undefined && kept !== undefined)
+    return { of: lost.of, run: kept.run, task: runs.get(kept.run)?.listed[kept.index]?.id ?? '' };
   const { reserved } = scheduler;
   if (reserved === null || !isBefore(reserved.of, of)) return null;
   const blocked = waitingHere(scheduler, room, reserved.of);
@@ -133,7 +139,8 @@ interface Lacking {
   readonly lack: Lack;
 }
 
-function lackReason(
+/** What it lacks now, with who holds it. */
+export function lackReason(
   state: CoreState,
   agent: AgentEntry,
   { room, lane, lack }: Lacking,

@@ -23,6 +23,7 @@ import { usageOf, type ScheduledLane } from '../../scheduler/scheduler-state.ts'
 import { agentReason, closedReason } from './agent-reason.ts';
 import { failingReason } from '../hosts/failing-hosts.ts';
 import { gangWait } from '../gangs/gang-wait.ts';
+import { rankReasons, replacingReason } from './replacing-rank.ts';
 import type { CoreState } from '../core-state.ts';
 import { heldBackOf, heldReason } from './held-back.ts';
 import { misfitOfTask } from './unplaceable.ts';
@@ -44,6 +45,8 @@ function explainTask(state: CoreState, run: RunEntry, id: string): TaskExplanati
 }
 
 const WAITING: ReadonlySet<string> = new Set(['waiting', 'unplaceable', 'few_hosts']);
+/** Only for one rank: those that have, or had, another are none for it. */
+const REPLACING = 'replacing_rank';
 
 function whyOf(
   state: CoreState,
@@ -54,6 +57,7 @@ function whyOf(
   const isWaiting = WAITING.has(reason.kind);
   const agents = isWaiting ? joinedAgents(state.fleet) : [];
   const of = { run, index: task.index };
+  if (reason.kind === REPLACING) return { reason, agents: rankReasons(state, run, task) };
   return {
     reason,
     agents: agents.map((agent) => ({ agent: agent.id, reason: agentReason(state, agent, of) })),
@@ -70,6 +74,8 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
   if (task.phase === 'deciding') return { kind: 'deciding', n };
   if (task.phase === 'assigned') {
     const agents = agentsOf(run, task);
+    const lost = replacingReason(state, run, task);
+    if (lost !== null) return { ...lost, agents };
     const agent = agents[0] ?? view?.agent ?? 'unknown';
     const silent = agents.find((id) => state.fleet.agents.get(id)?.unreachable === true);
     if (silent !== undefined) return { kind: 'unknown', agent: silent, n };
@@ -130,7 +136,7 @@ function placeReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReas
 function agentsOf(run: RunEntry, { id, n }: TaskEntry): string[] {
   const agents: string[] = [];
   for (const open of run.open.values())
-    if (open.task === id && open.n === n) agents.push(open.agent);
+    if (open.task === id && open.n === n && open.superseded !== true) agents.push(open.agent);
   return agents.sort();
 }
 

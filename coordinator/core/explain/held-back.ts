@@ -94,7 +94,9 @@ function unheardGroup({ fleet }: CoreState, run: RunEntry): Group | null {
   const tasks = new Set<string>();
   const agents = new Set<string>();
   let first: { readonly example: string; readonly agent: string; readonly n: number } | null = null;
-  for (const { task: id, n, agent } of run.open.values()) {
+  for (const { task: id, n, agent, superseded } of run.open.values()) {
+    // A rank that goes on elsewhere is with another.
+    if (superseded === true) continue;
     if (fleet.agents.get(agent)?.unreachable !== true) continue;
     const task = run.tasks.get(id);
     if (task?.phase !== 'assigned' || task.n !== n) continue;

@@ -14,7 +14,7 @@ export function startGang(context: Context, { run: id, index, agents }: GangPlac
   const task = run?.listed[index];
   if (run === undefined || task === undefined) return;
   sayStarted(context, run);
-  startOn(context, { run, task }, peersOf(context.state, agents));
+  startOn(context, { run, task }, registeredPeers(context.state, agents));
 }
 
 /** Every rank of it that has no start; those that a leader before has started stay as they are. */
@@ -34,20 +34,24 @@ function startOn(
   sayUnstartable(context, run, { task: task.id, n: task.n, reason: spec });
 }
 
-/** What the leader before had placed and not started takes its place. */
+/** What was placed, and not started, is: where a leader before has placed it, it takes its place now. */
 export function resumeStarts(
   context: Context,
   { run, task }: { readonly run: RunEntry; readonly task: TaskEntry },
-  peers: readonly GangPeer[],
+  { peers, isHeld = false }: { readonly peers: readonly GangPeer[]; readonly isHeld?: boolean },
 ): void {
   const gang = gangOf(run, task);
-  for (const { agent } of peers.filter((_, rank) => gang?.ranks[rank]?.start === 'no'))
+  const isDue = (rank: number): boolean => {
+    const own = gang?.ranks[rank];
+    return own?.start === 'no' && own.lost === null;
+  };
+  for (const { agent } of peers.filter((_, rank) => isDue(rank) && !isHeld))
     hold(context, run, { task: task.id, agent });
   startOn(context, { run, task }, peers);
 }
 
 /** As registered: what was placed has joined. */
-function peersOf({ fleet }: CoreState, agents: readonly string[]): GangPeer[] {
+export function registeredPeers({ fleet }: CoreState, agents: readonly string[]): GangPeer[] {
   return agents.map((agent) => {
     const known = fleet.agents.get(agent)?.registration;
     return { agent, host: known?.hostname ?? agent, address: known?.address ?? '' };

@@ -8,6 +8,7 @@
  *    starts where nothing has failed or been stopped meanwhile; a barrier's go; the revokes. Their ids are the
  *    same, so that an agent takes each once.
  * 2. A revoke is asked for when its rank's start is stored: a mailbox has one order, so no start comes after.
+ *    One that is lost may be replaced, and the others go on (replace-rank.ts).
  * 3. Nothing follows before the last rank has said that it has ended (I5); of one whose host is lost, before
  *    the word that ends it is stored (lost-ranks.ts).
  */
@@ -25,15 +26,19 @@ import {
   giveUpUnstarted,
   isFailing,
   isReady,
+  lostEnd,
   noteRankAccepted,
+  noteRankEnd,
   noteRankStart,
   rankOfAgent,
   type Gang,
 } from '../../runs/gang-state.ts';
+import { isRankGone, lostRanksOf, peersOf } from '../../runs/lost-rank-state.ts';
 import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
 import { addedTo } from '../../scheduler/run-queue.ts';
 import { noteStart, type RunStops } from '../../stop/stop-reducer.ts';
 import { publish, type Context } from '../core-state.ts';
+import { afterStopOf } from './may-replace.ts';
 
 /** From the decision to the common start: the time in which every rank hears of it. */
 export const LEAD_MS = 250;
@@ -56,10 +61,15 @@ export function startRanks(
   const { n } = task;
   const gang = gangAt(run, task, { n, hosts: peers.length });
   if (gang === null) return;
-  const afterStop = newestStop(run, task);
+  const { epoch } = gang;
+  const through = [...gang.opened].flatMap(([id, at]) => (at === null ? [] : [id]));
   const rules = gangRulesOf(run.suite, { task: task.plan, n });
   peers.forEach(({ agent }, rank) => {
-    if (gang.ranks[rank]?.start !== 'no') return;
+    const own = gang.ranks[rank];
+    if (own?.start !== 'no' || own.lost !== null) return;
+    const isFirst = own.epoch === 0;
+    // What came since ends it with the others.
+    const afterStop = isFirst ? newestStop(run, task) : afterStopOf(run, task);
     noteRankStart(gang, { rank, peers }, 'asked');
     const attempt = beginAttempt(run, { task: task.id, n, agent, afterStop, sequence: null });
     if (attempt !== null) noteStart(stops, attempt);
@@ -71,25 +81,29 @@ export function startRanks(
         spec: {
           ...spec,
           ...(resume.length === 0 ? {} : { resume }),
-          gang: { rank, peers: [...peers], ...rules },
+          gang: {
+            ...{ rank, peers: [...peers], ...rules },
+            ...(epoch === 0 ? {} : { epoch }),
+            ...(isFirst ? {} : { since: own.epoch, opened: through }),
+          },
         },
         afterStop,
         priority: run.priority + addedTo(run.added, task.index),
       },
-      id: rankId(run, task, { rank, what: 'start' }),
+      id: rankId(run, task, { rank, what: 'start', epoch: own.epoch }),
       ttl: TTL_SECONDS,
       unordered: true,
     });
   });
 }
 
-/** The same whoever sends it. */
+/** The same whoever sends it; `epoch` of a rank that replaces another. */
 export function rankId(
   run: RunEntry,
   { id, n }: Pick<TaskEntry, 'id' | 'n'>,
-  { rank, what }: { readonly rank: number; readonly what: string },
+  { rank, what, epoch = 0 }: { readonly rank: number; what: string; epoch?: number },
 ): string {
-  return `${run.id}_${id}_${n}_${what}${rank}`;
+  return `${run.id}_${id}_${n}_${what}${rank}${epoch === 0 ? '' : `e${epoch}`}`;
 }
 
 /** An agent has taken a rank. */
@@ -110,7 +124,7 @@ export function noteReady(
 ): void {
   const gang = gangOf(run, task);
   if (gang?.n !== n) return;
-  gang.ranks[rankOfAgent(gang, agent)]?.ready.add(barrier);
+  if (!isRankGone(gang, agent)) gang.ranks[rankOfAgent(gang, agent)]?.ready.add(barrier);
   openWhenReady(context, { run, task }, barrier);
 }
 
@@ -143,13 +157,13 @@ export function onBarrierOpened(
   const gang = gangOf(run, task);
   gang?.opened.set(barrier, startMs);
   if (gang === null || !context.state.acting) return;
-  gang.ranks.forEach(({ agent, end }, rank) => {
-    if (agent === null || end !== null) return;
+  gang.ranks.forEach(({ agent, end, lost, epoch }, rank) => {
+    if (agent === null || end !== null || lost !== null) return;
     publish(context, {
       subject: subjects.command(agent, 'go', run.id),
       name: 'command.go',
       data: { run: run.id, task: task.id, n: gang.n, barrier, startMs, withinMs: LEAD_MS },
-      id: rankId(run, task, { rank, what: `go-${barrier}-` }),
+      id: rankId(run, task, { rank, what: `go-${barrier}-`, epoch }),
       ttl: TTL_SECONDS,
       unordered: true,
     });
@@ -160,6 +174,8 @@ export function onBarrierOpened(
 export function reviewGang(context: Context, run: RunEntry, task: TaskEntry): TaskEntry | null {
   const gang = gangOf(run, task);
   if (gang === null) return null;
+  if (context.state.acting && gang.ended.length > 0)
+    for (const { rank, lost } of lostRanksOf(gang)) noteRankEnd(gang, rank, lostEnd(lost));
   if (context.state.acting && isFailing(gang)) {
     giveUpUnstarted(gang);
     endRanks(context, { run, task }, gang);
@@ -190,7 +206,7 @@ function endRanks(
         n: gang.n,
         gang: { reason: reason === null ? why : `${why}: ${reason}` },
       },
-      id: rankId(run, task, { rank: place, what: 'end' }),
+      id: rankId(run, task, { rank: place, what: 'end', epoch: rank.epoch }),
       ttl: TTL_SECONDS,
     });
   });
@@ -208,9 +224,10 @@ export function resumeGangs(
     const task = run.tasks.get(id);
     const gang = task === undefined ? null : gangOf(run, task);
     if (task?.phase !== 'assigned' || gang === null) continue;
-    const isWhole = gang.ranks.every((rank) => rank.start === 'stored');
+    const isWhole = gang.ranks.every(({ start, lost }) => start === 'stored' || lost !== null);
+    const peers = peersOf(gang);
     const mayStart = !isFailing(gang) && !isStopped(run, task) && !isPaused(run, task);
-    if (!isWhole && mayStart && gang.peers !== null) start(task, gang.peers);
+    if (!isWhole && mayStart && peers !== null) start(task, peers);
     else if (!isWhole) giveUpUnstarted(gang);
     for (const [barrier, startMs] of gang.opened)
       if (startMs !== null) onBarrierOpened(context, { run, task }, { barrier, startMs });

@@ -5,10 +5,12 @@
  *
  * 1. Where a rank was lost, others may have failed before anybody knew: they had lost their peer. So it decides,
  *    but for what somebody stopped, paused or drained.
+ *    A rank that is replaced (gangs/replace-rank.ts) ends nothing.
  * 2. The word for what follows names every agent whose rank has told no end: a stop asks for these (I5).
  */
 import type { AttemptEnd } from '../../runs/retry-policy.ts';
-import { gangOf, noteRankEnd, rankOfAgent, type Gang } from '../../runs/gang-state.ts';
+import { gangOf, lostEnd, noteRankEnd, rankOfAgent, type Gang } from '../../runs/gang-state.ts';
+import { mayReplace } from '../gangs/may-replace.ts';
 import { isStopped, keyOf, openOf } from '../../runs/run-reducer.ts';
 import type { OpenAttempt, RunEntry, TaskEntry } from '../../runs/run-state.ts';
 
@@ -26,22 +28,17 @@ export function noteLostRank(run: RunEntry, task: TaskEntry, open: OpenAttempt):
   const stopped = isStopped(run, task);
   if (gang?.n !== open.n || (stopped && open.gone !== true)) return;
   const { agent } = open;
-  const lost: AttemptEnd = {
-    outcome: 'lost',
-    stage: null,
-    class: 'lost',
-    reason: lostReason(agent),
-  };
+  const lost = lostEnd({ reason: lostReason(agent) });
   noteRankEnd(gang, rankOfAgent(gang, agent), stopped ? forgottenEnd(agent) : lost);
 }
 
-/** After the replay, before anything of a gang is gone on with: what is lost fails it. */
+/** After the replay, before anything of a gang is gone on with: what is lost and not to be replaced fails it. */
 export function noteLostRanks(run: RunEntry): void {
   for (const [key, { sequence }] of run.revokes) {
     const open = run.open.get(key);
     const task = open === undefined ? undefined : run.tasks.get(open.task);
     if (open === undefined || task?.phase !== 'assigned' || sequence === null) continue;
-    noteLostRank(run, task, open);
+    if (open.superseded !== true && !mayReplace(run, task, open)) noteLostRank(run, task, open);
   }
 }
 

@@ -5,7 +5,8 @@
  *   unreachable --(requeueAfter)--> revoke stored, for that agent alone --> task.retrying, n + 1
  *                                        \--(the agent is back)--> what runs is ended --> answered --> deleted
  *
- * Of a gang each rank that is lost is given up so; the others are ended first (lost-ranks.ts).
+ * Of a gang each rank that is lost is given up so; the others are ended first (lost-ranks.ts), or go on with one
+ * that replaces it (gangs/replace-rank.ts).
  *
  * 1. The next attempt follows only when the revoke of the last was read back stored: whenever its host comes
  *    back, it ends what was superseded, and what it says of that changes the task no more (I4).
@@ -21,7 +22,7 @@
  * 7. So many at a time: a switch that takes a thousand hosts along must not keep others waiting.
  */
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
-import { membersOf } from '#protocol/fold/gang-fold.ts';
+import { everyoneOf } from '#protocol/fold/gang-fold.ts';
 import { attemptOf } from '#protocol/fold/task-attempts.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
 import type { MessageData } from '#protocol/messages/catalog.ts';
@@ -35,6 +36,7 @@ import { noteStart } from '../../stop/stop-reducer.ts';
 import { settleTask } from '../act.ts';
 import { publish, type Context } from '../core-state.ts';
 import { reviewGang } from '../gangs/gang.ts';
+import { giveUpRank } from '../gangs/replace-rank.ts';
 import { forgottenEnd, lostAgentOf, lostReason, noteLostRank } from './lost-ranks.ts';
 import { survivorsGone, vacated } from '../starts/places.ts';
 import { closeStops, stopsOf } from '../ends/stops.ts';
@@ -50,7 +52,10 @@ function revokeId(run: RunEntry, { task: id, n, agent }: OpenAttempt): string {
   const task = run.tasks.get(id);
   const gang = task === undefined ? null : gangOf(run, task);
   const whole = `revoke_${run.id}_${id}_${n}`;
-  return gang === null ? whole : `${whole}_rank${rankOfAgent(gang, agent)}`;
+  if (gang === null) return whole;
+  const rank = rankOfAgent(gang, agent);
+  const { epoch = 0 } = gang.ranks[rank] ?? {};
+  return `${whole}_rank${rank}${epoch === 0 ? '' : `e${epoch}`}`;
 }
 
 /** Command ids of all revokes of the run: their acknowledgements go with it. */
@@ -106,7 +111,7 @@ function mayGiveUp(run: RunEntry, open: OpenAttempt): boolean {
 function wasAccepted(run: RunEntry, { task, n, agent }: OpenAttempt): boolean {
   const fold = run.fold.tasks.get(task);
   const attempt = fold === undefined ? null : attemptOf(fold, n);
-  return attempt !== null && membersOf(attempt).some((one) => one.agent === agent);
+  return attempt !== null && everyoneOf(attempt).some((one) => one.agent === agent);
 }
 
 function revoke(context: Context, run: RunEntry, open: OpenAttempt): void {
@@ -177,6 +182,7 @@ function goOnAfter(context: Context, run: RunEntry, key: string): void {
   const stopped = isStopped(run, task);
   if (stopped && open.gone !== true) return; // the stop asks for it
   if (gangOf(run, task) !== null) {
+    if (giveUpRank(context, { run, task }, open)) return;
     noteLostRank(run, task, open);
     if (reviewGang(context, run, task) !== null) settleTask(context, run, task);
     return;
@@ -192,7 +198,9 @@ function forgottenDecision({ n, agent }: OpenAttempt): Decision {
 }
 
 function lostDecision(run: RunEntry, task: TaskEntry, agent: string): Decision {
-  return decideLost(run.suite, task, { agent, reason: lostReason(agent) });
+  const rank = gangOf(run, task)?.ranks.find((one) => one.agent === agent);
+  const said = rank?.lost === null ? null : (rank?.end?.reason ?? null);
+  return decideLost(run.suite, task, { agent, reason: said ?? lostReason(agent) });
 }
 
 /**

@@ -13,6 +13,7 @@ import { abandonStart } from './abandon-start.ts';
 import { markDirty, publish, type Context } from '../core-state.ts';
 import { startCycles } from './cycles.ts';
 import { startGang } from '../gangs/gang-start.ts';
+import { placeLostRanks } from '../gangs/replace-rank.ts';
 import { endPreempted, placePreempting } from './preempt.ts';
 import { sayStarted, specOf, startId } from './start.ts';
 import { stopsOf } from '../ends/stops.ts';
@@ -34,6 +35,7 @@ export function fillAgents(context: Context): void {
   if (agents.length === 0) return;
   let all: AgentCapacity[] | null = null;
   const everyone = (): AgentCapacity[] => (all ??= availableAgents(state.fleet));
+  placeLostRanks(context, everyone);
   if (hasGangs(state.scheduler)) {
     for (const placement of placeGangs(state.scheduler, everyone())) startGang(context, placement);
     agents = everyone(); // what is reserved may be others than before

@@ -16,7 +16,7 @@ export function startId(run: string, task: string, n: number): string {
 /** The attempt whose start has this id; `run` from the subject, since ids may hold the separator. */
 export function attemptOfStart(id: string, run: string): AttemptRef | null {
   const rest = id.startsWith(`${run}_`) ? id.slice(run.length + 1) : '';
-  const [, task, n] = /^(.+)_(\d+)(?:_start\d+)?$/.exec(rest) ?? [];
+  const [, task, n] = /^(.+)_(\d+)(?:_start\d+(?:e\d+)?)?$/.exec(rest) ?? [];
   return task === undefined ? null : { run, task, n: Number(n) };
 }
 

@@ -4,13 +4,15 @@
  *
  *   starts (all or none) -> ready, from every rank -> one barrier opened -> go, to every rank -> ... -> exited
  *
- * One that ends and has not passed ends the others: by `revoke`, answered with their exits.
+ * One that ends and has not passed ends the others: by `revoke`, answered with their exits. One whose host is
+ * lost may be replaced instead (rank-events.ts).
  */
 import { z } from 'zod';
 import { RunId, Token } from '../ids.ts';
 import { GoOver, GoStage, RampRules } from './ramp.ts';
 
 const rank = z.number().int().nonnegative();
+const epoch = z.number().int().nonnegative();
 
 /** Where a rank is. */
 export const GangPeer = z.object({ agent: Token, host: z.string(), address: z.string() });
@@ -25,6 +27,12 @@ export const GangSpec = z.object({
   port: z.number().int().min(1).max(65_535),
   /** Ids of steps that begin on all hosts at once. */
   barriers: z.array(z.string()),
+  /** How many ranks had been replaced when `peers` was so; absent: none. */
+  epoch: epoch.optional(),
+  /** Of a rank that replaces a lost one: how many were replaced then, with it. */
+  since: epoch.optional(),
+  /** Of the same: barriers that the others are through. */
+  opened: z.array(z.string()).optional(),
 });
 export type GangSpec = z.infer<typeof GangSpec>;
 
@@ -34,6 +42,8 @@ export const GangRules = z.object({
   port: z.number().int().min(1).max(65_535).optional(),
   /** Absent: all ranks begin their run together. */
   ramp: RampRules.optional(),
+  /** A rank whose host is lost begins anew on another, if one is found in time. Absent: the gang ends. */
+  onRankLost: z.object({ replaceWithinMs: z.number().positive() }).optional(),
 });
 export type GangRules = z.infer<typeof GangRules>;
 

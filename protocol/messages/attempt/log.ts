@@ -18,7 +18,7 @@ export const LOG_HEADERS = {
    * included, `<step>:<bytes>` joined by commas. Only the agent reads it, to go on after a restart.
    */
   positions: 'bm-positions',
-  /** Of a gang: which rank has written it. */
+  /** Of a gang: which rank has written it, by its name (ids.ts). */
   rank: 'bm-rank',
 } as const;
 
@@ -45,7 +45,9 @@ export function logRef(
   message: { header(name: string): string | null },
 ): AttemptRef {
   const rank = message.header(LOG_HEADERS.rank);
-  return rank === null || !/^\d{1,6}$/.test(rank) ? ref : { ...ref, rank: Number(rank) };
+  const [, own, since] = /^(\d{1,6})(?:e(\d{1,6}))?$/.exec(rank ?? '') ?? [];
+  if (own === undefined) return ref;
+  return { ...ref, rank: Number(own), ...(since === undefined ? {} : { since: Number(since) }) };
 }
 
 /** Null when the header is malformed. */

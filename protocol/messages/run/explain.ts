@@ -154,6 +154,16 @@ export const TaskReason = z.discriminatedUnion('kind', [
     /** The attempt before was ended for that task. */
     preemptedBy: Preemptor.optional(),
   }),
+  /** A rank of it is lost, and another host is looked for while the others run, for so long. */
+  z.object({
+    kind: z.literal('replacing_rank'),
+    n: count,
+    rank: count,
+    lost: z.string(),
+    leftMs: count,
+    /** Those of the other ranks. */
+    agents: z.array(z.string()),
+  }),
   /** As one of those before, and its agent is not heard: nothing is known of it. */
   z.object({ kind: z.literal('unknown'), agent: z.string(), n: count }),
   /** Its attempt has ended, and what follows is being stored. */

@@ -87,6 +87,7 @@ export class SimulatedAttempt {
         this.#deps.onEnded(effect.end);
         return;
       case 'wait':
+      case 'write_peers':
       case 'adopt_step':
       case 'run_check':
       case 'extract':

@@ -122,6 +122,7 @@ export class SimulatedHost {
       case 'behind_fence':
       case 'pinned':
       case 'go':
+      case 'peers':
       case 'look':
       case 'look_later':
       case 'cut_off':

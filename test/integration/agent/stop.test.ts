@@ -77,7 +77,7 @@ test('a stop of a run ends what runs and what waits, and names both', async () =
   const received = await mesh.wait('command.received', (_data, { subject }) =>
     subject.endsWith(stop.id),
   );
-  expect(received.data).toEqual({ kind: 'stop', attempts: 3 });
+  expect(received.data).toEqual({ kind: 'stop', attempts: 3, run: RUN });
   expect(mesh.namesOf(waiting)).toEqual(['attempt.accepted', 'attempt.exited']);
   await mesh.startAttempt(other);
   expect((await mesh.exited(other)).data.outcome).toBe('passed');

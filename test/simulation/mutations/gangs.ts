@@ -1,6 +1,15 @@
 /** Bugs in tasks on several hosts. */
 import { lastAttempt } from '#protocol/fold/task-attempts.ts';
+import { decode } from '#protocol/messages/envelope.ts';
+import { parseSubject } from '#protocol/messages/subjects.ts';
+import type { Mesh } from '../mesh.ts';
 import { PRETENDED, isOf, mutation, type Mutation } from './planting.ts';
+
+/** Its ranks are replaced where their hosts are lost. */
+function isOfReplacing(mesh: Mesh, subject: string): boolean {
+  const run = mesh.api?.state().runs.get(subject.split('.').at(-1) ?? '');
+  return run?.suite.gang?.onRankLost !== undefined;
+}
 
 export const OF_GANGS: readonly Mutation[] = [
   mutation('early-go', 'the leader takes every rank for ready when one is', (mesh) => {
@@ -52,6 +61,41 @@ export const OF_GANGS: readonly Mutation[] = [
       return message;
     };
   }),
+  mutation('replace-unrevoked', 'a lost rank begins anew before its revoke is stored', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      const decoded = isOf(request, 'command.revoke') ? decode(request.data) : null;
+      if (decoded?.kind !== 'ok' || !isOfReplacing(mesh, request.subject)) return request;
+      const record = { subject: request.subject, sequence: 1e9, timeMs: 0 };
+      mesh.api?.post({ kind: 'command', record: { ...record, message: decoded.message } });
+      return PRETENDED;
+    };
+  }),
+  mutation('skip-barrier', 'a rank that begins anew waits at no barrier, open or not', (mesh) => {
+    mesh.taps.onRequest = (request) => {
+      const text = Buffer.from(request.data).toString();
+      const opened = /"opened":\[[^\]]*\]/;
+      return { ...request, data: Buffer.from(text.replace(opened, '"opened":["setup","run"]')) };
+    };
+  }),
+  mutation(
+    'old-rank-counts',
+    'the end of a rank that was given up is that of the new one',
+    (mesh) => {
+      mesh.taps.onTail = (message) => {
+        const parsed = parseSubject(message.subject);
+        if (parsed?.kind !== 'attempt' || !isOf(message, 'attempt.exited')) return message;
+        const { run, task } = parsed.ref;
+        const gang = mesh.api?.state().runs.get(run)?.gangs.get(task);
+        const place = gang?.ranks.findIndex(({ epoch }) => epoch > 0) ?? -1;
+        const rank = gang?.ranks[place];
+        if (gang?.gone.has(parsed.agent) !== true || rank === undefined || rank.end !== null)
+          return message;
+        rank.end = { outcome: 'passed', stage: null, class: null, reason: null };
+        gang.ended.push(place);
+        return message;
+      };
+    },
+  ),
   mutation('unnamed-rank', 'nobody is told which rank of a gang is left behind', (mesh) => {
     mesh.taps.onRequest = (request) => {
       const text = Buffer.from(request.data).toString();

@@ -225,6 +225,7 @@ export class AttemptWorld {
       case 'say_accepted_soon':
       case 'say_stopping_soon':
       case 'wait':
+      case 'write_peers':
       case 'adopt_step':
       case 'set_up':
       case 'stage':

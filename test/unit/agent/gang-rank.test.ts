@@ -1,6 +1,7 @@
 /** A rank of a gang at its agent: it waits for the others, goes on with them, and ends with them. */
 import { describe, expect, it } from 'vitest';
 import { gangEnv } from '#agent/attempt/gang-env.ts';
+import { peersText } from '#agent/attempt/gang-peers.ts';
 import { newHost } from '#agent/host/host-state.ts';
 import { restoredHost } from '#agent/host/restore.ts';
 import { LedgerFold } from '#agent/state/ledger-entries.ts';
@@ -137,7 +138,7 @@ describe('a host', () => {
 });
 
 it('a rank is told who it is and where the others are', () => {
-  expect(gangEnv(GANG)).toEqual({
+  expect(gangEnv(GANG, '/w.peers')).toEqual({
     RANK: '1',
     WORLD_SIZE: '3',
     MASTER_ADDR: '10.0.0.0',
@@ -148,5 +149,55 @@ it('a rank is told who it is and where the others are', () => {
     BENCHMESH_MASTER_PORT: '29500',
     BENCHMESH_PEERS: '10.0.0.0,10.0.0.1,10.0.0.2',
     BENCHMESH_PEER_HOSTS: 'h0,h1,h2',
+    BENCHMESH_PEERS_FILE: '/w.peers',
+    BENCHMESH_PEERS_EPOCH: '0',
+  });
+});
+
+describe('a rank of a gang in which another is replaced', () => {
+  const MOVED = [GANG.peers[0], GANG.peers[1], { agent: 'd', host: 'h3', address: '10.0.0.3' }];
+  const peers = MOVED.flatMap((peer) => peer ?? []);
+  const written = (script: Script): number =>
+    script.effects.filter(({ kind }) => kind === 'write_peers').length;
+
+  it('goes on, has the new peers written down, and tells its later steps of them', () => {
+    const script = ready();
+    script.say({ kind: 'peers', epoch: 2, peers });
+    script.say({ kind: 'peers', epoch: 1, peers: GANG.peers });
+    script.say({ kind: 'peers', epoch: 2, peers: GANG.peers });
+    expect(written(script)).toBe(1);
+    expect(script.state.spec.gang).toMatchObject({ rank: 1, epoch: 2, peers });
+    expect(JSON.parse(peersText(script.state.spec) ?? '')).toEqual({
+      epoch: 2,
+      rank: 1,
+      peers: [
+        { rank: 0, host: 'h0', address: '10.0.0.0' },
+        { rank: 1, host: 'h1', address: '10.0.0.1' },
+        { rank: 2, host: 'h3', address: '10.0.0.3' },
+      ],
+    });
+    expect(script.state.life).toMatchObject({ kind: 'barrier' });
+    script.say({ kind: 'resume', bootId: 'b' });
+    expect(written(script)).toBe(2);
+  });
+
+  it('keeps that over a restart of its agent', () => {
+    const spec = { ...specOf([], { steps, gang: GANG }), run: RUN, task: 't1' };
+    const fold = new LedgerFold();
+    fold.apply({ t: 'start', id: 'c1', seq: 1, spec, afterStop: 0, priority: 0 });
+    fold.apply({ t: 'peers', id: 'p1', seq: 2, key: key('t1'), peers: { epoch: 1, peers } });
+    fold.apply({ t: 'peers', id: 'p2', seq: 3, key: key('t2'), peers: { epoch: 1, peers } });
+    expect(fold.attempts.get(key('t1'))?.spec.gang).toMatchObject({ epoch: 1, peers });
+    expect(fold.attempts.has(key('t2'))).toBe(false);
+  });
+
+  it('waits at no barrier that the others are through, where it is the one that replaces', () => {
+    const barriers = ['setup', 'run'];
+    const script = rank({ gang: { ...GANG, barriers, epoch: 1, opened: ['setup'] } });
+    script.begin();
+    expect(script.started()).toEqual(['setup']);
+    script.end();
+    expect(script.events().slice(-1)).toEqual(['attempt.ready']);
+    expect(script.started()).toEqual(['setup']);
   });
 });

@@ -95,7 +95,7 @@ describe('the look', () => {
           },
         },
         health: undefined,
-        paths: { work: '/', report: '/r', checkpoint: '/c' },
+        paths: { work: '/', report: '/r', checkpoint: '/c', peers: '/p' },
         state: () => state,
         checkpoint: () => null,
         post: (message) => said.push(message),

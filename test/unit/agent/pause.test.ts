@@ -1,7 +1,7 @@
 /** A pause at the agent: a stop in all it does, told apart in what it makes of the attempt. */
 import { describe, expect, it } from 'vitest';
 import { joined, orderOf } from '#agent/attempt/rules/stop-rules.ts';
-import type { StopOrder } from '#agent/attempt/attempt-state.ts';
+import type { StopOrder } from '#agent/attempt/stop-order.ts';
 import { newHost, type HostMessage } from '#agent/host/host-state.ts';
 import { LedgerFold } from '#agent/state/ledger-entries.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';

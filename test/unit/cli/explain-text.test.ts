@@ -30,6 +30,10 @@ const TASK_REASONS: [TaskReason, string][] = [
     },
     'it runs on a, b and c, attempt 1, and waits there for this: rank 1 of 3, to begin run',
   ],
+  [
+    { kind: 'replacing_rank', n: 1, rank: 2, lost: 'c', leftMs: 90_000, agents: ['a', 'b'] },
+    'attempt 1 goes on with a and b, and waits for another host for its rank 2: c is lost; without one in ',
+  ],
   [{ kind: 'few_hosts', needs: 3, could: 1 }, 'needs 3 hosts at once, and only 1 that has joined'],
   [
     { kind: 'waiting', gang: { hosts: 3, could: 4, ready: 1, kept: null } },

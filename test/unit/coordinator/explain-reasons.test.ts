@@ -6,6 +6,7 @@ import { vacate } from '#coordinator/scheduler/scheduler-reducer.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
 import type { AgentReason, TaskExplanation, TaskReason } from '#protocol/messages/run/explain.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
+import { Gang, LONG_MS } from './lost-gang.ts';
 import { Miniature } from './miniature.ts';
 
 const RUN = '2026-02-13_14-30-45-aaaa';
@@ -77,6 +78,12 @@ const TASKS: Record<TaskReason['kind'], () => Case> = {
       agent.unreachable = true;
     });
     return { mesh, task: 0 };
+  },
+  replacing_rank: () => {
+    const gang = new Gang({ gang: { onRankLost: { replaceWithinMs: 1_000_000 } } });
+    gang.mesh.cordon('a2');
+    gang.pass(LONG_MS, [0, 2]);
+    return { mesh: gang.mesh, task: 0 };
   },
   deciding: () => {
     const mesh = agentsDo(meshOf([1], { retries: { exit: 1 } }));

@@ -27,6 +27,7 @@ interface Run {
 
 const ENDLESS = 1_000;
 const SCHEDULES = Number(process.env['GANG_SCHEDULES'] ?? 1_000);
+const WITHIN_MS = 60_000 + 10 * SCHEDULES;
 
 interface Held {
   readonly run: string;
@@ -119,9 +120,14 @@ function play(given: readonly Run[], picks: readonly number[]): string[] {
 
 /**
  * A gang of three comes while more of others waits than ever ends. Answers in which generation it begins: each
- * is all that was in hand when the one before had ended.
+ * is all that was in hand when the one before had ended. `isHeldUp`: hosts were reserved then for a gang whose run
+ * had another in hand; runs with less in hand than that go before it, until it has ended.
  */
-function generationOf(others: readonly Run[], gang: Run, picks: readonly number[]): number {
+function generationOf(
+  others: readonly Run[],
+  gang: Run,
+  picks: readonly number[],
+): { readonly generation: number; readonly isHeldUp: boolean } {
   const state = createScheduler();
   for (const agent of AGENTS) seat(state, agent);
   let held: Held[] = [];
@@ -154,42 +160,53 @@ function generationOf(others: readonly Run[], gang: Run, picks: readonly number[
     submit(String(at), { ...run, tasks: ENDLESS }, at);
   });
   for (let ends = 0; ends < 20; ends += 1) endOne();
+  const reserved = state.reserved?.run;
+  const isHeldUp = reserved !== undefined && (state.runs.get(reserved)?.inHand ?? 0) > 0;
   submit('gang', gang, others.length);
-  for (let generation = 0; generation <= others.length; generation += 1) {
+  for (let generation = 0; generation <= others.length + 1; generation += 1) {
     const left = new Set(held);
     while (!begun.has('gang') && held.some((one) => left.has(one))) endOne();
-    if (begun.has('gang')) return generation;
+    if (begun.has('gang')) return { generation, isHeldUp };
   }
-  return Infinity;
+  return { generation: Infinity, isHeldUp };
 }
 
 describe('gangs among singles and other gangs', () => {
-  it('all end, all or none, in any schedule', () => {
-    fc.assert(
-      fc.property(
-        runs,
-        fc.array(fc.nat({ max: 1_000 }), { minLength: 5, maxLength: 40 }),
-        (given, picks) => {
-          expect(play(given, picks)).toEqual([]);
-        },
-      ),
-      { numRuns: SCHEDULES },
-    );
-  });
+  it(
+    'all end, all or none, in any schedule',
+    () => {
+      fc.assert(
+        fc.property(
+          runs,
+          fc.array(fc.nat({ max: 1_000 }), { minLength: 5, maxLength: 40 }),
+          (given, picks) => {
+            expect(play(given, picks)).toEqual([]);
+          },
+        ),
+        { numRuns: SCHEDULES },
+      );
+    },
+    WITHIN_MS,
+  );
 
-  it('begin when what was in hand has ended, and one gang of each run that was before in turn', () => {
-    fc.assert(
-      fc.property(
-        runs,
-        fc.boolean(),
-        fc.array(fc.nat({ max: 1_000 }), { minLength: 5, maxLength: 40 }),
-        (others, exclusive, picks) => {
-          const gang: Run = { hosts: 3, exclusive, priority: 0, tasks: 1 };
-          const before = others.filter(({ hosts }) => hosts > 1).length;
-          expect(generationOf(others, gang, picks)).toBeLessThanOrEqual(before);
-        },
-      ),
-      { numRuns: SCHEDULES / 10 },
-    );
-  });
+  it(
+    'begin when what was in hand has ended, and one gang of each run that was before in turn',
+    () => {
+      fc.assert(
+        fc.property(
+          runs,
+          fc.boolean(),
+          fc.array(fc.nat({ max: 1_000 }), { minLength: 5, maxLength: 40 }),
+          (others, exclusive, picks) => {
+            const gang: Run = { hosts: 3, exclusive, priority: 0, tasks: 1 };
+            const before = others.filter(({ hosts }) => hosts > 1).length;
+            const { generation, isHeldUp } = generationOf(others, gang, picks);
+            expect(generation).toBeLessThanOrEqual(isHeldUp ? before + 1 : before);
+          },
+        ),
+        { numRuns: SCHEDULES / 10 },
+      );
+    },
+    WITHIN_MS,
+  );
 });

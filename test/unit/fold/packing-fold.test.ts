@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { attemptViews } from '#protocol/fold/attempt-view.ts';
 import { canonicalJson } from '#protocol/fold/canonical-json.ts';
-import { membersOf } from '#protocol/fold/gang-fold.ts';
+import { everyoneOf } from '#protocol/fold/gang-fold.ts';
 import { createPackedAttempts } from '#protocol/fold/packed/packed-attempts.ts';
 import { createPresence } from '#protocol/fold/progress/presence-fold.ts';
 import { progressView } from '#protocol/fold/progress/progress-view.ts';
@@ -17,7 +17,8 @@ import { goldenMessages, goldenSuite } from '#test/support/golden-messages.ts';
 import { RecordLog, RUN } from '#test/support/records.ts';
 
 const [task = '', other = ''] = expandTasks(goldenSuite).map(({ id }) => id);
-const AGENTS = ['a1', 'a2'];
+/** The last takes the place of the second. */
+const AGENTS = ['a1', 'a2', 'a3'];
 
 function shown(fold: RunFold): string {
   return canonicalJson({
@@ -34,6 +35,7 @@ const file = (sha256: string): never =>
 const SAID = [
   ...['accepted', 'accepted', 'step', 'exited', 'exited', 'survivors', 'collected', 'file'],
   ...['checkpoint', 'phase', 'message', 'adopted', 'retry', 'ended', 'bulk', 'stage', 'measured'],
+  ...['rank_lost', 'rank_replaced'],
 ] as const;
 
 const anyLog = fc
@@ -44,7 +46,7 @@ const anyLog = fc
         what: fc.constantFrom(...SAID),
         task: fc.constantFrom(task, other),
         n: fc.integer({ min: 1, max: 3 }),
-        rank: fc.nat({ max: 1 }),
+        agent: fc.nat({ max: 2 }),
         x: fc.nat({ max: 4 }),
       }),
       { maxLength: 60, size: 'max' },
@@ -61,12 +63,13 @@ interface Said {
   readonly what: (typeof SAID)[number];
   readonly task: string;
   readonly n: number;
-  readonly rank: number;
+  readonly agent: number;
   readonly x: number;
 }
 
-function say(log: RecordLog, isGang: boolean, { what, task: id, n, rank, x }: Said): void {
-  const at = { task: id, n, agent: AGENTS[rank] ?? '' };
+function say(log: RecordLog, isGang: boolean, { what, task: id, n, agent, x }: Said): void {
+  const at = { task: id, n, agent: AGENTS[agent] ?? '' };
+  const rank = Math.min(agent, 1);
   const elapsedMs = x * 100;
   const place = isGang ? { gang: { rank, hosts: 2 } } : {};
   const end = { outcome: 'failed' as const, stage: null, class: null, reason: null };
@@ -97,6 +100,14 @@ function say(log: RecordLog, isGang: boolean, { what, task: id, n, rank, x }: Sa
     log.attempt(at, 'attempt.adopted', { elapsedMs, step: 'run', alive: true });
   else if (what === 'stage')
     log.task(id, 'task.stage_opened', { n, stage: x, ranks: 2, startMs: 1, measureMs: 1 });
+  else if (what === 'rank_lost')
+    log.task(id, 'task.rank_lost', {
+      ...{ n, rank, agent: at.agent, reason: 'lost', withinMs: 1 },
+    });
+  else if (what === 'rank_replaced')
+    log.task(id, 'task.rank_replaced', {
+      ...{ n, rank: 1, epoch: 1, lost: 'a2', peer: { agent: 'a3', host: 'h3', address: '' } },
+    });
   else if (what === 'measured')
     log.attempt(at, 'attempt.stage_measured', {
       ...{ elapsedMs, stage: x, isWhole: true, metrics: [], requests: null },
@@ -175,7 +186,7 @@ describe('what is stored of a task', () => {
       storedOf(task).map(
         (one) =>
           one &&
-          membersOf(one).map(({ n, agent, files, checkpoints }) => ({
+          everyoneOf(one).map(({ n, agent, files, checkpoints }) => ({
             n,
             agent,
             files,

@@ -89,6 +89,31 @@ describe('a task on several hosts', () => {
     ).toEqual([expect.stringContaining('gang.barriers: must hold run') as string]);
   });
 
+  it('ends with a rank that is lost, or looks for another host for so long', () => {
+    const text = (gang: string): string => `run: [r]\nneeds: { hosts: 2 }\ngang: { ${gang} }`;
+    expect(suiteOf(text('onRankLost: { replaceWithin: 90s }')).gang).toEqual({
+      onRankLost: { replaceWithinMs: 90_000 },
+    });
+    expect(suiteOf(text('onRankLost: end')).gang).toEqual({});
+  });
+
+  it.each([
+    ['onRankLost: replace', '3:21: gang.onRankLost: must be end, or how long'],
+    ['onRankLost: { replaceWithin: 2 }', '3:38: gang.onRankLost'],
+    ['onRankLost: { replaceWithin: 0s }', '3:38: gang.onRankLost'],
+    [
+      'onRankLost: { replaceWithin: 2m }, ramp: { steps: [1, 2], every: 1s }',
+      '3:21: gang.onRankLost: a gang with a ramp cannot replace its ranks',
+    ],
+    [
+      'onRankLost: { replaceWithin: 2m } }\nonLost: wait #',
+      '3:21: gang.onRankLost: with onLost: wait no rank is ever given up',
+    ],
+  ])('gang: { %s }', (gang, problem) => {
+    const text = `run: [r]\nneeds: { hosts: 2 }\ngang: { ${gang} }`;
+    expect(problemsOf(text)).toEqual([expect.stringContaining(problem) as string]);
+  });
+
   it.each([
     ['needs: { hosts: 0 }', '2:17: needs.hosts: must be more than 0'],
     ['gang: { port: 1 }', '2:7: gang: belongs to needs.hosts of 2 or more; remove it'],

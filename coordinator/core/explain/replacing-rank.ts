@@ -1,0 +1,59 @@
+/** Why a rank whose host is lost has no other one yet: agent by agent, as it is looked for. Pure. */
+import type { AgentReason, TaskExplanation, TaskReason } from '#protocol/messages/run/explain.ts';
+import { capacityOf, joinedAgents, type AgentEntry } from '../../fleet/fleet-reducer.ts';
+import { gangOf } from '../../runs/gang-state.ts';
+import { lostRanksOf } from '../../runs/lost-rank-state.ts';
+import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
+import { rankLack } from '../../scheduler/replace-policy.ts';
+import { laneAt } from '../../scheduler/scheduler-reducer.ts';
+import type { CoreState } from '../core-state.ts';
+import { agentsOfGang } from '../gangs/may-replace.ts';
+import { closedReason, lackReason } from './agent-reason.ts';
+import { misfitAt } from './unplaceable.ts';
+
+type Replacing = Extract<TaskReason, { kind: 'replacing_rank' }>;
+
+/** Of the rank that waits first; null where none does. */
+export function replacingReason(
+  { nowMs }: Pick<CoreState, 'nowMs'>,
+  run: RunEntry,
+  task: TaskEntry,
+): Omit<Replacing, 'agents'> | null {
+  const gang = gangOf(run, task);
+  const [first] = gang === null ? [] : lostRanksOf(gang);
+  if (first === undefined) return null;
+  const { rank, agent, lost } = first;
+  const leftMs = Math.max(0, Math.round(lost.dueMs - nowMs));
+  return { kind: 'replacing_rank', n: task.n, rank, lost: agent, leftMs };
+}
+
+/** Of each agent that has, and had, no rank of it. */
+export function rankReasons(
+  state: CoreState,
+  run: RunEntry,
+  task: TaskEntry,
+): TaskExplanation['agents'] {
+  const gang = gangOf(run, task);
+  const own = gang === null ? new Set<string>() : agentsOfGang(gang);
+  return joinedAgents(state.fleet)
+    .filter(({ id }) => !own.has(id))
+    .map((agent) => ({ agent: agent.id, reason: rankReason(state, agent, { run, task }) }));
+}
+
+function rankReason(
+  state: CoreState,
+  agent: AgentEntry,
+  { run, task: { index } }: { readonly run: RunEntry; readonly task: TaskEntry },
+): AgentReason {
+  const closed = closedReason(agent);
+  const capacity = capacityOf(agent);
+  const scheduled = state.scheduler.runs.get(run.id);
+  if (closed !== null || capacity === null || scheduled === undefined)
+    return closed ?? { kind: 'not_heard' };
+  const never = misfitAt(state, capacity, { run, index });
+  if (never !== null) return never;
+  const lane = laneAt(scheduled, index);
+  const room = { agent: capacity, queued: false };
+  const lack = rankLack(state.scheduler, capacity, lane.of);
+  return lack === null ? { kind: 'next' } : lackReason(state, agent, { room, lane, lack });
+}
