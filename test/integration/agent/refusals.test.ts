@@ -1,5 +1,6 @@
 /** Agents that must not start, or must not take more: one clear line and a documented exit status. */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -158,14 +159,13 @@ test.skipIf(!isRoot)(
       const before = attemptSpec([step('true')]);
       await full.startAttempt(before);
       await full.exited(before);
+      // It must not fill what the agent frees: the first to find the disk full gives its reserve up.
+      const filled = join(full.dir, 'filled');
       const filler = attemptSpec([
-        step(`dd if=/dev/zero of=fill bs=64k 2>/dev/null; echo full >&2; sleep 600`),
+        step(`dd if=/dev/zero of=fill bs=64k 2>/dev/null; touch ${filled}; sleep 600`),
       ]);
       await full.startAttempt(filler);
-      // The first to find the disk full gives its reserve up, so a little is free again.
-      const freeKiB = (): number =>
-        Number(execFileSync('df', ['-k', '--output=avail', full.state]).toString().split('\n')[1]);
-      await until(() => freeKiB() < 2048, 'a full disk');
+      await until(() => existsSync(filled), 'a full disk');
       const refusal = await until(async () => {
         const next = attemptSpec([step('true')]);
         await full.startAttempt(next);
