@@ -9,7 +9,7 @@
  */
 import { join } from 'node:path';
 import type { Hardware } from '#protocol/messages/agent/hardware.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
+import { READS, type Registration } from '#protocol/messages/agent/host.ts';
 import type { Accepts } from '#protocol/messages/agent/accepts.ts';
 import type { Labels } from '#protocol/messages/agent/labels.ts';
 import { formatCpuList } from '#protocol/messages/agent/cpu-list.ts';
@@ -202,6 +202,7 @@ function registrationOf(
     hardware,
     labels,
     ...(accepts === null ? {} : { accepts }),
+    reads: [...READS],
   };
 }
 

@@ -2,19 +2,17 @@
  * What comes in during a term, as messages to the core: both streams and the registry, first as far
  * as they go, then as they grow; heartbeats. One message after the other, in stream order.
  */
+import { typeOf } from '#protocol/messages/catalog.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { Heartbeat, Registration } from '#protocol/messages/agent/host.ts';
-import type { AttemptRef } from '#protocol/messages/ids.ts';
+import { unreadIn, whyUnread } from '#protocol/messages/run/starts.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import type { Tail, TailMessage } from '#protocol/nats/streams/tail.ts';
-import { attemptOfStart } from './core/starts/start.ts';
-import type { CoreMessage } from './core/core-state.ts';
+import type { CoreMessage, OwnStarts } from './core/core-state.ts';
 import type { IntakeSource } from './intake-source.ts';
-
-/** The envelope's first members, its id among them. */
-const HEAD_BYTES = 200;
+import { ownStarts } from './own-starts.ts';
 
 export interface IntakeOptions {
   readonly source: IntakeSource;
@@ -110,29 +108,34 @@ export class Intake {
   #onStored(kind: 'event' | 'command', message: TailMessage): void {
     const { post } = this.#options;
     const { subject, sequence, timeMs, data } = message;
-    const own = kind === 'command' ? this.#ownStart(message) : null;
+    const own = kind === 'command' ? this.#ownStarts(message) : null;
     if (own !== null) {
-      post({ kind: 'own_start', sequence, ...own });
+      post({ kind: 'own_starts', ...own });
       return;
     }
     const decoded = decode(data);
     if (decoded.kind === 'ok') {
-      post({ kind, record: { subject, sequence, timeMs, message: decoded.message } });
+      const { message: read } = decoded;
+      post({ kind, record: { subject, sequence, timeMs, message: read } });
+      for (const id of read.name === 'command.starts' ? unreadIn(read.data) : [])
+        post({
+          ...{ kind: 'unreadable', subject, sequence, type: typeOf(read.name) },
+          reason: whyUnread(data, id),
+        });
       return;
     }
     const { type, reason } = decoded;
     post({ kind: 'unreadable', subject, sequence, type, reason });
   }
 
-  /** The attempt, if this is a start of this term: what is in it need not be read back. */
-  #ownStart(message: TailMessage): (AttemptRef & { readonly agent: string }) | null {
+  /** The attempts, if this starts some and is of this term. */
+  #ownStarts(message: TailMessage): OwnStarts | null {
+    const { sequence, data } = message;
     if (message.header(HEADERS.instance) !== this.#options.instance) return null;
     const subject = parseSubject(message.subject);
     if (subject?.kind !== 'command' || subject.command !== 'start') return null;
-    const head = new TextDecoder().decode(message.data.subarray(0, HEAD_BYTES));
-    const id = /^\{"specversion":"1\.0","id":"([\w-]+)"/.exec(head)?.[1];
-    const ref = id === undefined ? null : attemptOfStart(id, subject.run);
-    return ref === null ? null : { ...ref, agent: subject.agent };
+    const starts = ownStarts(data, subject.run);
+    return starts === null ? null : { agent: subject.agent, sequence, starts };
   }
 
   #onRegistration(agent: string, data: Uint8Array, timeMs: number): void {

@@ -191,5 +191,7 @@ function hasGpus({ gpus }: HostState, needs: LiveAttempt['needs'], held: Held): 
 function isBefore(a: LiveAttempt, b: LiveAttempt): boolean {
   if (a.priority !== b.priority) return a.priority > b.priority;
   if (a.era !== b.era) return a.era < b.era;
-  return a.sequence === b.sequence ? a.key < b.key : a.sequence < b.sequence;
+  if (a.sequence !== b.sequence) return a.sequence < b.sequence;
+  const [first, second] = [a.place ?? 0, b.place ?? 0];
+  return first === second ? a.key < b.key : first < second;
 }

@@ -2,8 +2,10 @@
  * Takes commands from the mailbox: reads each, keeps it in the ledger, hands it to the host's actor.
  *
  * A command is in the ledger before it is acknowledged and before anything is done about it, so an
- * agent killed in between does it when it is back (I8).
+ * agent killed in between does it when it is back (I8). Several starts of one command are one line of it: of a
+ * torn one nothing is known, and all of them come again.
  */
+import { typeOf } from '#protocol/messages/catalog.ts';
 import { attemptKey } from '#protocol/messages/ids.ts';
 import type { RevokeCommand } from '#protocol/messages/run/command.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
@@ -31,7 +33,7 @@ export class CommandIntake {
   /** Throws while the disk is full: the mailbox then delivers the message again. */
   onMail(mail: MailMessage): MailDecision {
     const { subject, sequence, timeMs, data } = mail;
-    const { ledger, agent, sink, log } = this.#deps;
+    const { ledger, agent, log } = this.#deps;
     const read = readCommand(agent, subject, data);
     if (read.kind === 'rejected') {
       const { type, reason } = read;
@@ -39,19 +41,25 @@ export class CommandIntake {
       const id = `rejected-${sequence}-${timeMs}`;
       if (!ledger.fold.isRepeat(id, mail)) {
         this.#write({ t: 'rejected', id, seq: sequence, ms: timeMs });
-        sink.tell(subjects.hostEvents(agent), 'message.rejected', {
-          subject,
-          sequence,
-          type,
-          reason,
-        });
+        this.#sayRejected(mail, type, reason);
       }
       return 'term';
     }
     const { command } = read;
     if (ledger.fold.isRepeat(command.id, mail)) return 'ack';
     this.#onCommand(command, mail);
+    if (command.name !== 'command.starts') return 'ack';
+    for (const reason of command.refused) {
+      log.warn({ subject, sequence, reason }, 'a start of several rejected');
+      this.#sayRejected(mail, typeOf(command.name), reason);
+    }
     return 'ack';
+  }
+
+  #sayRejected({ subject, sequence }: MailMessage, type: string | null, reason: string): void {
+    const { agent, sink } = this.#deps;
+    const said = { subject, sequence, type, reason };
+    sink.tell(subjects.hostEvents(agent), 'message.rejected', said);
   }
 
   #onCommand(command: Command, { sequence, timeMs }: MailMessage): void {
@@ -71,6 +79,14 @@ export class CommandIntake {
           afterStop,
           priority,
         });
+        return;
+      }
+      case 'command.starts': {
+        const starts = command.starts.filter(({ spec }) => !fold.known.has(attemptKey(spec)));
+        this.#write({ t: 'starts', ...entry, starts });
+        const { era } = fold;
+        for (const [place, { id, ...start }] of starts.entries())
+          this.#post({ kind: 'start', command: id, era, sequence, place, ...start });
         return;
       }
       case 'command.revoke': {

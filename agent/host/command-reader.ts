@@ -4,18 +4,30 @@
  * not stand on its own subject, is not obeyed (I11).
  */
 import { decode, type MessageOf } from '#protocol/messages/envelope.ts';
+import type { GivenStart } from '#protocol/messages/run/command.ts';
+import { startsIn, unreadIn, whyUnread } from '#protocol/messages/run/starts.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 
-export type Command = MessageOf<
-  | 'command.start'
-  | 'command.revoke'
-  | 'command.go'
-  | 'command.peers'
-  | 'command.stop'
-  | 'command.release'
-  | 'command.drain'
-  | 'command.undrain'
->;
+/** Several in one command: those that are obeyed, and why others are not. */
+export interface Starts {
+  readonly name: 'command.starts';
+  readonly id: string;
+  readonly starts: readonly GivenStart[];
+  readonly refused: readonly string[];
+}
+
+export type Command =
+  | MessageOf<
+      | 'command.start'
+      | 'command.revoke'
+      | 'command.go'
+      | 'command.peers'
+      | 'command.stop'
+      | 'command.release'
+      | 'command.drain'
+      | 'command.undrain'
+    >
+  | Starts;
 
 export type ReadCommand =
   | { readonly kind: 'command'; readonly command: Command }
@@ -37,13 +49,16 @@ export function readCommand(agent: string, subject: string, data: Uint8Array): R
   }
   if (parsed?.kind !== 'command') return reject('not a subject of commands');
   if (parsed.agent !== agent) return reject(`for agent ${parsed.agent}, not for ${agent}`);
-  if (message.name !== `command.${parsed.command}`) {
+  const of = message.name === 'command.starts' ? 'command.start' : message.name;
+  if (of !== `command.${parsed.command}`) {
     return reject(`${message.name} on the subject of ${parsed.command}`);
   }
   switch (message.name) {
     case 'command.start':
       if (message.data.spec.run !== parsed.run) return reject('the run differs from the subject');
       return { kind: 'command', command: message };
+    case 'command.starts':
+      return { kind: 'command', command: readStarts(message, data, parsed.run) };
     case 'command.revoke':
     case 'command.go':
     case 'command.peers':
@@ -57,4 +72,14 @@ export function readCommand(agent: string, subject: string, data: Uint8Array): R
     default:
       return reject(`${message.name} is no command`);
   }
+}
+
+function readStarts(message: MessageOf<'command.starts'>, data: Uint8Array, run: string): Starts {
+  const refused = unreadIn(message.data).map((id) => whyUnread(data, id));
+  const starts = startsIn(message).filter(({ id, spec }) => {
+    if (spec.run === run) return true;
+    refused.push(`start ${id}: the run differs from the subject`);
+    return false;
+  });
+  return { name: message.name, id: message.id, starts, refused };
 }

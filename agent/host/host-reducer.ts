@@ -224,7 +224,7 @@ function withoutLive(state: HostState, key: string): HostState {
 }
 
 function onStart(state: HostState, message: Of<'start'>): Result {
-  const { spec, command, era, sequence, afterStop, priority } = message;
+  const { spec, command, era, sequence, place = 0, afterStop, priority } = message;
   const ref = { run: spec.run, task: spec.task, n: spec.n };
   const key = attemptKey(ref);
   if (state.live.has(key)) return [state, []];
@@ -236,6 +236,7 @@ function onStart(state: HostState, message: Of<'start'>): Result {
     ...wishesOf(spec),
     era,
     sequence,
+    ...(place > 0 && { place }),
     afterStop,
     stage: 'queued',
     slots: [],

@@ -36,6 +36,8 @@ export interface LiveAttempt {
   /** Era and stream sequence of its start: the order of arrival. */
   readonly era: number;
   readonly sequence: number;
+  /** Among the starts of one command; absent: it is the first, or the only one. */
+  readonly place?: number;
   readonly afterStop: number;
   /**
    * `queued`: nothing ran; `running`: holds its claim; `ending`: no process is left; `fenced`: ended,
@@ -106,6 +108,8 @@ export type HostMessage =
       readonly command: string;
       readonly era: number;
       readonly sequence: number;
+      /** Among the starts of its command; absent: it is the only one. */
+      readonly place?: number;
       readonly spec: AttemptSpec;
       readonly afterStop: number;
       readonly priority: number;

@@ -33,7 +33,7 @@ const HOLDING: ReadonlySet<string> = new Set(['stepping', 'barrier', 'closing', 
 
 /** Null for one that has ended, has no survivors and only has its log to ship. */
 function liveOf(record: AttemptRecord): LiveAttempt | null {
-  const { spec, state, priority, era = 0, sequence, afterStop } = record;
+  const { spec, state, priority, era = 0, sequence, place = 0, afterStop } = record;
   const life = state?.life.kind ?? 'queued';
   const fencing = state !== null && isFenced(state) ? state : null;
   if (life === 'exited' && fencing === null) return null;
@@ -48,6 +48,7 @@ function liveOf(record: AttemptRecord): LiveAttempt | null {
     ...wishesOf(spec),
     era,
     sequence,
+    ...(place > 0 && { place }),
     afterStop,
     stage: isRunning ? 'running' : life === 'new' || life === 'queued' ? 'queued' : 'ending',
     slots: isRunning ? (state?.slots ?? []) : [],

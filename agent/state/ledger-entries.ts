@@ -9,7 +9,12 @@
  * end is gone) and gives their numbers again. Each such time begins an era: within one, sequences
  * compare; what is of a later era is later.
  */
-import type { RevokeCommand, StopCause, StopCommand } from '#protocol/messages/run/command.ts';
+import type {
+  GivenStart,
+  RevokeCommand,
+  StopCause,
+  StopCommand,
+} from '#protocol/messages/run/command.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
@@ -40,6 +45,8 @@ export interface AttemptRecord {
   readonly sequence: number;
   /** Absent: 0, as in ledgers of before. */
   readonly era?: number;
+  /** Among the starts of its command; absent: it is the first, or the only one. */
+  readonly place?: number;
   readonly afterStop: number;
   readonly priority: number;
   readonly spec: AttemptSpec;
@@ -83,6 +90,8 @@ export type LedgerEntry =
       readonly afterStop: number;
       readonly priority: number;
     } & CommandEntry)
+  /** Of one command, in its order. */
+  | ({ readonly t: 'starts'; readonly starts: readonly GivenStart[] } & CommandEntry)
   | ({ readonly t: 'stop'; readonly stop: StopCommand } & CommandEntry)
   | ({ readonly t: 'revoke'; readonly ref: RevokeCommand } & CommandEntry)
   | ({ readonly t: 'go'; readonly key: string; readonly go: BarrierGo } & CommandEntry)
@@ -178,6 +187,22 @@ export class LedgerFold {
         const { era } = this;
         this.attempts.set(key, { command, sequence, era, afterStop, priority, spec, state: null });
         this.#remember(key);
+        return;
+      }
+      case 'starts': {
+        const { era } = this;
+        for (const [place, { id: command, ...start }] of entry.starts.entries()) {
+          const key = attemptKey(start.spec);
+          this.attempts.set(key, {
+            command,
+            sequence: entry.seq,
+            era,
+            place,
+            ...start,
+            state: null,
+          });
+          this.#remember(key);
+        }
         return;
       }
       case 'stop': {

@@ -20,6 +20,7 @@ import {
 import { decode, encode } from '#protocol/messages/envelope.ts';
 import { MeshError } from '#protocol/messages/errors.ts';
 import { newId } from '#protocol/messages/ids.ts';
+import { startsIn } from '#protocol/messages/run/starts.ts';
 import { filters, parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { pause } from '#protocol/nats/connection.ts';
@@ -260,9 +261,10 @@ class Stopping {
       const subject = parseSubject(message.subject);
       const decoded = decode(message.data);
       if (subject?.kind !== 'command' || decoded.kind !== 'ok') return;
-      if (decoded.message.name !== 'command.start') return;
-      const { run, task, n } = decoded.message.data.spec;
-      this.#starts.push({ agent: subject.agent, run, task, n, sequence: message.sequence });
+      for (const { spec } of startsIn(decoded.message)) {
+        const { run, task, n } = spec;
+        this.#starts.push({ agent: subject.agent, run, task, n, sequence: message.sequence });
+      }
     });
   }
 }

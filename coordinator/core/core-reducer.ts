@@ -37,7 +37,7 @@ import {
   type CoreState,
   type Effect,
 } from './core-state.ts';
-import { onCommand, onOwnStart } from './on-command.ts';
+import { onCommand, onOwnStarts } from './on-command.ts';
 import { onCordon } from './hosts/cordon.ts';
 import { forgetRun } from './ends/leave.ts';
 import { onForget } from './hosts/forget.ts';
@@ -80,8 +80,8 @@ function onMessage(
     case 'command':
       onCommand(context, message.record);
       return;
-    case 'own_start':
-      onOwnStart(context, message);
+    case 'own_starts':
+      onOwnStarts(context, message);
       return;
     case 'unreadable':
       onUnreadable(context, message);

@@ -41,8 +41,8 @@ export type CoreMessage =
   | { readonly kind: 'event'; readonly record: EventRecord }
   /** Stored in BM_COMMANDS. */
   | { readonly kind: 'command'; readonly record: EventRecord }
-  /** A start of this leader's own, now stored. */
-  | ({ readonly kind: 'own_start' } & OwnStart)
+  /** Starts of this leader's own, now stored: those of one command. */
+  | ({ readonly kind: 'own_starts' } & OwnStarts)
   /** What the events were up to a sequence is known already: the first message there is. */
   | { readonly kind: 'restored'; readonly state: CoreState }
   /** A stored message that cannot be read. */
@@ -81,10 +81,11 @@ export type CoreMessage =
   | ReadHistory
   | { readonly kind: 'purged'; readonly run: string };
 
-export interface OwnStart extends AttemptRef {
+export interface OwnStarts {
   readonly agent: string;
   /** In BM_COMMANDS. */
   readonly sequence: number;
+  readonly starts: readonly AttemptRef[];
 }
 
 /** `read_history` is done; null where the run that was to be read is gone, and why. */

@@ -1,6 +1,7 @@
 /** Commands as stored in BM_COMMANDS: own starts and those of leaders before, and everybody's stops. */
 import type { EventRecord } from '#protocol/fold/record.ts';
-import type { StopCommand } from '#protocol/messages/run/command.ts';
+import type { GivenStart, StopCommand } from '#protocol/messages/run/command.ts';
+import { startsIn } from '#protocol/messages/run/starts.ts';
 import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { beginAttempt, openAttempt } from '../runs/run-reducer.ts';
@@ -17,14 +18,15 @@ import { noteStoredStart } from './ends/old-starts.ts';
 import { holdBack } from './ends/pause.ts';
 import { noteRequeue } from './starts/requeue.ts';
 import { onHandedOut } from './starts/take-back.ts';
-import type { Context, OwnStart } from './core-state.ts';
+import type { Context, OwnStarts } from './core-state.ts';
 
 export function onCommand(context: Context, record: EventRecord): void {
   const subject = parseSubject(record.subject);
   const { message, sequence } = record;
   context.state.commandSequence = Math.max(context.state.commandSequence, sequence);
-  if (subject?.kind === 'command' && message.name === 'command.start') {
-    onStart(context, subject.agent, { record, start: message.data });
+  const starts = startsIn(message);
+  if (subject?.kind === 'command' && starts.length > 0) {
+    onStarts(context, { agent: subject.agent, run: subject.run, sequence }, starts);
   } else if (message.name === 'command.revoke') {
     onRevoke(context, record, message.data);
   } else if (subject?.kind === 'stop' && message.name === 'command.stop') {
@@ -32,29 +34,37 @@ export function onCommand(context: Context, record: EventRecord): void {
   }
 }
 
+interface CommandAt {
+  readonly agent: string;
+  readonly run: string;
+  /** In BM_COMMANDS. */
+  readonly sequence: number;
+}
+
+/** All of one command, before anything follows from any. */
+function onStarts(context: Context, at: CommandAt, starts: readonly GivenStart[]): void {
+  const run = context.state.runs.get(at.run);
+  if (run === undefined) return; // archived and purged, but for this
+  for (const start of starts) onStart(context, { run, at }, start);
+  closeStops(context, run);
+}
+
 function onStart(
   context: Context,
-  agent: string,
-  input: {
-    record: EventRecord;
-    start: { spec: Pick<AttemptSpec, 'run' | 'task' | 'n' | 'gang'>; afterStop: number };
-  },
+  { run, at: { agent, sequence } }: { readonly run: RunEntry; readonly at: CommandAt },
+  { spec, afterStop }: GivenStart,
 ): void {
   const { state } = context;
-  const { spec, afterStop } = input.start;
-  const run = state.runs.get(spec.run);
-  if (run === undefined) return; // archived and purged, but for this
-  noteStoredStart(run, input.record.sequence);
+  noteStoredStart(run, sequence);
   const { task, n } = spec;
-  const begin = { task, n, agent, afterStop, sequence: input.record.sequence };
   noteGangStart(run, spec);
+  const begin = { task, n, agent, afterStop, sequence };
   if (beginAttempt(run, begin) !== null) hold(context, run, { task, agent });
   const attempt = openAttempt(run, { task, n, agent });
   if (attempt === undefined) return;
   onHandedOut(context, run, attempt);
   if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
   noteStart(stopsOf(state, run.id), attempt);
-  closeStops(context, run);
 }
 
 /** Before it begins: which rank of which it is. */
@@ -69,22 +79,25 @@ function noteGangStart(
 }
 
 /** What was sent is known; what is new is where it stands in the stream. */
-export function onOwnStart(
-  context: Context,
-  { run: id, task, n, agent, sequence }: OwnStart,
-): void {
+export function onOwnStarts(context: Context, { agent, sequence, starts }: OwnStarts): void {
   const { state } = context;
   state.commandSequence = Math.max(state.commandSequence, sequence);
-  const run = state.runs.get(id);
-  if (run !== undefined) noteStoredStart(run, sequence);
-  const attempt = run === undefined ? undefined : openAttempt(run, { task, n, agent });
-  if (run === undefined || attempt === undefined) return;
-  attempt.sequence ??= sequence;
-  onHandedOut(context, run, attempt);
-  if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
-  noteStart(stopsOf(state, id), attempt);
-  onRankStored(context, run, { task, n, agent });
-  closeStops(context, run);
+  for (const { run: id, task, n } of starts) {
+    const run = state.runs.get(id);
+    if (run === undefined) continue;
+    noteStoredStart(run, sequence);
+    const attempt = openAttempt(run, { task, n, agent });
+    if (attempt === undefined) continue;
+    attempt.sequence ??= sequence;
+    onHandedOut(context, run, attempt);
+    if ((state.fleet.agents.get(agent)?.forgotten ?? null) !== null) attempt.gone = true;
+    noteStart(stopsOf(state, id), attempt);
+    onRankStored(context, run, { task, n, agent });
+  }
+  for (const id of new Set(starts.map((start) => start.run))) {
+    const run = state.runs.get(id);
+    if (run !== undefined) closeStops(context, run);
+  }
 }
 
 /** From now on it can be ended with the others. */

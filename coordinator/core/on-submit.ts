@@ -1,8 +1,10 @@
 /** Submissions: idempotent by run id; answered when `run.submitted` has come back stored. */
+import { readOf } from '#protocol/messages/run/starts.ts';
 import { parseSubject, subjects } from '#protocol/messages/subjects.ts';
 import { isAllPaused } from '../runs/run-reducer.ts';
 import type { RunEntry } from '../runs/run-state.ts';
 import { abandonStart } from './starts/abandon-start.ts';
+import { giveSingly } from './starts/give-starts.ts';
 import { unplaceableOf } from './explain/unplaceable.ts';
 import {
   log,
@@ -136,11 +138,14 @@ export function onUnstorable(context: Context, effect: PublishEffect, reason: st
       });
     state.submitting.delete(run);
   } else if (effect.name === 'command.start') {
-    abandonStart(context, { ...effect.data.spec, agent: agentOf(effect.subject) }, reason);
+    const { agent } = addresseeOf(effect.subject);
+    abandonStart(context, { ...effect.data.spec, agent }, reason);
+  } else if (effect.name === 'command.starts') {
+    giveSingly(context, addresseeOf(effect.subject), readOf(effect.data));
   }
 }
 
-function agentOf(subject: string): string {
+function addresseeOf(subject: string): { readonly agent: string; readonly run: string } {
   const parsed = parseSubject(subject);
-  return parsed?.kind === 'command' ? parsed.agent : '';
+  return parsed?.kind === 'command' ? parsed : { agent: '', run: '' };
 }

@@ -84,6 +84,7 @@ export const CATALOG = {
   'command.revoke_answered': { version: 1, schema: host.RevokeAnswered },
   'leader.elected': { version: 1, schema: host.LeaderElected },
   'command.start': { version: 1, schema: command.StartCommand },
+  'command.starts': { version: 1, schema: command.StartsCommand },
   'command.revoke': { version: 1, schema: command.RevokeCommand },
   'command.go': { version: 1, schema: gang.GoCommand },
   'command.peers': { version: 1, schema: ranks.PeersCommand },

@@ -140,7 +140,8 @@ export function decode(bytes: Uint8Array): Decoded {
   return { kind: 'ok', message };
 }
 
-function firstIssue(error: z.ZodError): string {
+/** For people. */
+export function firstIssue(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue === undefined) return 'invalid';
   const text =

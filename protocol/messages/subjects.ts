@@ -10,7 +10,10 @@ export type CommandKind =
   'start' | 'revoke' | 'go' | 'peers' | 'stop' | 'drain' | 'undrain' | 'release';
 
 export const subjects = {
-  /** A command to one agent; `run` is `-` where a command concerns no run. */
+  /**
+   * A command to one agent; `run` is `-` where a command concerns no run. On `start` also `command.starts`:
+   * several in one message.
+   */
   command: (agent: string, kind: CommandKind, run: string) => `${ERA}.cmd.${agent}.${kind}.${run}`,
   /** Stops are a broadcast: any operator publishes them, every agent obeys (I6). */
   stop: () => `${ERA}.cmd.all.stop`,

@@ -3,7 +3,7 @@ import { lengthMs, without } from '#protocol/fold/progress/spans.ts';
 import type { RunFold } from '#protocol/fold/run-fold.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 
-/** By the stream's clock; null where it is over at this time, or nothing of the run has begun. */
+/** By the stream's clock, which has whole milliseconds; null where it is over at this time, or nothing of the run has begun. */
 export function earlyBudgetEnd(
   { startedMs, pauses }: RunFold,
   { runBudgetMs = 0 }: SuiteSpec,
@@ -13,5 +13,6 @@ export function earlyBudgetEnd(
   const { past, sinceMs } = pauses;
   const paused = sinceMs === null ? past : [...past, { fromMs: sinceMs, toMs: nowMs }];
   const usedMs = lengthMs(without({ fromMs: startedMs, toMs: nowMs }, paused));
-  return usedMs < runBudgetMs ? runBudgetMs - usedMs : null;
+  const leastMs = Math.floor(runBudgetMs);
+  return usedMs < leastMs ? leastMs - usedMs : null;
 }

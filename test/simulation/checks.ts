@@ -9,6 +9,8 @@ import type { EventRecord } from '#protocol/fold/record.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { runView } from '#protocol/fold/run-view.ts';
 import { decode, type Message } from '#protocol/messages/envelope.ts';
+import type { GivenStart } from '#protocol/messages/run/command.ts';
+import { startsIn } from '#protocol/messages/run/starts.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { HEADERS } from '#protocol/nats/headers.ts';
@@ -25,6 +27,7 @@ import { RetryChecks } from './retry-checks.ts';
 import { checkRemoved } from './revoke-checks.ts';
 import type { Start, StopSeen } from './seen.ts';
 import type { SimServer, Stored } from './server.ts';
+import { checkStartsRemoved } from './start-checks.ts';
 import { usageProblems } from './usage-checks.ts';
 
 const RANK = { submitted: 0, running: 1, paused: 1, stopping: 2, ended: 3 };
@@ -91,6 +94,8 @@ export class Checks {
     this.#server = server;
     server.commands.onRemoved = (removed) => {
       checkRemoved(removed, { server, note, gangs: this.#gangs, processes: this.processes });
+      const { runs } = this;
+      checkStartsRemoved(removed, { runs, starts, revoked, gangs: this.#gangs, note });
     };
   }
 
@@ -147,35 +152,37 @@ export class Checks {
       this.note(`I1: ${by} stores number ${number} on ${subject} after ${before}`);
   }
 
-  #onCommand({ sequence, subject, timeMs }: Stored, message: Message): void {
-    if (message.name === 'command.start') {
-      const parsed = parseSubject(subject);
-      const { spec, afterStop } = message.data;
-      const attempt = `${spec.run}/${spec.task}#${spec.n}`;
-      const agent = parsed?.kind === 'command' ? parsed.agent : '';
-      const key = spec.gang === undefined ? attempt : rankKey(attempt, agent);
-      const known = this.starts.get(key);
-      // Stored twice in doubt: its agent knows it by its id.
-      if (known?.command === message.id && known.agent === agent) return;
-      if (known !== undefined)
-        this.note(`I4: ${key} is started again, on ${agent} after ${known.agent}`);
-      this.starts.set(key, { command: message.id, agent, spec, sequence, afterStop });
-      this.#started.add(attempt);
-      if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
-      this.#held.onStart(attempt, timeMs, spec);
-      this.#pauses.onStart(key, spec, afterStop);
-      if (spec.gang === undefined) this.givenBack.onStart(attempt);
-      const run = this.runs.get(spec.run);
-      if (run === undefined) return;
-      run.open.add(key);
-      if (run.exits.has(key)) run.open.delete(key);
-      else this.#locks.onStart(key);
-      const { maxParallel } = run.suite;
-      const open = new Set([...run.open].map(attemptOf)).size;
-      if (maxParallel !== null && open > maxParallel)
-        this.note(`${open} attempts of ${spec.run} at once, ${maxParallel} are allowed`);
-      if (run.ended.has(spec.task)) this.note(`I3: ${key} starts although its task has ended`);
-    }
+  #onStart({ sequence, subject, timeMs }: Stored, { id, spec, afterStop }: GivenStart): void {
+    const parsed = parseSubject(subject);
+    const attempt = `${spec.run}/${spec.task}#${spec.n}`;
+    const agent = parsed?.kind === 'command' ? parsed.agent : '';
+    const key = spec.gang === undefined ? attempt : rankKey(attempt, agent);
+    const known = this.starts.get(key);
+    // Stored twice in doubt: its agent knows it by its id.
+    if (known?.command === id && known.agent === agent) return;
+    if (known !== undefined)
+      this.note(`I4: ${key} is started again, on ${agent} after ${known.agent}`);
+    this.starts.set(key, { command: id, agent, spec, sequence, afterStop });
+    this.#started.add(attempt);
+    if (spec.gang !== undefined) this.#gangs.onStart(attempt, agent, spec.gang);
+    this.#held.onStart(attempt, timeMs, spec);
+    this.#pauses.onStart(key, spec, afterStop);
+    if (spec.gang === undefined) this.givenBack.onStart(attempt);
+    const run = this.runs.get(spec.run);
+    if (run === undefined) return;
+    run.open.add(key);
+    if (run.exits.has(key)) run.open.delete(key);
+    else this.#locks.onStart(key);
+    const { maxParallel } = run.suite;
+    const open = new Set([...run.open].map(attemptOf)).size;
+    if (maxParallel !== null && open > maxParallel)
+      this.note(`${open} attempts of ${spec.run} at once, ${maxParallel} are allowed`);
+    if (run.ended.has(spec.task)) this.note(`I3: ${key} starts although its task has ended`);
+  }
+
+  #onCommand(stored: Stored, message: Message): void {
+    const { sequence, subject, timeMs } = stored;
+    for (const start of startsIn(message)) this.#onStart(stored, start);
     if (message.name === 'command.revoke') {
       const { run, task, n, superseded, gang } = message.data;
       const agent = subject.split('.')[3] ?? '';

@@ -11,7 +11,7 @@ import { hostSpoolBytes, SpoolBudget } from '#agent/logs/spool-budget.ts';
 import { EventSink } from '#agent/state/event-sink.ts';
 import { Ledger } from '#agent/state/ledger.ts';
 import type { Hardware } from '#protocol/messages/agent/hardware.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
+import { READS, type Registration } from '#protocol/messages/agent/host.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { MailTaker } from '#protocol/nats/agents/mailbox.ts';
 import { eventStore, openOutbox, type OutboxStore } from '#protocol/nats/outbox/outbox.ts';
@@ -296,6 +296,8 @@ export class SimAgent {
       cpus: slots,
       bootId,
       hardware: NO_HARDWARE,
+      // One of a mesh is of a version that takes starts one at a time.
+      ...(agent === 'a2' ? {} : { reads: [...READS] }),
     };
   }
 

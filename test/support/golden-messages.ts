@@ -7,6 +7,7 @@ import type { AttemptSpec } from '#protocol/messages/attempt/attempt-spec.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenExec } from './golden-exec.ts';
 import { goldenFleet } from './golden-fleet.ts';
+import { goldenStarts } from './golden-starts.ts';
 import { goldenGang, GOLDEN_RUN, GOLDEN_TASK } from './golden-gang.ts';
 import { goldenHostSampled } from './golden-host-sampled.ts';
 
@@ -383,7 +384,7 @@ export const goldenMessages: { readonly [N in MessageName]: MessageData<N> } = {
   },
   'command.revoke_answered': { run: GOLDEN_RUN, task: GOLDEN_TASK, n: 1, answer: 'revoked' },
   'leader.elected': { coordinator: 'c1', epoch: 3, host: 'box', pid: 99, version: '0.1.0' },
-  'command.start': { spec: goldenAttemptSpec, afterStop: 0, priority: 0 },
+  ...goldenStarts(goldenAttemptSpec),
   'command.revoke': { run: GOLDEN_RUN, task: GOLDEN_TASK, n: 1 },
   'command.stop': {
     run: GOLDEN_RUN,

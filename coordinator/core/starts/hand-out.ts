@@ -1,5 +1,4 @@
-/** Who is handed what next, and the command that says so. */
-import { subjects } from '#protocol/messages/subjects.ts';
+/** Who is handed what next. */
 import { availableAgents } from '../../fleet/fleet-reducer.ts';
 import { beginAttempt, newestStop } from '../../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
@@ -10,17 +9,15 @@ import { placeAll, placeTask, type Placement } from '../../scheduler/scheduler-r
 import type { AgentCapacity } from '../../scheduler/scheduler-state.ts';
 import { noteStart } from '../../stop/stop-reducer.ts';
 import { abandonStart } from './abandon-start.ts';
-import { markDirty, publish, type Context } from '../core-state.ts';
+import { markDirty, type Context } from '../core-state.ts';
 import { startCycles } from './cycles.ts';
+import { giveStarts, type StartFor } from './give-starts.ts';
 import { startGang } from '../gangs/gang-start.ts';
 import { placeLostRanks } from '../gangs/replace-rank.ts';
 import { endPreempted, placePreempting } from './preempt.ts';
 import { sayStarted, specOf, startId } from './start.ts';
 import { stopsOf } from '../ends/stops.ts';
 import { takeBack } from './take-back.ts';
-
-/** Starts live below 7 days; then they are as if never given. */
-const START_TTL_SECONDS = 6 * 24 * 3_600;
 
 /** Hands waiting tasks to the agents that may have room. */
 export function fillAgents(context: Context): void {
@@ -42,18 +39,25 @@ export function fillAgents(context: Context): void {
   }
   const placed = (queued: boolean): Placement[] =>
     placeAll(state.scheduler, { queued, agents, everyone });
-  for (const placement of placed(false)) startTask(context, placement);
-  for (const placement of placePreempting(context)) startTask(context, placement);
-  for (const placement of placed(true)) startTask(context, placement);
+  startTasks(context, placed(false));
+  startTasks(context, placePreempting(context));
+  startTasks(context, placed(true));
   endPreempted(context);
   takeBack(context, agents);
   startCycles(context);
 }
 
-function startTask(context: Context, { run: id, index, agent }: Placement): void {
+/** In their order; what goes to one agent goes with the first of it. */
+function startTasks(context: Context, placements: readonly Placement[]): void {
+  const given = placements.flatMap((placement) => begun(context, placement) ?? []);
+  giveStarts(context, given);
+}
+
+/** Null where it cannot be started. */
+function begun(context: Context, { run: id, index, agent }: Placement): StartFor | null {
   const run = context.state.runs.get(id);
   const task = run?.listed[index];
-  if (run === undefined || task === undefined) return;
+  if (run === undefined || task === undefined) return null;
   sayStarted(context, run);
   const afterStop = newestStop(run, task);
   const { n } = task;
@@ -63,17 +67,10 @@ function startTask(context: Context, { run: id, index, agent }: Placement): void
   const spec = specOf(run, task);
   if (typeof spec === 'string') {
     abandonStart(context, { run: id, task: task.id, n, agent }, spec);
-    return;
+    return null;
   }
-  publish(context, {
-    subject: subjects.command(agent, 'start', id),
-    name: 'command.start',
-    data: { spec, afterStop, priority: run.priority + addedTo(run.added, index) },
-    id: startId(id, task.id, n),
-    ttl: START_TTL_SECONDS,
-    // One in flight at a time would hold slots up; a repeat is recognised by its id.
-    unordered: true,
-  });
+  const priority = run.priority + addedTo(run.added, index);
+  return { agent, run: id, start: { id: startId(id, task.id, n), spec, afterStop, priority } };
 }
 
 /** The task, which waits, goes to another agent if one has room now; else it takes its turn. */
@@ -86,7 +83,7 @@ export function placeElsewhere(
   if (avoid === undefined || !state.acting) return;
   const others = availableAgents(state.fleet).filter(({ id }) => id !== avoid);
   const placement = placeTask(state.scheduler, { run: run.id, index: task.index }, others);
-  if (placement !== null) startTask(context, placement);
+  if (placement !== null) startTasks(context, [placement]);
 }
 
 /** The task, which waits, goes to the agent that it was taken back for; false where it has no turn there now. */
@@ -99,6 +96,6 @@ export function placeTakenBack(
   if (to === null || !state.acting) return false;
   const agents = availableAgents(state.fleet, [to]);
   const placement = placeTask(state.scheduler, { run: run.id, index: task.index }, agents);
-  if (placement !== null) startTask(context, placement);
+  if (placement !== null) startTasks(context, [placement]);
   return placement !== null;
 }

@@ -6,6 +6,9 @@ import { RunId, Token } from '../ids.ts';
 import { Labels } from './labels.ts';
 import { Proof } from '../attempt/outcome.ts';
 
+/** What agents of this version say that they read. */
+export const READS: readonly string[] = ['command.starts'];
+
 /** Value of BM_AGENTS `<agent>`: created once with its instance, then updated by its owner. */
 export const Registration = z.object({
   agent: Token,
@@ -39,6 +42,8 @@ export const Registration = z.object({
   labels: Labels.optional(),
   /** Absent: it takes whatever fits. */
   accepts: Accepts.optional(),
+  /** Commands that it reads beyond those which every agent does; others of these are not given to it. */
+  reads: z.array(z.string()).optional(),
 });
 export type Registration = z.infer<typeof Registration>;
 

@@ -16,6 +16,19 @@ export const StartCommand = z.object({
 });
 export type StartCommand = z.infer<typeof StartCommand>;
 
+/** One of several in a command: its id is what a command of its own would have. */
+export const GivenStart = StartCommand.extend({ id: z.string().min(1).max(128) });
+export type GivenStart = z.infer<typeof GivenStart>;
+
+/**
+ * Several starts of one run for one agent, in the order in which they are given. Each is a start of its own in
+ * all but the message: one that cannot be read is reported and does not take the others with it.
+ */
+export const StartsCommand = z.object({
+  starts: z.array(z.union([GivenStart, GivenStart.pick({ id: true })])).min(1),
+});
+export type StartsCommand = z.infer<typeof StartsCommand>;
+
 /**
  * Take back what has not started: the attempt answers, by an exit of class `drained`, or by having begun. Of
  * `superseded` the ack `revoke_answered` follows once it has ended.

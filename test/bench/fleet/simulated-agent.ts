@@ -3,7 +3,7 @@
  * outbox are the real ones; its host is not (simulated-host.ts).
  */
 import { EventSink } from '#agent/state/event-sink.ts';
-import type { Registration } from '#protocol/messages/agent/host.ts';
+import { READS, type Registration } from '#protocol/messages/agent/host.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import { connect, type MeshConnection } from '#protocol/nats/connection.ts';
 import type { Credential } from '#protocol/nats/credential.ts';
@@ -141,5 +141,6 @@ function registrationOf(id: string, slots: number): Registration {
     degraded: null,
     stateDir: '/nowhere',
     logFile: '/nowhere/agent.log',
+    reads: [...READS],
   };
 }

@@ -54,10 +54,10 @@ export const OF_THE_GROUND: readonly Mutation[] = [
     };
   }),
   mutation('forget-lock', 'an agent forgets that an attempt wants its host alone', () =>
-    mails((text) => text.replace('"exclusive":true', '"exclusive":false')),
+    mails((text) => text.replaceAll('"exclusive":true', '"exclusive":false')),
   ),
   mutation('forget-slots', 'an agent takes every attempt for one of one slot', () =>
-    mails((text) => text.replace(/"slots":\d+/, '"slots":1')),
+    mails((text) => text.replace(/"slots":\d+/g, '"slots":1')),
   ),
   mutation('stop-is-failure', 'what a stop ended is told as a failure', () =>
     events((event) => {
@@ -112,7 +112,7 @@ export const OF_THE_GROUND: readonly Mutation[] = [
     mesh.taps.onAdopt = () => ({ kind: 'not_started' });
   }),
   mutation('overtaken-start-runs', 'a start runs though a stop has overtaken it', () =>
-    mails((text, sequence) => text.replace(/"afterStop":\d+/, `"afterStop":${sequence - 1}`)),
+    mails((text, sequence) => text.replace(/"afterStop":\d+/g, `"afterStop":${sequence - 1}`)),
   ),
   mutation('survivors-hidden', 'survivors are not told', () =>
     events((event) =>

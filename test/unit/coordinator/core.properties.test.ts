@@ -88,7 +88,11 @@ const ORDERS = [
 
 const world = fc.record({
   agents: fc.array(
-    fc.record({ slots: fc.integer({ min: 1, max: 3 }), hostId: fc.constantFrom('h1', 'h2') }),
+    fc.record({
+      slots: fc.integer({ min: 1, max: 3 }),
+      hostId: fc.constantFrom('h1', 'h2'),
+      reads: fc.constantFrom(['command.starts'], ['command.starts'], []),
+    }),
     { minLength: 1, maxLength: 3 },
   ),
   tasks: fc.integer({ min: 1, max: 12 }),

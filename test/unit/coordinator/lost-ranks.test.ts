@@ -237,7 +237,7 @@ describe('a gang whose starts are not all stored when its leader dies', () => {
     const [task = ''] = gang.run.tasks.keys();
     const sequence = mesh.commands.length + 1;
     mesh.commands.push(null);
-    mesh.post({ kind: 'own_start', run: RUN, task, n: 1, agent: 'a1', sequence });
+    mesh.post({ kind: 'own_starts', agent: 'a1', sequence, starts: [{ run: RUN, task, n: 1 }] });
     gang.pass(8_000, [0, 1]);
     expect(start).toBeDefined();
     expect(gang.said('task.retrying')).toMatchObject([{ class: 'lost', avoid: 'a1' }]);

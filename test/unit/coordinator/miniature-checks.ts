@@ -3,6 +3,8 @@ import type { CoreState, PublishEffect } from '#coordinator/core/core-state.ts';
 import { isPaused } from '#coordinator/runs/run-reducer.ts';
 import { FACTOR_MOST } from '#coordinator/scheduler/ahead-policy.ts';
 import type { EventRecord } from '#protocol/fold/record.ts';
+import type { GivenStart } from '#protocol/messages/run/command.ts';
+import { readOf, startsIn } from '#protocol/messages/run/starts.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import type { MiniAgent } from './miniature-messages.ts';
 
@@ -12,12 +14,23 @@ interface Decided {
   readonly commands: readonly (EventRecord | null)[];
 }
 
-/** Capacity and stops; none for a start that is right. */
-export function startProblems(
+/** Capacity and stops; none for starts that are right. */
+export function startProblems(decided: Decided, effect: PublishEffect): string[] {
+  const of =
+    effect.name === 'command.start'
+      ? [{ id: effect.id, ...effect.data }]
+      : effect.name === 'command.starts'
+        ? readOf(effect.data)
+        : [];
+  return of.flatMap((start) => problemsOf(decided, effect.subject, start));
+}
+
+function problemsOf(
   { core, agents, commands }: Decided,
-  effect: Extract<PublishEffect, { name: 'command.start' }>,
+  on: string,
+  { id, spec }: GivenStart,
 ): string[] {
-  const subject = parseSubject(effect.subject);
+  const subject = parseSubject(on);
   const agent = agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
   if (agent === undefined) return [];
   const inHand = (one: MiniAgent): { slots: number; exclusive: number; count: number } => {
@@ -35,7 +48,7 @@ export function startProblems(
   const mine = inHand(agent);
   const others = agents.filter((one) => one !== agent && one.hostId === agent.hostId).map(inHand);
   const problems: string[] = [];
-  const note = (problem: string): void => void problems.push(`${effect.id}: ${problem}`);
+  const note = (problem: string): void => void problems.push(`${id}: ${problem}`);
   if ((core.fleet.agents.get(agent.id)?.cordon ?? null) !== null) note('starts under a cordon');
   if (mine.exclusive > FACTOR_MOST) note('too many exclusive attempts queued');
   if (mine.exclusive > 0 && mine.count > mine.exclusive) note('others beside an exclusive attempt');
@@ -44,8 +57,9 @@ export function startProblems(
   if (mine.exclusive === 0 && others.some(({ exclusive }) => exclusive > 0)) note('host is taken');
   if (mine.exclusive === 0 && mine.slots > FACTOR_MOST * agent.slots)
     note('more than an agent is ever handed');
-  if (commands.some((record) => record?.message.id === effect.id)) note('started again');
-  const { run, task } = effect.data.spec;
+  const known = commands.flatMap((record) => (record === null ? [] : startsIn(record.message)));
+  if (known.some((one) => one.id === id)) note('started again');
+  const { run, task } = spec;
   const entry = core.runs.get(run);
   const stop = Math.max(entry?.stopSequence ?? 0, entry?.tasks.get(task)?.stopSequence ?? 0);
   if (stop > 0) note('starts under a stop');
@@ -64,20 +78,15 @@ export function droppedTooSoon(
     const subject = parseSubject(record.subject);
     const agent = agents.find(({ id }) => subject?.kind === 'command' && id === subject.agent);
     const isRead = agent?.seen.has(record.message.id) === true;
-    return isRead && !agent.live.has(keyOf(record))
-      ? []
-      : [`${record.message.id}: removed too soon`];
+    const isLeft = startsIn(record.message).some(({ spec }) =>
+      agent?.live.has(`${spec.run}/${spec.task}#${spec.n}`),
+    );
+    return isRead && !isLeft ? [] : [`${record.message.id}: removed too soon`];
   });
 }
 
 export function isStartOf({ message }: EventRecord, run: string): boolean {
-  return message.name === 'command.start' && message.data.spec.run === run;
-}
-
-function keyOf({ message }: EventRecord): string {
-  if (message.name !== 'command.start') return '';
-  const { run, task, n } = message.data.spec;
-  return `${run}/${task}#${n}`;
+  return startsIn(message).some(({ spec }) => spec.run === run);
 }
 
 /** What waits behind those that run, one of each slot, goes; what runs does not. */

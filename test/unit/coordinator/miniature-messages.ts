@@ -12,6 +12,8 @@ export interface MiniAgent {
   readonly id: string;
   readonly hostId: string;
   readonly slots: number;
+  /** As it registers it: absent, one start at a time. */
+  readonly reads?: readonly string[];
   /** Commands read so far: position in the stream. */
   read: number;
   readonly seen: Set<string>;
@@ -22,7 +24,7 @@ export interface MiniAgent {
   readonly begun: string[];
 }
 
-type Host = Pick<MiniAgent, 'id' | 'hostId' | 'slots'>;
+type Host = Pick<MiniAgent, 'id' | 'hostId' | 'slots' | 'reads'>;
 
 /** As it stands in a stream at this sequence. */
 export function recordOf<N extends MessageName>(
@@ -45,9 +47,9 @@ export function beatOf({ id }: Host): Extract<CoreMessage, { kind: 'heartbeat' }
   return { agent: id, instance: id, incarnation: 1, running: 0, queued: 0, diskFreeBytes: 1 };
 }
 
-export function registrationOf({ id, hostId, slots }: Host): Registration {
+export function registrationOf({ id, hostId, slots, reads = [] }: Host): Registration {
   const { registration } = goldenMessages['agent.started'];
-  return { ...registration, agent: id, hostId, slots, cpus: slots };
+  return { ...registration, agent: id, hostId, slots, cpus: slots, reads: [...reads] };
 }
 
 export interface SubmitOptions {

@@ -28,7 +28,8 @@ import {
   type SubmitOptions,
 } from './miniature-messages.ts';
 import type { MessageData, MessageName } from '#protocol/messages/catalog.ts';
-import type { StopCommand } from '#protocol/messages/run/command.ts';
+import type { GivenStart, StopCommand } from '#protocol/messages/run/command.ts';
+import { startsIn } from '#protocol/messages/run/starts.ts';
 import type { ChangeRequest } from '#protocol/messages/run/api.ts';
 import type { RunHistory } from '#protocol/suite/task-order.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
@@ -66,11 +67,11 @@ export class Miniature {
   #operators = 0;
   #isPassedDue = false;
 
-  constructor(agents: readonly { slots: number; hostId?: string }[]) {
-    this.agents = agents.map(({ slots, hostId }, at) => ({
+  constructor(agents: readonly { slots: number; hostId?: string; reads?: readonly string[] }[]) {
+    this.agents = agents.map(({ slots, hostId, reads = [] }, at) => ({
       id: `a${at}`,
       hostId: hostId ?? `h${at}`,
-      slots,
+      ...{ slots, reads },
       read: 0,
       seen: new Set(),
       stops: [],
@@ -283,7 +284,7 @@ export class Miniature {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'publish':
-        if (effect.name === 'command.start') this.problems.push(...startProblems(this, effect));
+        this.problems.push(...startProblems(this, effect));
         this.outgoing.push(effect);
         return;
       case 'archive':
@@ -328,22 +329,8 @@ export class Miniature {
       parsed?.kind === 'stop' || (parsed?.kind === 'command' && parsed.agent === agent.id);
     if (!isMine || agent.seen.has(message.id)) return;
     agent.seen.add(message.id);
-    if (message.name === 'command.start') {
-      const { spec, afterStop } = message.data;
-      const key = `${spec.run}/${spec.task}#${spec.n}`;
-      const [newest] = [spec.run, `${spec.run}/${spec.task}`]
-        .flatMap((target) => agent.newest.get(target) ?? [])
-        .sort((a, b) => b.sequence - a.sequence);
-      agent.live.set(key, spec);
-      if (newest !== undefined && afterStop < newest.sequence) {
-        this.#exit(agent, key, 'stopped', newest.isPause ? 'paused' : null);
-        return;
-      }
-      agent.begun.push(key);
-      const place = placeIn(spec);
-      const accepted = { ...goldenMessages['attempt.accepted'], command: message.id, ...place };
-      this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
-    } else if (message.name === 'command.revoke') {
+    for (const start of startsIn(message)) this.#onStart(agent, start);
+    if (message.name === 'command.revoke') {
       const { superseded, gang, ...ref } = message.data;
       const key = `${ref.run}/${ref.task}#${ref.n}`;
       const isHere = agent.live.has(key);
@@ -370,6 +357,21 @@ export class Miniature {
       for (const [key] of hit) this.#exit(agent, key, outcome, isPause ? 'paused' : null);
       this.#store(ack, 'command.stop_done', { run, task, attempts: [] });
     }
+  }
+
+  #onStart(agent: MiniAgent, { id: command, spec, afterStop }: GivenStart): void {
+    const key = `${spec.run}/${spec.task}#${spec.n}`;
+    const [newest] = [spec.run, `${spec.run}/${spec.task}`]
+      .flatMap((target) => agent.newest.get(target) ?? [])
+      .sort((a, b) => b.sequence - a.sequence);
+    agent.live.set(key, spec);
+    if (newest !== undefined && afterStop < newest.sequence) {
+      this.#exit(agent, key, 'stopped', newest.isPause ? 'paused' : null);
+      return;
+    }
+    agent.begun.push(key);
+    const accepted = { ...goldenMessages['attempt.accepted'], command, ...placeIn(spec) };
+    this.#store(subjects.attemptEvents(agent.id, spec), 'attempt.accepted', accepted);
   }
 
   #exit(agent: MiniAgent, key: string, ...end: [Outcome, AttemptExited['class']?]): void {
