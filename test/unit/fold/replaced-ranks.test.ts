@@ -111,8 +111,25 @@ describe('a gang of which a rank is replaced', () => {
       ],
     });
     const text = taskLines(RUN, taskValue(gang.fold, gang.task), styleFor(false)).join('\n');
-    expect(text).toMatch(/rank 1 was lost with b at \S+: begun anew on c/);
+    expect(text).toMatch(/rank 1 was lost with b at \S+ \S+Z: begun anew on c/);
     expect(text).toMatch(/rank 1 before on b \(.*superseded/);
+  });
+
+  it('is over where no other host was found: it waits for none any more, and is superseded', () => {
+    const gang = new Gang();
+    gang.run('a');
+    gang.lose();
+    const text = (): string =>
+      taskLines(RUN, taskValue(gang.fold, gang.task), styleFor(false)).join('\n');
+    expect(text()).toMatch(/rank 1 was lost with b at .*Z: another host is waited for/);
+    gang.say('a', 'attempt.stopping', goldenMessages['attempt.stopping']);
+    expect(gang.attempt().waiting).toBeNull();
+    expect(text()).toMatch(/rank 1 was lost with b at .*Z: no other host/);
+    gang.say('a', 'attempt.exited', { ...EXITED, outcome: 'stopped', class: 'gang' });
+    const retrying = { n: 1, class: 'lost' as const, superseded: true, avoid: 'b', without: ['b'] };
+    applyToRun(gang.fold, gang.log.task(gang.task, 'task.retrying', retrying as never));
+    expect(gang.attempt()).toMatchObject({ waiting: null, superseded: true, outcome: null });
+    expect(text()).toMatch(/attempt 1 on 1 host: .*, superseded/);
   });
 
   it('was told by the lost rank that it had ended: that is not its end', () => {
