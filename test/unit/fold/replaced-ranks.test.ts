@@ -4,6 +4,7 @@ import { attemptsOf } from '#cli/logs/log-status.ts';
 import { styleFor } from '#cli/output/style.ts';
 import { taskLines } from '#cli/output/task-text.ts';
 import { taskValue } from '#cli/commands/show.ts';
+import { contentsOf } from '#coordinator/results/contents.ts';
 import { membersIn } from '#coordinator/results/tables.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { attemptViews, type AttemptView } from '#protocol/fold/attempt-view.ts';
@@ -181,5 +182,15 @@ describe('a gang of which a rank is replaced', () => {
     expect(logRef(ref, of('1'))).toEqual({ ...ref, rank: 1 });
     expect(logRef(ref, of('1e1'))).toEqual({ ...ref, rank: 1, since: 1 });
     expect(logRef(ref, of('e1'))).toEqual(ref);
+  });
+
+  it('has the samples of a rank without an end under its name, too', async () => {
+    const gang = new Gang();
+    gang.lose();
+    gang.replace();
+    gang.accept('c', 1);
+    gang.say('c', 'attempt.exited', EXITED);
+    const { samples } = await contentsOf(gang.fold);
+    expect(samples.find(({ agent }) => agent === 'b')).toMatchObject({ n: 1, rank: 1, samples: 0 });
   });
 });
