@@ -129,6 +129,19 @@ describe('utilisation', () => {
     expect(log.view().utilisation).toMatchObject({ ratio: 7 / 8, whileWaiting: 3 / 4 });
   });
 
+  it('an agent that the suite is not for does not count', () => {
+    const log = new TimedLog();
+    log.agent('gpu-1', { slots: 1, labels: { rack: 'r7' } });
+    log.agent('gpu-2', { slots: 1, labels: { rack: 'r8' } });
+    log.agent('cpu-1', { slots: 1, hostname: 'cpu-1', labels: { rack: 'r7' } });
+    const only = { host: ['gpu-*'], labels: { rack: { in: ['r7'] } } };
+    log.begun(1, { needs: { slots: 1, cpus: 0, exclusive: false, ...only } });
+    log.begin(0, 'gpu-1');
+    log.nowMs = 1_000;
+    log.passed(0, 1_000, 'gpu-1');
+    expect(log.view().utilisation).toMatchObject({ agents: 1, slots: 1, ratio: 1 });
+  });
+
   it('an agent counts while it may be given work, and while the run holds it', () => {
     const log = new TimedLog();
     log.begun(4);
