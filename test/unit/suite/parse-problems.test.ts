@@ -200,11 +200,10 @@ const SHAPES: readonly Bad[] = [
   },
   {
     what: 'no time, or no entry, where one must be',
-    text: `${RUN}needs: { hosts: 2 }\nonPartition: { stopAfter: 0s }\ngang: { ramp: { steps: [], every: 0s } }\n`,
+    text: `${RUN}needs: { hosts: 2 }\ngang: { ramp: { steps: [], every: 0s } }\n`,
     problems: [
-      'suite.yaml:3:27: onPartition.stopAfter: must be more than 0',
-      'suite.yaml:4:24: gang.ramp.steps: must have at least 1 entry',
-      'suite.yaml:4:35: gang.ramp.every: must be more than 0',
+      'suite.yaml:3:24: gang.ramp.steps: must have at least 1 entry',
+      'suite.yaml:3:35: gang.ramp.every: must be more than 0',
     ],
   },
   {
