@@ -135,6 +135,8 @@ export function agentReasonText(reason: AgentReason): string {
       return listedBeforeText(reason);
     case 'reserved':
       return `it is kept for ${reason.run}/${reason.task}, which takes several hosts at once and is served first`;
+    case 'has_rank':
+      return 'its host has, or had, a rank of this attempt';
     case 'has_room':
       return 'it has room, and more hosts are waited for';
     case 'next':

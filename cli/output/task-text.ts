@@ -63,10 +63,13 @@ function attemptLines(attempt: AttemptView, style: Style): string[] {
 }
 
 /** Ranks that were given up on a lost host, and who has them since. */
-function replacedLines({ replaced = [] }: AttemptView, style: Style): string[] {
+function replacedLines(whole: AttemptView, style: Style): string[] {
+  const { replaced = [], outcome, superseded, stop } = whole;
+  const isOver = outcome !== null || superseded || stop !== null;
+  const none = isOver ? 'no other host' : 'another host is waited for';
   return replaced.flatMap(({ rank, agent, lost, by, attempt }) => {
-    const since = by === null ? 'no other host' : `begun anew on ${by}`;
-    const head = `  rank ${rank} was lost with ${agent} at ${lost}: ${since}`;
+    const since = by === null ? none : `begun anew on ${by}`;
+    const head = `  rank ${rank} was lost with ${agent} at ${date(lost)}: ${since}`;
     const name = `rank ${rank} before`;
     return [head, ...(attempt === null ? [] : ownLines(attempt, name, style))];
   });

@@ -53,6 +53,8 @@ function addTask({ logs, samples, files, lost }: Contents, run: string, task: Ta
     const at = { task: task.id, n, agent, ...place };
     logs.push({ ...at, logBytes: exited?.logBytes ?? 0 });
     const { telemetry, report } = exited ?? {};
+    // Without an end nobody knows how many there are; what there is has the name of its attempt.
+    if (exited === null) samples.push({ of: 'attempts', ...at, samples: 0 });
     if (telemetry !== undefined)
       samples.push({ of: 'attempts', ...at, samples: telemetry.samples - telemetry.dropped });
     if (report !== undefined && report.samples > report.dropped)

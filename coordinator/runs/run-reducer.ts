@@ -253,7 +253,9 @@ export function runOutcome(run: RunEntry): RunOutcome {
     stops.every(({ task, command }) => task !== null || command === budgetStopId(run.id));
   if (run.stopSequence > 0 && !isPlanned) return 'stopped';
   if (run.fold.isBudgetUsed && run.isCutShort) return 'stopped';
-  const { failed = 0, timed_out = 0, lost = 0, quarantined = 0 } = run.counts;
+  const { failed = 0, timed_out = 0, lost = 0, quarantined = 0, stopped = 0 } = run.counts;
   if (failed + timed_out + lost + quarantined > 0) return 'failed';
-  return cycles !== null && tally !== null && uncovered(tally) > 0 ? 'stopped' : 'passed';
+  // A task that somebody has stopped has not passed. Of cycles one that was cut off may have, in another one.
+  if (cycles === null) return stopped > 0 ? 'stopped' : 'passed';
+  return tally !== null && uncovered(tally) > 0 ? 'stopped' : 'passed';
 }

@@ -125,14 +125,22 @@ export function refold(attempt: AttemptFold): void {
   if (reports.length > 0) attempt.progress = Math.max(attempt.progress ?? 0, Math.min(...reports));
   attempt.adoptions = everyoneOf(attempt).reduce((sum, { adoptions }) => sum + adoptions, 0);
   attempt.stopping ??= ranks.find(({ stopping }) => stopping !== null)?.stopping ?? null;
-  const waiting = gang.ramp === undefined ? awaited(gang) : null;
-  const lost = waitingRank(attempt);
-  attempt.waiting =
-    lost === undefined
-      ? (ranks.find((rank) => rank.waiting !== null)?.waiting ?? waiting)
-      : `another host for rank ${lost.rank}: agent ${lost.agent} is lost`;
+  attempt.waiting = waitingOf(attempt, gang, ranks);
   attempt.resources = ranks[0]?.resources ?? null;
   if (isWhole && gang.ended.length === gang.hosts) end(attempt, gang);
+}
+
+/** Nothing any more, where the task goes on without it; and no other host, where it is being ended. */
+function waitingOf(
+  attempt: AttemptFold,
+  gang: GangFold,
+  ranks: readonly AttemptFold[],
+): string | null {
+  if (attempt.superseded) return null;
+  const lost = attempt.stopping === null ? waitingRank(attempt) : undefined;
+  if (lost !== undefined) return `another host for rank ${lost.rank}: agent ${lost.agent} is lost`;
+  const barrier = gang.ramp === undefined ? awaited(gang) : null;
+  return ranks.find((rank) => rank.waiting !== null)?.waiting ?? barrier;
 }
 
 /** `rank 1 of 3, to begin run`: those that the ranks at the barrier wait for; null where none is at one. */

@@ -9,8 +9,9 @@ import type { AxisValue } from '../messages/ids.ts';
 import type { FailureClass, Stage, TaskOutcome, TaskState } from '../messages/attempt/outcome.ts';
 import type { Needs } from '../messages/attempt/needs.ts';
 import type { AttemptFold } from './attempt-fold.ts';
-import { membersOf } from './gang-fold.ts';
+import { membersOf, refold } from './gang-fold.ts';
 import type { PackedAttempts } from './packed/packed-attempts.ts';
+import { waitingRank } from './replaced-ranks.ts';
 import { acceptedAttempts, attemptOf, changeAttempt, type AttemptSlot } from './task-attempts.ts';
 
 export interface Retry {
@@ -117,7 +118,10 @@ export function leaveBehind(task: TaskFold, n: number, agents: readonly string[]
   task.superseded.set(n, [...left]);
   changeAttempt(task, n, (one) => {
     for (const member of membersOf(one)) member.superseded ||= left.has(member.agent);
-    one.superseded ||= membersOf(one).some((member) => member.superseded);
+    // A rank that found no other host is none of its members any more.
+    one.superseded ||=
+      membersOf(one).some((member) => member.superseded) || waitingRank(one) !== undefined;
+    if (one.superseded) refold(one);
   });
 }
 

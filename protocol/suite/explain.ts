@@ -47,7 +47,9 @@ function explain(issue: Issue, context: Context): Finding[] {
           message:
             issue.origin === 'number'
               ? `must be ${issue.inclusive === true ? 'at least' : 'more than'} ${issue.minimum}`
-              : issue.message,
+              : isZodsOwn(issue.message)
+                ? `must have at least ${issue.minimum} ${issue.minimum === 1 ? 'entry' : 'entries'}`
+                : issue.message,
         },
       ];
     case 'too_big':
@@ -59,7 +61,7 @@ function explain(issue: Issue, context: Context): Finding[] {
 
 /** zod's own messages begin so; another one was written in form.ts and says more. */
 function isZodsOwn(message: string): boolean {
-  return message.startsWith('Invalid');
+  return message.startsWith('Invalid') || message.startsWith('Too small');
 }
 
 function wrongType(

@@ -12,6 +12,11 @@ export const positiveDuration = duration.refine(
   (value) => parseDuration(value) !== 0,
   'must be more than 0; leave the key out for no limit',
 );
+/** Of a key that says nothing when it is left out. */
+export const someDuration = duration.refine(
+  (value) => parseDuration(value) !== 0,
+  'must be more than 0',
+);
 function isDuration(value: string): boolean {
   return parseDuration(value) !== null;
 }

@@ -22,6 +22,7 @@ import {
   filled,
   hasOneOf,
   positiveDuration,
+  someDuration,
   signal,
   stdio,
   text,
@@ -254,7 +255,7 @@ const suiteKeys = {
     .meta({ description: 'How the report of the benchmark is summed up' }),
   onPartition: z
     .strictObject({
-      stopAfter: positiveDuration.meta({
+      stopAfter: someDuration.meta({
         description: 'End its attempts when their host has been cut off for so long',
       }),
     })
@@ -286,9 +287,7 @@ const suiteKeys = {
         .array(filled)
         .min(1, 'must not be empty')
         .meta({ description: 'Files the next attempt resumes from' }),
-      every: positiveDuration
-        .optional()
-        .meta({ description: 'Least time between two; default 10s' }),
+      every: someDuration.optional().meta({ description: 'Least time between two; default 10s' }),
       keep: positive
         .max(20)
         .optional()

@@ -4,7 +4,7 @@ import type { GangRules } from '../messages/attempt/gang.ts';
 import type { SuiteSpec } from '../messages/run/suite-spec.ts';
 import type { PlannedTask } from './expand.ts';
 import type { Finding } from './problem.ts';
-import { positiveDuration } from './form-parts.ts';
+import { someDuration } from './form-parts.ts';
 import { checkRamp, RampForm, rampOf } from './ramp-form.ts';
 import { child, type Tree } from './tree.ts';
 import { parseDuration } from './units.ts';
@@ -23,7 +23,7 @@ const OnRankLostForm = z.union(
   [
     z.literal('end'),
     z.strictObject({
-      replaceWithin: positiveDuration.meta({
+      replaceWithin: someDuration.meta({
         description: 'The rank begins anew on another host, if one is found in that time',
       }),
     }),

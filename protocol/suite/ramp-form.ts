@@ -1,7 +1,7 @@
 /** `ramp` of a suite's gang: its ranks begin their run in steps. */
 import { z } from 'zod';
 import { RAMP_STEP, type RampRules } from '../messages/attempt/ramp.ts';
-import { positiveDuration } from './form-parts.ts';
+import { someDuration } from './form-parts.ts';
 import type { Finding } from './problem.ts';
 import { child, items, type Tree } from './tree.ts';
 import { parseDuration } from './units.ts';
@@ -14,7 +14,7 @@ export const RampForm = z.strictObject({
     .array(z.number().int().positive())
     .min(1)
     .meta({ description: 'How many ranks run in each stage, fewer first; the last: needs.hosts' }),
-  every: positiveDuration.meta({ description: 'How long each stage is measured' }),
+  every: someDuration.meta({ description: 'How long each stage is measured' }),
   until: z
     .strictObject({
       metric: z.string().min(1).meta({ description: 'A metric with report, or one of requests' }),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { FailureClass } from '../messages/attempt/outcome.ts';
 import type { RetryRule, SuiteSpec } from '../messages/run/suite-spec.ts';
 import { RaiseForms, raisesOf } from './raise-form.ts';
-import { positiveDuration } from './form-parts.ts';
+import { someDuration } from './form-parts.ts';
 import { parseDuration } from './units.ts';
 
 /** What an agent gives back and what was paused is always tried again: nothing to be set. */
@@ -18,7 +18,7 @@ const DEFAULT_JITTER = 0.1;
 const RetryForm = z
   .strictObject({
     most: retryLimit.meta({ description: 'Further attempts after failures of this class' }),
-    backoff: positiveDuration
+    backoff: someDuration
       .optional()
       .meta({ description: 'Wait before the first of them; default: none' }),
     factor: z
@@ -27,7 +27,7 @@ const RetryForm = z
       .max(100)
       .optional()
       .meta({ description: 'Each further wait is so many times the one before; default 2' }),
-    max: positiveDuration.optional().meta({ description: 'The longest wait; default 1h' }),
+    max: someDuration.optional().meta({ description: 'The longest wait; default 1h' }),
     jitter: z
       .number()
       .min(0)

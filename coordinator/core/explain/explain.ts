@@ -45,7 +45,7 @@ function explainTask(state: CoreState, run: RunEntry, id: string): TaskExplanati
 }
 
 const WAITING: ReadonlySet<string> = new Set(['waiting', 'unplaceable', 'few_hosts']);
-/** Only for one rank: those that have, or had, another are none for it. */
+/** Only for one rank: hosts that have, or had, another are none for it. */
 const REPLACING = 'replacing_rank';
 
 function whyOf(

@@ -27,23 +27,31 @@ export function replacingReason(
   return { kind: 'replacing_rank', n: task.n, rank, lost: agent, leftMs };
 }
 
-/** Of each agent that has, and had, no rank of it. */
+/** Of each agent; those on hosts that have, or had, a rank of it are none for this one. */
 export function rankReasons(
   state: CoreState,
   run: RunEntry,
   task: TaskEntry,
 ): TaskExplanation['agents'] {
   const gang = gangOf(run, task);
-  const own = gang === null ? new Set<string>() : agentsOfGang(gang);
-  return joinedAgents(state.fleet)
-    .filter(({ id }) => !own.has(id))
-    .map((agent) => ({ agent: agent.id, reason: rankReason(state, agent, { run, task }) }));
+  const { hostOf } = state.scheduler;
+  const own = gang === null ? [] : [...agentsOfGang(gang)];
+  const hosts = new Set(own.map((id) => hostOf.get(id)));
+  return joinedAgents(state.fleet).map((agent) => {
+    const { id } = agent;
+    const isOwn = own.includes(id) || (hostOf.has(id) && hosts.has(hostOf.get(id)));
+    return { agent: id, reason: rankReason(state, agent, { run, task, isOwn }) };
+  });
 }
 
 function rankReason(
   state: CoreState,
   agent: AgentEntry,
-  { run, task: { index } }: { readonly run: RunEntry; readonly task: TaskEntry },
+  {
+    run,
+    task: { index, id },
+    isOwn,
+  }: { readonly run: RunEntry; readonly task: TaskEntry; readonly isOwn: boolean },
 ): AgentReason {
   const closed = closedReason(agent);
   const capacity = capacityOf(agent);
@@ -52,6 +60,12 @@ function rankReason(
     return closed ?? { kind: 'not_heard' };
   const never = misfitAt(state, capacity, { run, index });
   if (never !== null) return never;
+  if (isOwn) return { kind: 'has_rank' };
+  const kept = state.scheduler.kept.find((one) => one.agent === agent.id);
+  if (kept !== undefined && (kept.run !== run.id || kept.index !== index)) {
+    const task = state.runs.get(kept.run)?.listed[kept.index]?.id ?? id;
+    return { kind: 'reserved', run: kept.run, task };
+  }
   const lane = laneAt(scheduled, index);
   const room = { agent: capacity, queued: false };
   const lack = rankLack(state.scheduler, capacity, lane.of);

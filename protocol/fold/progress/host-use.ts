@@ -1,4 +1,5 @@
 /** How busy the hosts were while attempts of the run ran, by the telemetry of those that have ended. Pure. */
+import { everyoneOf } from '../gang-fold.ts';
 import type { RunFold } from '../run-fold.ts';
 import { acceptedAttempts } from '../task-attempts.ts';
 
@@ -15,7 +16,7 @@ export function hostUseOf({ tasks }: Pick<RunFold, 'tasks'>): HostUse {
   const [cpu, gpu] = [new Mean(), new Mean()];
   let measuredMs = 0;
   for (const task of tasks.values()) {
-    for (const { exited } of acceptedAttempts(task)) {
+    for (const { exited } of acceptedAttempts(task).flatMap(everyoneOf)) {
       const telemetry = exited?.telemetry;
       if (telemetry === undefined) continue;
       let hasAny = false;

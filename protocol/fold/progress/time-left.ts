@@ -18,9 +18,9 @@ import { currentAttempt, taskElapsedMs, type TaskFold } from '../task-fold.ts';
 import { cellKey } from '../cell-key.ts';
 import type { PresenceFold } from './presence-fold.ts';
 import { hasRun } from './rate.ts';
-import { lengthMs, meet } from './spans.ts';
+import { lengthMs, meet, type Span } from './spans.ts';
 import { placesNow, utilisationOf } from './utilisation.ts';
-import { heldPlaces, runningMs, waitedUntilMs, workedSpans } from './working-time.ts';
+import { heldByTasks, heldPlaces, runningMs, waitedUntilMs, workedSpans } from './working-time.ts';
 
 export type TimeLeft =
   | {
@@ -182,7 +182,7 @@ function placesOf(fold: RunFold, presence: PresenceFold | null): number | string
   const { running, assigned } = fold.states;
   if (presence !== null && now === 0 && running + assigned === 0) return 'no agent is there for it';
   const limit = fold.maxParallel ?? Infinity;
-  const byUse = now * (used?.whileWaiting ?? 0);
+  const byUse = (now * (used?.whileWaiting ?? 0)) / ranksEach(fold);
   const places = byUse > 0 ? byUse : placesHad(fold);
   return places > 0 ? Math.min(limit, places) : 'what has ended took no time';
 }
@@ -191,8 +191,18 @@ function placesOf(fold: RunFold, presence: PresenceFold | null): number | string
 function placesHad(fold: RunFold): number {
   const untilMs = waitedUntilMs(fold) ?? 0;
   const waited = meet(workedSpans(fold), [{ fromMs: 0, toMs: untilMs }]);
-  const heldMs = heldPlaces(fold).reduce((sum, held) => sum + lengthMs(meet([held], waited)), 0);
+  const heldMs = heldByTasks(fold).reduce((sum, held) => sum + lengthMs(meet([held], waited)), 0);
   return heldMs === 0 ? 0 : heldMs / lengthMs(waited);
+}
+
+/** How many places a task of the run has held in the mean: more than one where tasks take several hosts. */
+function ranksEach(fold: RunFold): number {
+  const byTasks = totalMs(heldByTasks(fold));
+  return byTasks === 0 ? 1 : Math.max(1, totalMs(heldPlaces(fold)) / byTasks);
+}
+
+function totalMs(spans: readonly Span[]): number {
+  return spans.reduce((sum, span) => sum + lengthMs([span]), 0);
 }
 
 /** Of the normal distribution: four of five are within. */

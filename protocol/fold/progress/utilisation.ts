@@ -1,12 +1,15 @@
 /**
  * How much of what the run could have used it has used. Pure.
  *
- * A place is room for one task of the run on an agent: by its slots, CPUs and GPUs; with `exclusive` a
+ * A place is room for one task of the run on an agent: by its names, labels, slots, CPUs and GPUs; with `exclusive` a
  * host is one place, and all slots of it are held by one task. Slots that no task of it fits into are
  * not counted, nor is the time in which an agent could be given no work, unless the run held a place
  * there meanwhile. So it is never over 1, whatever a clock said.
  */
+import type { Registration } from '../../messages/agent/host.ts';
+import { wrongLabel } from '../../messages/agent/label-rules.ts';
 import type { Needs } from '../../messages/attempt/needs.ts';
+import { matchesGlob } from '../../messages/name-glob.ts';
 import { placeOf } from '../../suite/plan.ts';
 import { placesOn } from '../../suite/room.ts';
 import type { RunFold } from '../run-fold.ts';
@@ -86,6 +89,7 @@ function groundsOf(
     const { hostId, slots, cpus, hardware } = registration;
     const key = needs.exclusive ? `host ${hostId}` : agent;
     keys.set(agent, key);
+    if (!isFor(needs, agent, registration)) continue;
     const places = placesOn(placeOf({ hostId, slots, cpus, hardware }), needs);
     if (places === 0) continue;
     const ground = groundOf(key);
@@ -106,6 +110,14 @@ function groundsOf(
     if (first < opened && opened < Infinity) ground.open.push({ fromMs: first, toMs: opened });
   }
   return [...grounds.values()];
+}
+
+/** By its names and labels, as far as they are asked of every task. */
+function isFor(needs: Needs, agent: string, { hostname, labels = {} }: Registration): boolean {
+  const isNamed = (glob: string): boolean =>
+    matchesGlob(glob, agent) || matchesGlob(glob, hostname);
+  if (needs.host !== undefined && !needs.host.some(isNamed)) return false;
+  return needs.labels === undefined || wrongLabel(needs.labels, labels) === null;
 }
 
 function measure(grounds: readonly Ground[], within: readonly Span[]): Measured {

@@ -6,6 +6,7 @@
  * as its owner says where it has ended, until the run's last event where it runs.
  */
 import type { AttemptFold } from '../attempt-fold.ts';
+import { everyoneOf } from '../gang-fold.ts';
 import type { RunFold } from '../run-fold.ts';
 import { acceptedAttempts, lastAttempt } from '../task-attempts.ts';
 import { currentAttempt, type TaskFold } from '../task-fold.ts';
@@ -24,13 +25,24 @@ export function workedSpans({ startedMs, endedMs, lastMs, pauses }: RunFold): Sp
   return without({ fromMs: startedMs, toMs }, holes);
 }
 
-/** Of every attempt that got a place, in the order of the matrix. */
+/** Of every attempt that got a place, in the order of the matrix; of a gang the place of each rank. */
 export function heldPlaces(fold: RunFold): Held[] {
+  return heldOf(fold, everyoneOf);
+}
+
+/** The same with one for a gang, however many hosts it has. */
+export function heldByTasks(fold: RunFold): Held[] {
+  return heldOf(fold, (attempt) => [attempt]);
+}
+
+function heldOf(fold: RunFold, holders: (attempt: AttemptFold) => AttemptFold[]): Held[] {
   const held: Held[] = [];
   for (const task of fold.tasks.values()) {
     for (const attempt of acceptedAttempts(task)) {
-      const span = heldBy(fold, task, attempt);
-      if (span !== null) held.push({ agent: attempt.agent, ...span });
+      for (const one of holders(attempt)) {
+        const span = heldBy(fold, task, one);
+        if (span !== null) held.push({ agent: one.agent, ...span });
+      }
     }
   }
   return held;
@@ -47,7 +59,7 @@ function heldBy(fold: RunFold, task: TaskFold, attempt: AttemptFold): Span | nul
 
 /** As far as is known: of one whose agent is unreachable only what was heard counts. */
 function isRunning(fold: RunFold, task: TaskFold, attempt: AttemptFold): boolean {
-  if (task.state !== 'running' || attempt.exitedMs !== null) return false;
+  if (task.state !== 'running' || attempt.exitedMs !== null || attempt.superseded) return false;
   return attempt.n === task.n && !fold.unreachable.has(attempt.agent);
 }
 

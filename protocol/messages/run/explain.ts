@@ -97,6 +97,8 @@ export const AgentReason = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('listed_before'), count, order: RunOrder.optional() }),
   /** Kept for that task, which takes several hosts at once and waits for more of them. */
   z.object({ kind: z.literal('reserved'), run: RunId, task: Token }),
+  /** Its host has, or had, a rank of the attempt that looks for another host for one. */
+  z.object({ kind: z.literal('has_rank') }),
   /** It has room for one rank of a task that waits for more hosts. */
   z.object({ kind: z.literal('has_room') }),
   /** Nothing: it is handed out next. */

@@ -130,6 +130,7 @@ const AGENT_REASONS: [AgentReason, string][] = [
   [{ kind: 'lock_kept', lock: 'db', run: RUN }, `is kept for run ${RUN}`],
   [{ kind: 'apart', from: 'label team=db' }, 'must not share a host with it: label team=db'],
   [{ kind: 'reserved', run: RUN, task: 't1' }, `it is kept for ${RUN}/t1, which takes several`],
+  [{ kind: 'has_rank' }, 'its host has, or had, a rank of this attempt'],
   [{ kind: 'has_room' }, 'it has room, and more hosts are waited for'],
   [{ kind: 'next' }, 'handed out next'],
 ];

@@ -209,6 +209,12 @@ const AGENTS: Record<AgentReason['kind'], () => Case> = {
     const alike = { needs: { ...NEEDS, exclusive: true, host: ['a0', 'a1'] } };
     return { mesh: submit(mesh, alike, LATER), task: 0, run: LATER };
   },
+  has_rank: () => {
+    const gang = new Gang({ gang: { onRankLost: { replaceWithinMs: 1_000_000 } } });
+    gang.mesh.cordon('a2');
+    gang.pass(LONG_MS, [0, 2]);
+    return { mesh: gang.mesh, task: 0 };
+  },
   has_room: () => ({ mesh: gang({ hosts: 3 }), task: 0, run: OTHER }),
   next: () => {
     const mesh = meshOf([2]);

@@ -201,6 +201,9 @@ describe('a run', () => {
     [{ passed: 1, timed_out: 1 }, 0, 'failed'],
     [{ passed: 1, lost: 1 }, 0, 'failed'],
     [{ failed: 1, stopped: 1 }, 4, 'stopped'],
+    // One of its tasks was stopped by itself.
+    [{ passed: 1, stopped: 1 }, 0, 'stopped'],
+    [{ failed: 1, stopped: 1 }, 0, 'failed'],
   ])('with %o and stop %i is %s', (counts, stopSequence, outcome) => {
     const run = open();
     Object.assign(run.counts, counts);

@@ -129,6 +129,19 @@ describe('utilisation', () => {
     expect(log.view().utilisation).toMatchObject({ ratio: 7 / 8, whileWaiting: 3 / 4 });
   });
 
+  it('an agent that the suite is not for does not count', () => {
+    const log = new TimedLog();
+    log.agent('gpu-1', { slots: 1, labels: { rack: 'r7' } });
+    log.agent('gpu-2', { slots: 1, labels: { rack: 'r8' } });
+    log.agent('cpu-1', { slots: 1, hostname: 'cpu-1', labels: { rack: 'r7' } });
+    const only = { host: ['gpu-*'], labels: { rack: { in: ['r7'] } } };
+    log.begun(1, { needs: { slots: 1, cpus: 0, exclusive: false, ...only } });
+    log.begin(0, 'gpu-1');
+    log.nowMs = 1_000;
+    log.passed(0, 1_000, 'gpu-1');
+    expect(log.view().utilisation).toMatchObject({ agents: 1, slots: 1, ratio: 1 });
+  });
+
   it('an agent counts while it may be given work, and while the run holds it', () => {
     const log = new TimedLog();
     log.begun(4);
@@ -192,6 +205,32 @@ describe('utilisation', () => {
     });
     const { cpu, gpu, measuredMs } = log.view().hosts;
     expect([cpu, gpu, measuredMs]).toEqual([expect.closeTo(0.8), 0.8, 40_000]);
+  });
+
+  it('of a task on several hosts is that of all its ranks', () => {
+    const log = new TimedLog();
+    const agents = ['a1', 'a2'];
+    for (const agent of agents) log.agent(agent, { slots: 2 });
+    log.begun(1, { needs: { slots: 1, cpus: 0, exclusive: false, hosts: 2 } });
+    const { accepted: _, ...started } = { accepted: 0, ...goldenMessages['attempt.step_started'] };
+    agents.forEach((agent, rank) => {
+      const at = { task: log.tasks[0] ?? '', n: 1, agent };
+      const gang = { rank, hosts: 2 };
+      log.attempt(at, 'attempt.accepted', { ...goldenMessages['attempt.accepted'], gang });
+      log.attempt(at, 'attempt.step_started', { ...started, elapsedMs: 0 });
+    });
+    log.nowMs = 4_000;
+    const busy = { unit: 'ratio', count: 4, min: 0, mean: 0.5, max: 1, p95: 1 };
+    const telemetry = {
+      ...{ everyMs: 1_000, samples: 4, fromMs: 0, toMs: 4_000, gaps: [], dropped: 0 },
+      ...{ problems: [], perturbed: null, coveredMs: 4_000, series: { 'host.cpu.busy': busy } },
+    };
+    for (const agent of agents) log.exit(0, { elapsedMs: 4_000, telemetry }, { agent });
+    log.end(0);
+    expect(log.view()).toMatchObject({
+      utilisation: { busySlotMs: 8_000, usableSlotMs: 16_000, ratio: 0.5 },
+      hosts: { cpu: 0.5, measuredMs: 8_000 },
+    });
   });
 });
 

@@ -4,6 +4,7 @@ import { attemptsOf } from '#cli/logs/log-status.ts';
 import { styleFor } from '#cli/output/style.ts';
 import { taskLines } from '#cli/output/task-text.ts';
 import { taskValue } from '#cli/commands/show.ts';
+import { contentsOf } from '#coordinator/results/contents.ts';
 import { membersIn } from '#coordinator/results/tables.ts';
 import { applyToRun, createRunFold, type RunFold } from '#protocol/fold/run-fold.ts';
 import { attemptViews, type AttemptView } from '#protocol/fold/attempt-view.ts';
@@ -111,8 +112,25 @@ describe('a gang of which a rank is replaced', () => {
       ],
     });
     const text = taskLines(RUN, taskValue(gang.fold, gang.task), styleFor(false)).join('\n');
-    expect(text).toMatch(/rank 1 was lost with b at \S+: begun anew on c/);
+    expect(text).toMatch(/rank 1 was lost with b at \S+ \S+Z: begun anew on c/);
     expect(text).toMatch(/rank 1 before on b \(.*superseded/);
+  });
+
+  it('is over where no other host was found: it waits for none any more, and is superseded', () => {
+    const gang = new Gang();
+    gang.run('a');
+    gang.lose();
+    const text = (): string =>
+      taskLines(RUN, taskValue(gang.fold, gang.task), styleFor(false)).join('\n');
+    expect(text()).toMatch(/rank 1 was lost with b at .*Z: another host is waited for/);
+    gang.say('a', 'attempt.stopping', goldenMessages['attempt.stopping']);
+    expect(gang.attempt().waiting).toBeNull();
+    expect(text()).toMatch(/rank 1 was lost with b at .*Z: no other host/);
+    gang.say('a', 'attempt.exited', { ...EXITED, outcome: 'stopped', class: 'gang' });
+    const retrying = { n: 1, class: 'lost' as const, superseded: true, avoid: 'b', without: ['b'] };
+    applyToRun(gang.fold, gang.log.task(gang.task, 'task.retrying', retrying as never));
+    expect(gang.attempt()).toMatchObject({ waiting: null, superseded: true, outcome: null });
+    expect(text()).toMatch(/attempt 1 on 1 host: .*, superseded/);
   });
 
   it('was told by the lost rank that it had ended: that is not its end', () => {
@@ -164,5 +182,15 @@ describe('a gang of which a rank is replaced', () => {
     expect(logRef(ref, of('1'))).toEqual({ ...ref, rank: 1 });
     expect(logRef(ref, of('1e1'))).toEqual({ ...ref, rank: 1, since: 1 });
     expect(logRef(ref, of('e1'))).toEqual(ref);
+  });
+
+  it('has the samples of a rank without an end under its name, too', async () => {
+    const gang = new Gang();
+    gang.lose();
+    gang.replace();
+    gang.accept('c', 1);
+    gang.say('c', 'attempt.exited', EXITED);
+    const { samples } = await contentsOf(gang.fold);
+    expect(samples.find(({ agent }) => agent === 'b')).toMatchObject({ n: 1, rank: 1, samples: 0 });
   });
 });

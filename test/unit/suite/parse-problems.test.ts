@@ -199,6 +199,14 @@ const SHAPES: readonly Bad[] = [
     problems: ['suite.yaml:2:9: budget: must be more than 0; leave the key out for no limit'],
   },
   {
+    what: 'no time, or no entry, where one must be',
+    text: `${RUN}needs: { hosts: 2 }\ngang: { ramp: { steps: [], every: 0s } }\n`,
+    problems: [
+      'suite.yaml:3:24: gang.ramp.steps: must have at least 1 entry',
+      'suite.yaml:3:35: gang.ramp.every: must be more than 0',
+    ],
+  },
+  {
     what: 'one of a few values, mistyped',
     text: `${RUN}order: shortest\nstdio: ptty\nstopSignal: SEGV\n`,
     problems: [
