@@ -20,6 +20,8 @@ import { performStop, publishStop, type StopRequest } from './perform-stop.ts';
 import {
   ackLine,
   exitOf,
+  idleLine,
+  isIdle,
   openLine,
   staysPaused,
   staysPausedLine,
@@ -101,7 +103,7 @@ export async function endTarget(
     onView: ({ agents }) => {
       for (const agent of agents.filter((one) => one.done && !told.has(one.agent))) {
         told.add(agent.agent);
-        if (flags.json !== true) terminal.print(ackLine(agent));
+        if (flags.json !== true && !isIdle(agent)) terminal.print(ackLine(agent));
       }
     },
   });
@@ -121,6 +123,8 @@ export async function endTarget(
   for (const agent of view.verdict === 'open' ? view.agents.filter((one) => one.open) : []) {
     terminal.print(openLine(agent, silent.includes(agent.agent)));
   }
+  const idle = idleLine(view);
+  if (idle !== null) terminal.print(idle);
   const line = verdictLine(view, name, verb);
   const { style } = terminal;
   terminal.print(view.verdict === 'dead' ? style.good(line) : style.warn(line));

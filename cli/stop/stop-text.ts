@@ -35,6 +35,17 @@ export function ackLine(agent: AgentStopView): string {
   return `agent ${agent.agent}: ${parts.join(', ')}${earlier}`;
 }
 
+/** It had nothing of the target, and was not waited for. */
+export function isIdle({ attempts, unproven }: AgentStopView): boolean {
+  return attempts.length === 0 && unproven.length === 0;
+}
+
+/** Those that had nothing of the target in one line, however many they are; null where there are none. */
+export function idleLine({ agents }: StopView): string | null {
+  const idle = agents.filter((one) => one.done && isIdle(one)).length;
+  return idle === 0 ? null : `${plural(idle, 'agent')} had nothing to stop`;
+}
+
 /** `agent local-1: still open, 2 attempts without a proven end, not heard of`. */
 export function openLine(agent: AgentStopView, silent: boolean): string {
   const parts = [

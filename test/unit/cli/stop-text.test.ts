@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest';
 import {
   ackLine,
   exitOf,
+  idleLine,
   openLine,
   staysPaused,
   staysPausedLine,
   verdictLine,
 } from '#cli/stop/stop-text.ts';
 import { addPause, addResume, createPauses } from '#protocol/fold/pauses.ts';
-import type { AgentStopView, StopVerdict } from '#protocol/fold/stop-fold.ts';
+import type { AgentStopView, StopVerdict, StopView } from '#protocol/fold/stop-fold.ts';
 import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 
 const attempt: StoppedAttempt = {
@@ -60,6 +61,19 @@ describe('what an operator is told of a stop', () => {
     ],
   ])('%j', (over, line) => {
     expect(ackLine({ ...agent, ...over })).toBe(line);
+  });
+
+  it('counts those that had nothing of it, and only them', () => {
+    const view = (...agents: Partial<AgentStopView>[]): StopView => ({
+      ...{ command: 's', run: 'r', task: null, verdict: 'dead' },
+      agents: agents.map((over) => ({ ...agent, ...over })),
+    });
+    const idle = { attempts: [] };
+    expect(idleLine(view({}, idle, idle))).toBe('2 agents had nothing to stop');
+    expect(idleLine(view({}, idle))).toBe('1 agent had nothing to stop');
+    expect(idleLine(view({}))).toBeNull();
+    expect(idleLine(view({ ...idle, done: false, open: true }))).toBeNull();
+    expect(idleLine(view({ ...idle, unproven: ['r/t1#1'] }))).toBeNull();
   });
 
   it('names what is open, and who cannot be heard', () => {
