@@ -5,7 +5,7 @@
  * Exit status 1 where one failed.
  */
 import { parseArgs } from 'node:util';
-import { fleetScenario } from './fleet.ts';
+import { fleetScenario } from './scenarios/fleet.ts';
 import { MUTATIONS } from './mutations/mutations.ts';
 import { shrink } from './shrink.ts';
 import { simulate } from './simulate.ts';

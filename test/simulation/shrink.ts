@@ -1,5 +1,5 @@
 /** A failing seed with as little as still fails: faults and orders are left out one by one. */
-import type { Fault, Order } from './scenario.ts';
+import type { Fault, Order } from './scenarios/scenario.ts';
 import { simulate } from './simulate.ts';
 import type { Simulated, SimulateOptions } from './simulated.ts';
 

@@ -1,19 +1,25 @@
 /** One seed from its begin to its end: the mesh, its faults, its operators, and what is checked. */
 import { expandTasks } from '#protocol/suite/expand.ts';
-import { Checks } from './checks.ts';
-import { CordonChecks } from './cordon-checks.ts';
-import { Disk } from './disk.ts';
-import { installGlobals } from './machine-globals.ts';
-import { Machine } from './machine.ts';
-import type { Mesh } from './mesh.ts';
-import { Operator } from './operator.ts';
-import { FAULTS_UNTIL_MS, scenarioOf, type Fault, type Order, type Scenario } from './scenario.ts';
+import { Checks } from './checks/checks.ts';
+import { CordonChecks } from './checks/cordon-checks.ts';
+import { Disk } from './world/disk.ts';
+import { installGlobals } from './world/machine-globals.ts';
+import { Machine } from './world/machine.ts';
+import type { Mesh } from './mesh/mesh.ts';
+import { Operator } from './mesh/operator.ts';
+import {
+  FAULTS_UNTIL_MS,
+  scenarioOf,
+  type Fault,
+  type Order,
+  type Scenario,
+} from './scenarios/scenario.ts';
 import { totalsOf, type SimulateOptions, type Simulated } from './simulated.ts';
-import { SimSnapshots } from './sim-snapshots.ts';
-import { SimServer } from './server.ts';
-import { SimAgent } from './sim-agent.ts';
-import { Lease, SimCoordinator } from './sim-coordinator.ts';
-import { World } from './world.ts';
+import { SimSnapshots } from './mesh/sim-snapshots.ts';
+import { SimServer } from './world/server.ts';
+import { SimAgent } from './mesh/sim-agent.ts';
+import { Lease, SimCoordinator } from './mesh/sim-coordinator.ts';
+import { World } from './world/world.ts';
 
 /** Once nothing is broken any more, every run ends within this of the last step that begins. */
 const LIVENESS_MS = 300_000;

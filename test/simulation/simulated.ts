@@ -1,7 +1,7 @@
 /** What a simulation is given, and what comes of it. */
-import type { Checks } from './checks.ts';
-import type { Mesh } from './mesh.ts';
-import type { Fault, Order, Scenario } from './scenario.ts';
+import type { Checks } from './checks/checks.ts';
+import type { Mesh } from './mesh/mesh.ts';
+import type { Fault, Order, Scenario } from './scenarios/scenario.ts';
 
 export interface SimulateOptions {
   /** Instead of that of the seed; with as many messages as it likes. */

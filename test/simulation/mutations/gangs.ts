@@ -2,7 +2,7 @@
 import { lastAttempt } from '#protocol/fold/task-attempts.ts';
 import { decode } from '#protocol/messages/envelope.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
-import type { Mesh } from '../mesh.ts';
+import type { Mesh } from '../mesh/mesh.ts';
 import { PRETENDED, isOf, mutation, type Mutation } from './planting.ts';
 
 /** Its ranks are replaced where their hosts are lost. */

@@ -5,9 +5,9 @@ import { type NumberedEvent } from '#agent/state/ledger-entries.ts';
 import { typeOf, type MessageName } from '#protocol/messages/catalog.ts';
 import { SERVER_HEADERS } from '#protocol/nats/headers.ts';
 import type { RequestOutcome } from '#protocol/nats/connection.ts';
-import type { Request } from '../link.ts';
-import type { Mesh } from '../mesh.ts';
-import type { Stored } from '../server.ts';
+import type { Request } from '../world/link.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Stored } from '../world/server.ts';
 
 export interface Mutation {
   readonly name: string;

@@ -5,10 +5,10 @@ import { subjects } from '#protocol/messages/subjects.ts';
 import type { StopCommand } from '#protocol/messages/run/command.ts';
 import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { publishEvent } from '#protocol/nats/publisher.ts';
-import { Link } from './link.ts';
-import { EPOCH_MS } from './machine-globals.ts';
+import { Link } from '../world/link.ts';
+import { EPOCH_MS } from '../world/machine-globals.ts';
 import type { Mesh } from './mesh.ts';
-import { newOwner } from './world.ts';
+import { newOwner } from '../world/world.ts';
 
 const AGAIN_MS = 1_000;
 

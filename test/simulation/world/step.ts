@@ -4,7 +4,7 @@
  */
 import { notStartedOutcome } from '#agent/process/record/step-outcome.ts';
 import type { StepEnd, StepEvents, StepOutcome, StepSpec } from '#agent/process/types.ts';
-import { rankKey } from './gang-checks.ts';
+import { rankKey } from '../checks/gang-checks.ts';
 import type { Machine } from './machine.ts';
 import type { Cancel, Owner } from './world.ts';
 

@@ -7,9 +7,9 @@ import type { Message } from '#protocol/messages/envelope.ts';
 import type { GangSpec } from '#protocol/messages/attempt/gang.ts';
 import type { Start } from './seen.ts';
 import { RAMP_STEP } from '#protocol/messages/attempt/ramp.ts';
-import type { Machine } from './machine.ts';
+import type { Machine } from '../world/machine.ts';
 import { RampChecks } from './ramp-checks.ts';
-import type { Step } from './step.ts';
+import type { Step } from '../world/step.ts';
 
 interface Of {
   readonly note: (text: string) => void;

@@ -19,12 +19,12 @@ import { lastMessage } from '#protocol/nats/streams/stream-read.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
 import { goldenMessages } from '#test/support/golden-messages.ts';
 import { mkdirSync } from 'node:fs';
-import { ROOT } from './disk.ts';
-import { Link } from './link.ts';
-import type { Machine } from './machine.ts';
+import { ROOT } from '../world/disk.ts';
+import { Link } from '../world/link.ts';
+import type { Machine } from '../world/machine.ts';
 import type { Mesh } from './mesh.ts';
-import { simSupervisor } from './supervisor.ts';
-import { newOwner, type Owner } from './world.ts';
+import { simSupervisor } from '../world/supervisor.ts';
+import { newOwner, type Owner } from '../world/world.ts';
 
 const BEAT_MS = 2_000;
 const LOOK_FOR_MAILBOX_MS = 500;

@@ -12,11 +12,11 @@ import type { Clock } from '#protocol/runtime/clock.ts';
 import { purgeSubject } from '#protocol/nats/streams/stream-purge.ts';
 import { claimEpoch } from '#protocol/nats/leader/leader-claim.ts';
 import { silentLog } from '#protocol/runtime/log.ts';
-import { Link } from './link.ts';
-import { EPOCH_MS } from './machine-globals.ts';
+import { Link } from '../world/link.ts';
+import { EPOCH_MS } from '../world/machine-globals.ts';
 import type { Mesh } from './mesh.ts';
-import { simSource } from './tails.ts';
-import { newOwner, type Owner } from './world.ts';
+import { simSource } from '../world/tails.ts';
+import { newOwner, type Owner } from '../world/world.ts';
 
 const CLAIM_RETRY_MS = 500;
 const LOOK_MS = 250;

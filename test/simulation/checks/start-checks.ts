@@ -4,7 +4,7 @@ import { startsIn } from '#protocol/messages/run/starts.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import type { GangChecks } from './gang-checks.ts';
 import type { Start } from './seen.ts';
-import type { Stored } from './server.ts';
+import type { Stored } from '../world/server.ts';
 
 interface Of {
   readonly runs: ReadonlyMap<

@@ -8,7 +8,7 @@ import { forgetRun } from '#coordinator/core/ends/leave.ts';
 import { packCore, unpackCore } from '#coordinator/snapshot/core-snapshot.ts';
 import type { SnapshotPort } from '#coordinator/snapshot/snapshot-port.ts';
 import { decode } from '#protocol/messages/envelope.ts';
-import type { SimStream } from './server.ts';
+import type { SimStream } from '../world/server.ts';
 
 export class SimSnapshots {
   readonly #events: SimStream;

@@ -26,7 +26,7 @@ import { ProcessChecks } from './process-checks.ts';
 import { RetryChecks } from './retry-checks.ts';
 import { checkRemoved } from './revoke-checks.ts';
 import type { Start, StopSeen } from './seen.ts';
-import type { SimServer, Stored } from './server.ts';
+import type { SimServer, Stored } from '../world/server.ts';
 import { checkStartsRemoved } from './start-checks.ts';
 import { usageProblems } from './usage-checks.ts';
 

@@ -4,8 +4,8 @@ import { saysOfHost } from '#coordinator/fleet/failing-policy.ts';
 import type { Message } from '#protocol/messages/envelope.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import { seededRandom } from '#test/support/seed.ts';
-import type { Scenario } from './scenario.ts';
-import type { Stored } from './server.ts';
+import type { Scenario } from '../scenarios/scenario.ts';
+import type { Stored } from '../world/server.ts';
 
 /** On one of several hosts of some scenarios every step fails. Drawn apart from the rest. */
 export function withFailingHost(scenario: Omit<Scenario, 'cordonAfter'>): Scenario {

@@ -3,7 +3,7 @@ import { decode } from '#protocol/messages/envelope.ts';
 import { parseSubject } from '#protocol/messages/subjects.ts';
 import type { GangChecks } from './gang-checks.ts';
 import type { ProcessChecks } from './process-checks.ts';
-import type { SimServer, Stored } from './server.ts';
+import type { SimServer, Stored } from '../world/server.ts';
 
 interface Of {
   readonly server: SimServer;

@@ -3,11 +3,11 @@ import type { SuiteSpec } from '#protocol/messages/run/suite-spec.ts';
 import { goldenSuite } from '#test/support/golden-messages.ts';
 import { seededRandom } from '#test/support/seed.ts';
 import { withContest } from './contested.ts';
-import { withFailingHost } from './cordon-checks.ts';
+import { withFailingHost } from '../checks/cordon-checks.ts';
 import { withLostGang } from './lost-gangs.ts';
 import { withLostHosts } from './lost-hosts.ts';
 import { withPauses } from './paused.ts';
-import type { Temper } from './machine.ts';
+import type { Temper } from '../world/machine.ts';
 
 export type Fault =
   /** kill -9 of the process, after so many more effects. */

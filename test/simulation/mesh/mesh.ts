@@ -1,11 +1,11 @@
 /** What the parts of one simulated mesh share. */
 import type { ApiAnswer, CoreMessage, CoreState } from '#coordinator/core/core-state.ts';
 import type { Adoption } from '#agent/process/types.ts';
-import type { Link, LinkTaps } from './link.ts';
-import type { SimServer } from './server.ts';
+import type { Link, LinkTaps } from '../world/link.ts';
+import type { SimServer } from '../world/server.ts';
 import type { SimSnapshots } from './sim-snapshots.ts';
-import type { TailTaps } from './tails.ts';
-import type { Owner, World } from './world.ts';
+import type { TailTaps } from '../world/tails.ts';
+import type { Owner, World } from '../world/world.ts';
 
 export interface Taps extends LinkTaps, TailTaps {
   /** A planted bug's way to change what an agent finds of a step. */

@@ -4,8 +4,8 @@ import type { StoppedAttempt } from '#protocol/messages/agent/host.ts';
 import type { Start, StopSeen } from './seen.ts';
 import { attemptOf, type GangChecks } from './gang-checks.ts';
 import { unknownStep } from './ledger-checks.ts';
-import type { Machine, MachineHooks } from './machine.ts';
-import type { Step } from './step.ts';
+import type { Machine, MachineHooks } from '../world/machine.ts';
+import type { Step } from '../world/step.ts';
 
 export interface ProcessChecksOptions {
   readonly starts: ReadonlyMap<string, Start>;

@@ -1,9 +1,9 @@
 /** A step is asked for only once the agent's journal knows of it: else its next life would not (I8). */
 import { readdirSync, readFileSync } from 'node:fs';
 import { LedgerFold, type AttemptRecord, type LedgerEntry } from '#agent/state/ledger-entries.ts';
-import { ROOT } from './disk.ts';
-import type { Machine } from './machine.ts';
-import type { Step } from './step.ts';
+import { ROOT } from '../world/disk.ts';
+import type { Machine } from '../world/machine.ts';
+import type { Step } from '../world/step.ts';
 
 /** Null where that is so. */
 export function unknownStep({ id }: Machine, step: Step): string | null {

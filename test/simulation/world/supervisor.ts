@@ -7,7 +7,7 @@ import type {
   Supervisor,
 } from '#agent/process/types.ts';
 import type { Machine } from './machine.ts';
-import type { Taps } from './mesh.ts';
+import type { Taps } from '../mesh/mesh.ts';
 import { Step } from './step.ts';
 
 export function simSupervisor(machine: Machine, taps: Pick<Taps, 'onAdopt'>): Supervisor {
