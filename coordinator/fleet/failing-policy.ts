@@ -8,7 +8,9 @@
  *    skipped, lost with its host, cut off, or ended because another rank of its gang had ended.
  * 3. Witnesses are other agents that may be given work now, by what has ended there of the same runs and with
  *    the same needs: a suite that fails on every GPU says nothing of the hosts that have GPUs. One that has passed
- *    a task since the row began speaks against the host, one on which the newest has failed speaks for it.
+ *    a task since the row began speaks against the host, one on which the newest has failed speaks for it. One
+ *    that has passed some, but on which half as many as in the row have failed in a row too, says nothing: tasks
+ *    that fail everywhere come together, and one host is the last that has to do with them.
  * 4. The host is to blame where more speak against it than for it. So nobody is where tasks fail everywhere, nor
  *    where nobody else ran them; and the last agent that takes work keeps it.
  */
@@ -54,10 +56,15 @@ export function withFailure(row: readonly FailedTask[], failed: FailedTask): Fai
   return [...others.slice(1 - CORDON_AFTER_MOST), failed];
 }
 
-/** What the newest ends of tasks with the same needs were on one agent, by sequence; 0: none was. */
-export interface EndsThere {
-  passed: number;
-  failed: number;
+/** More of an agent's ends than a row can be long, by half. */
+const RECENT_MOST = 64;
+
+/** The newest ends of tasks with the same needs on one agent: their sequences, oldest first; negative: it failed. */
+export type EndsThere = number[];
+
+export function addEnd(ends: EndsThere, said: 'passed' | 'failed', sequence: number): void {
+  ends.push(said === 'passed' ? sequence : -sequence);
+  if (ends.length > RECENT_MOST) ends.shift();
 }
 
 export interface Witnesses {
@@ -67,20 +74,36 @@ export interface Witnesses {
 
 /** Since the row began; `ends`: of other agents that may be given work, once for each of the row's needs. */
 export function witnessesOf(
-  [first]: readonly FailedTask[],
+  row: readonly FailedTask[],
   ends: Iterable<readonly [agent: string, ends: EndsThere]>,
 ): Witnesses {
-  const sinceSequence = first?.sequence ?? Infinity;
+  const sinceSequence = row[0]?.sequence ?? Infinity;
   const hasPassed = new Map<string, boolean>();
-  for (const [agent, { passed, failed }] of ends) {
-    if (passed > sinceSequence) hasPassed.set(agent, true);
-    else if (failed > passed && !hasPassed.has(agent)) hasPassed.set(agent, false);
+  const saysNothing = new Set<string>();
+  for (const [agent, all] of ends) {
+    const since = all.filter((end) => Math.abs(end) > sinceSequence);
+    if (since.some((end) => end > 0)) {
+      if (2 * failuresInARow(since) >= row.length) saysNothing.add(agent);
+      hasPassed.set(agent, true);
+    } else if ((all.at(-1) ?? 0) < 0 && !hasPassed.has(agent)) hasPassed.set(agent, false);
   }
+  for (const agent of saysNothing) hasPassed.delete(agent);
   const agents = [...hasPassed.keys()].sort();
   return {
     passing: agents.filter((agent) => hasPassed.get(agent) === true),
     failing: agents.filter((agent) => hasPassed.get(agent) === false),
   };
+}
+
+/** The most that came after each other. */
+function failuresInARow(ends: EndsThere): number {
+  let most = 0;
+  let now = 0;
+  for (const end of ends) {
+    now = end < 0 ? now + 1 : 0;
+    most = Math.max(most, now);
+  }
+  return most;
 }
 
 export function isToBlame({ passing, failing }: Witnesses): boolean {

@@ -10,6 +10,7 @@ import type { AttemptExited } from '#protocol/messages/attempt/attempt.ts';
 import type { AgentExplanation } from '#protocol/messages/run/explain.ts';
 import { subjects } from '#protocol/messages/subjects.ts';
 import {
+  addEnd,
   blameText,
   isToBlame,
   saysOfHost,
@@ -45,9 +46,9 @@ export function noteHostEnd(
   const { sequence } = record;
   const ends = run.hostEnds.get(needs) ?? new Map<string, EndsThere>();
   run.hostEnds.set(needs, ends);
-  const there = ends.get(id) ?? { passed: 0, failed: 0 };
+  const there = ends.get(id) ?? [];
   ends.set(id, there);
-  there[said] = sequence;
+  addEnd(there, said, sequence);
   if (said === 'passed') agent.failedInARow = [];
   else {
     const failed = { run: run.id, task: task.id, needs, class: exited.class, sequence };

@@ -119,6 +119,26 @@ it('is not to blame where tasks fail elsewhere too, nor alone', () => {
   }
 });
 
+it('is not to blame where tasks that fail everywhere came to an end there last', () => {
+  const mesh = meshOf(3);
+  for (let round = 0; round < AFTER - 1; round += 1)
+    for (const at of [0, 1, 2]) ends(mesh, at, ['failed']);
+  // Its last one takes longer: the others have gone on to what passes.
+  for (const at of [1, 2]) ends(mesh, at, ['failed', ...many(8, 'passed')]);
+  ends(mesh, 0, ['failed']);
+  mesh.later(1_000);
+  flow(mesh);
+  expect(cordons(mesh)).toEqual([]);
+});
+
+it('is to blame where others fail now and then', () => {
+  const mesh = meshOf(3);
+  ends(mesh, 0, many(AFTER - 1, 'failed'));
+  for (const at of [1, 2]) ends(mesh, at, ['failed', 'passed', 'failed', 'failed', 'passed']);
+  ends(mesh, 0, ['failed']);
+  expect(cordons(mesh)).toHaveLength(1);
+});
+
 it('is not to blame where only it runs what has such needs', () => {
   const needsTemplate = { slots: 1, exclusive: false, host: '{{of}}' };
   const axes = { of: ['a0', 'a1'], item: [1, 2, 3, 4, 5, 6, 7, 8] };
