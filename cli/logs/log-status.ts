@@ -22,22 +22,24 @@ export interface TargetAttempt {
   readonly fold: AttemptFold;
 }
 
-/** Attempts of the target so far, in the order they were accepted. */
+/** Attempts of the target so far, in the order they were accepted; of a gang its ranks by their places. */
 export function attemptsOf(fold: RunFold, target: LogTarget): TargetAttempt[] {
-  const found: TargetAttempt[] = [];
+  const found: (TargetAttempt & { readonly acceptedMs: number })[] = [];
   for (const task of tasksOf(fold, target)) {
     for (const attempt of acceptedAttempts(task)) {
       if (target.n !== null && attempt.n !== target.n) continue;
-      const ref = { run: fold.run, task: task.id, n: attempt.n };
-      if (attempt.gang === undefined && isOf(target, undefined)) found.push({ ref, fold: attempt });
+      const { n, acceptedMs } = attempt;
+      const ref = { run: fold.run, task: task.id, n };
+      if (attempt.gang === undefined && isOf(target, undefined))
+        found.push({ ref, fold: attempt, acceptedMs });
       for (const { rank, since, fold: one } of everyRank(attempt))
         if (isOf(target, rank)) {
           const own = since === 0 ? { ...ref, rank } : { ...ref, rank, since };
-          found.push({ ref: own, fold: one });
+          found.push({ ref: own, fold: one, acceptedMs });
         }
     }
   }
-  return found.sort((a, b) => a.fold.acceptedMs - b.fold.acceptedMs);
+  return found.sort((a, b) => a.acceptedMs - b.acceptedMs);
 }
 
 /** Whether that rank is meant. */

@@ -223,6 +223,8 @@ function heldBackText({
       return `${which}: an attempt failed, the first retry is in ${duration(reason.leftMs)}`;
     case 'unknown':
       return `${which}: with ${namesOf(agents)}, not heard: what became of them is not known`;
+    case 'replacing_rank':
+      return `${which}: they go on, and wait for another host for a rank; the first ends without one in ${duration(reason.leftMs)}`;
     case 'deciding':
       return `${which}: an attempt has ended, and what follows is being stored`;
     default:

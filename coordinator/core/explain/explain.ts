@@ -23,7 +23,7 @@ import { usageOf, type ScheduledLane } from '../../scheduler/scheduler-state.ts'
 import { agentReason, closedReason } from './agent-reason.ts';
 import { failingReason } from '../hosts/failing-hosts.ts';
 import { gangWait } from '../gangs/gang-wait.ts';
-import { rankReasons, replacingReason } from './replacing-rank.ts';
+import { agentsOf, rankReasons, replacingReason } from './replacing-rank.ts';
 import type { CoreState } from '../core-state.ts';
 import { heldBackOf, heldReason } from './held-back.ts';
 import { misfitOfTask } from './unplaceable.ts';
@@ -75,7 +75,7 @@ function taskReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReaso
   if (task.phase === 'assigned') {
     const agents = agentsOf(run, task);
     const lost = replacingReason(state, run, task);
-    if (lost !== null) return { ...lost, agents };
+    if (lost !== null) return lost;
     const agent = agents[0] ?? view?.agent ?? 'unknown';
     const silent = agents.find((id) => state.fleet.agents.get(id)?.unreachable === true);
     if (silent !== undefined) return { kind: 'unknown', agent: silent, n };
@@ -133,12 +133,9 @@ function placeReason(state: CoreState, run: RunEntry, task: TaskEntry): TaskReas
 }
 
 /** Of one on several hosts by their ids. */
-function agentsOf(run: RunEntry, { id, n }: TaskEntry): string[] {
-  const agents: string[] = [];
-  for (const open of run.open.values())
-    if (open.task === id && open.n === n && open.superseded !== true) agents.push(open.agent);
-  return agents.sort();
-}
+
+/** Counted among those that are with agents. */
+const WITH_AGENTS: ReadonlySet<string> = new Set(['unknown', 'replacing_rank']);
 
 /** Needs of so many kinds are explained one by one. */
 const MOST_GROUPS = 20;
@@ -161,8 +158,7 @@ function explainRun(state: CoreState, run: RunEntry): RunExplanation {
   const { endedTasks: ended, listed } = run;
   const rest = Math.max(0, listed.length - ended - handedOut - queued);
   const heldBack = heldBackOf(state, run, rest);
-  // What is with agents is counted there.
-  const held = heldBack.filter(({ reason }) => reason.kind !== 'unknown');
+  const held = heldBack.filter(({ reason }) => !WITH_AGENTS.has(reason.kind));
   return {
     ...{ run: run.id, tasks: listed.length, ended, handedOut },
     groups: [...groups.values()],

@@ -10,6 +10,7 @@ import { isPaused, isStopped } from '../../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
 import { heldUntil } from '../starts/held-retries.ts';
 import type { CoreState } from '../core-state.ts';
+import { replacingReason } from './replacing-rank.ts';
 
 type HeldBack = RunExplanation['heldBack'];
 type Group = HeldBack[number];
@@ -38,7 +39,7 @@ export function heldBackOf(state: CoreState, run: RunEntry, rest: number): HeldB
   const backingOff = backingOffGroup(state, run);
   const told = [deciding, backingOff].filter((group) => group !== null);
   const left = rest - told.reduce((sum, { tasks }) => sum + tasks, 0);
-  const groups = [unheard, ...told].filter((group) => group !== null);
+  const groups = [unheard, replacingGroup(state, run), ...told].filter((group) => group !== null);
   return [...wholeOrPaused(run, Math.max(0, left)), ...groups];
 }
 
@@ -87,6 +88,17 @@ function decidingGroup({ undecided, tasks: all }: RunEntry): Group | null {
   if (first === undefined) return null;
   const reason = { kind: 'deciding', n: first.n } as const;
   return { tasks: tasks.length, example: first.id, reason };
+}
+
+/** Gangs that go on, and wait for another host for a rank; the one with the least time left is the example. */
+function replacingGroup(state: CoreState, run: RunEntry): Group | null {
+  const waiting = [...run.gangs.keys()].flatMap((id) => {
+    const task = run.tasks.get(id);
+    const reason = task?.phase === 'assigned' ? replacingReason(state, run, task) : null;
+    return reason === null ? [] : [{ example: id, reason }];
+  });
+  const [first] = waiting.sort((a, b) => a.reason.leftMs - b.reason.leftMs);
+  return first === undefined ? null : { tasks: waiting.length, ...first };
 }
 
 /** With agents that are not heard: what became of them is not known. */

@@ -3,6 +3,7 @@ import type { AgentReason, TaskExplanation, TaskReason } from '#protocol/message
 import { capacityOf, joinedAgents, type AgentEntry } from '../../fleet/fleet-reducer.ts';
 import { gangOf } from '../../runs/gang-state.ts';
 import { lostRanksOf } from '../../runs/lost-rank-state.ts';
+import { openOf } from '../../runs/run-reducer.ts';
 import type { RunEntry, TaskEntry } from '../../runs/run-state.ts';
 import { rankLack } from '../../scheduler/replace-policy.ts';
 import { laneAt } from '../../scheduler/scheduler-reducer.ts';
@@ -18,13 +19,20 @@ export function replacingReason(
   { nowMs }: Pick<CoreState, 'nowMs'>,
   run: RunEntry,
   task: TaskEntry,
-): Omit<Replacing, 'agents'> | null {
+): Replacing | null {
   const gang = gangOf(run, task);
   const [first] = gang === null ? [] : lostRanksOf(gang);
   if (first === undefined) return null;
   const { rank, agent, lost } = first;
   const leftMs = Math.max(0, Math.round(lost.dueMs - nowMs));
-  return { kind: 'replacing_rank', n: task.n, rank, lost: agent, leftMs };
+  const agents = agentsOf(run, task);
+  return { kind: 'replacing_rank', n: task.n, rank, lost: agent, leftMs, agents };
+}
+
+/** That it is with. */
+export function agentsOf(run: RunEntry, { id: task, n }: TaskEntry): string[] {
+  const open = openOf(run, { task, n }).filter(({ superseded }) => superseded !== true);
+  return open.map(({ agent }) => agent).sort();
 }
 
 /** Of each agent; those on hosts that have, or had, a rank of it are none for this one. */

@@ -243,6 +243,15 @@ describe('a run', () => {
       },
       '9 tasks such as t1: with a, b, c and 1 more, not heard: what became of them is not known',
     ],
+    [
+      {
+        ...{ tasks: 2, example: 't1' },
+        reason: {
+          ...{ kind: 'replacing_rank', n: 1, rank: 1, lost: 'a', leftMs: 14_000, agents: ['b'] },
+        },
+      },
+      '2 tasks such as t1: they go on, and wait for another host for a rank; the first ends without one in 14.0 s',
+    ],
     [{ tasks: 2, example: 't1', reason: { kind: 'deciding', n: 1 } }, '2 tasks such as t1'],
   ];
   it.each(HELD)('%j', (held, text) => {

@@ -152,6 +152,11 @@ describe('a rank whose host is lost', () => {
     gang.pass(LONG_MS, [0, 2]);
     expect(gang.said('task.rank_lost')).toHaveLength(1);
     const said = why(gang);
+    expect(explain(gang.mesh.core, { run: RUN })).toMatchObject({
+      handedOut: 1,
+      heldBack: [{ tasks: 1, reason: said.reason }],
+      other: 0,
+    });
     expect(said).toMatchObject({
       reason: { kind: 'replacing_rank', n: 1, rank: 1, lost: 'a1', agents: ['a0'] },
       agents: [

@@ -155,7 +155,7 @@ describe('a gang of which a rank is replaced', () => {
   });
 
   it('has logs and files of each under a name of its own', () => {
-    const gang = new Gang();
+    const gang = new Gang(['b', 'a']);
     gang.lose();
     gang.replace();
     gang.accept('c', 1);
