@@ -329,7 +329,12 @@ async function begin(options: AgentOptions, parts: Parts): Promise<RunningAgent>
   const changes = new ChangePublisher({ connection, registration, sink, log });
   const forgotten = new ForgottenWatch({ connection, registration, host, changes, onFatal });
   const onMissing = (): void => void forgotten.look();
-  const mailbox = openMailbox(connection, agent, (message) => host.onMail(message), onMissing);
+  const mailbox = openMailbox(connection, agent, (message) => host.onMail(message), {
+    onMissing,
+    onRead: () => {
+      host.onMailRead();
+    },
+  });
   if (host.isDraining()) host.sayDraining('drained before this start');
   const { slots, rung } = registration;
   const journal = outbox.stats();

@@ -85,6 +85,8 @@ function handle(state: HostState, message: HostMessage, now: Now): Result {
       return [asking(state, null), []];
     case 'restore':
       return onRestore(state, message);
+    case 'mail_read':
+      return [{ ...state, isUnread: false }, []];
   }
 }
 
@@ -136,6 +138,7 @@ const FRESH_MS = 5_000;
 /** Starts what fits (3). */
 function fill(state: HostState, before: readonly HostEffect[], now: Now): Result {
   if (state.isDraining) return giveBack(state, before);
+  if (state.isUnread) return [state, before];
   let next = state;
   const effects = [...before];
   for (;;) {
@@ -331,6 +334,7 @@ function onRestore(state: HostState, { restored }: Of<'restore'>): Result {
     live: new Map(restored.live.map((attempt) => [attempt.key, attempt])),
     floors: restored.floors,
     isDraining: restored.isDraining,
+    isUnread: restored.live.some(({ stage }) => stage === 'queued'),
     setups: restored.setups,
   };
   let effects: readonly HostEffect[] = [];

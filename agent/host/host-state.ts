@@ -82,6 +82,8 @@ export interface HostState {
   readonly isDraining: boolean;
   /** The process drains to end: nothing but that takes it back. */
   readonly isEnding: boolean;
+  /** Of a host that came back: nothing begins yet, since what ends it may wait in the mailbox. */
+  readonly isUnread: boolean;
   /** Why nothing is started now: the state folder's disk is full. */
   readonly blocked: string | null;
   readonly gpus: GpuSight;
@@ -152,7 +154,9 @@ export type HostMessage =
       readonly isLook: boolean;
     }
   | { readonly kind: 'recheck' }
-  | { readonly kind: 'restore'; readonly restored: RestoredHost };
+  | { readonly kind: 'restore'; readonly restored: RestoredHost }
+  /** The mailbox was read through, once. */
+  | { readonly kind: 'mail_read' };
 
 /** What the journal says of the time before this process. */
 export interface RestoredHost {
@@ -252,6 +256,7 @@ export function newHost(slots: number, cpus: number, layout: CpuLayout | null = 
     releasing: new Set(),
     isDraining: false,
     isEnding: false,
+    isUnread: false,
     blocked: null,
     gpus: { gpus: [], isKnown: true, lookedMs: null, asked: null },
     layout,

@@ -167,6 +167,11 @@ export class Host {
     return restored.live.filter(({ stage }) => stage !== 'queued').length;
   }
 
+  /** Every command that was there when this process began has been handled. */
+  onMailRead(): void {
+    this.#actor.post({ kind: 'mail_read' });
+  }
+
   /** Called by the mailbox, one message at a time. */
   onMail(message: MailMessage): Promise<MailDecision> {
     return Promise.resolve(this.#intake.onMail(message));

@@ -7,7 +7,8 @@
  * 3. What was handled and comes again is acknowledged again without the handler, as far as this
  *    process remembers: a kill -9 of the server takes back many acks, not only the last. Across
  *    restarts of the agent the handler deduplicates, by command id.
- * 4. It resumes for ever, also when the consumer is missing: the coordinator may not have made it. It says so
+ * 4. Once nothing is left that was there before, that is said: an agent that comes back begins nothing until then.
+ * 5. It resumes for ever, also when the consumer is missing: the coordinator may not have made it. It says so
  *    when it misses it again and again: it is gone for good where the agent was forgotten.
  */
 import {
@@ -41,6 +42,13 @@ export interface MailMessage {
 /** `ack`: journalled, never again. `term`: unreadable, never again, and reported. */
 export type MailDecision = 'ack' | 'term';
 
+export interface MailboxEvents {
+  /** The server does not know of it, again and again. */
+  readonly onMissing?: () => void;
+  /** Once: everything that was in it has been handled. */
+  readonly onRead?: () => void;
+}
+
 export interface Mailbox {
   /** Resolves when the consumer has been found and is being read. */
   readonly opened: Promise<void>;
@@ -54,6 +62,7 @@ export interface Mailbox {
  */
 const ACK_WAIT_MS = 3_000;
 const RETRY_MS = 500;
+const LOOK_MS = 100;
 /** Found missing so often in a row it is told, and then each so often. */
 const TELL_MISSING = { first: 2, each: 10 } as const;
 const NO_CONSUMER = 10014;
@@ -148,15 +157,15 @@ function checkMailbox(asked: Partial<ConsumerConfig>, got: ConsumerConfig): void
 
 /**
  * Reads the agent's mailbox until closed. A handler that rejects is a bug: it is logged and the
- * message comes again after a second. `onMissing`: the server does not know of it, again and again.
+ * message comes again after a second.
  */
 export function openMailbox(
   connection: MeshConnection,
   agent: string,
   handler: (message: MailMessage) => Promise<MailDecision>,
-  onMissing: () => void = () => undefined,
+  events: MailboxEvents = {},
 ): Mailbox {
-  return new Reader(connection, agent, handler, onMissing);
+  return new Reader(connection, agent, handler, events);
 }
 
 class Reader implements Mailbox {
@@ -164,7 +173,7 @@ class Reader implements Mailbox {
   readonly #connection: MeshConnection;
   readonly #agent: string;
   readonly #taker: MailTaker;
-  readonly #onMissing: () => void;
+  readonly #events: MailboxEvents;
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
   #onOpened: () => void = () => undefined;
@@ -176,11 +185,11 @@ class Reader implements Mailbox {
     connection: MeshConnection,
     agent: string,
     handler: (message: MailMessage) => Promise<MailDecision>,
-    onMissing: () => void,
+    events: MailboxEvents,
   ) {
     this.#connection = connection;
     this.#agent = agent;
-    this.#onMissing = onMissing;
+    this.#events = events;
     this.#taker = new MailTaker(handler, (error, sequence) => {
       connection.log.error({ err: error, sequence }, 'a command handler threw');
     });
@@ -188,6 +197,7 @@ class Reader implements Mailbox {
       this.#onOpened = resolve;
     });
     this.#ended = this.#run();
+    if (events.onRead !== undefined) void this.#untilRead(events.onRead);
   }
 
   async close(): Promise<void> {
@@ -235,10 +245,32 @@ class Reader implements Mailbox {
     }
   }
 
+  /** Asked, not told by the last message: one that was on its way to the process before may be gone by now. */
+  async #untilRead(onRead: () => void): Promise<void> {
+    await Promise.race([this.opened, this.#ended]);
+    while (!this.#closing()) {
+      try {
+        const manager = await jetstreamManager(this.#connection.nats, { checkAPI: false });
+        const name = mailboxName(this.#agent);
+        const { num_pending, num_ack_pending } = await manager.consumers.info(
+          STREAMS.commands,
+          name,
+        );
+        if (num_pending + num_ack_pending === 0) {
+          onRead();
+          return;
+        }
+      } catch (error) {
+        this.#connection.log.debug({ err: toError(error).message }, 'mailbox not looked at');
+      }
+      await pause(LOOK_MS, this.#abort.signal);
+    }
+  }
+
   #tellMissing(): void {
     this.#missed += 1;
     const { first, each } = TELL_MISSING;
-    if (this.#missed % each === first && !this.#closing()) this.#onMissing();
+    if (this.#missed % each === first && !this.#closing()) this.#events.onMissing?.();
   }
 }
 

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
 import { isAlive, identityOf } from '#protocol/runtime/process-identity.ts';
@@ -143,6 +144,23 @@ test('a stop published while the agent is dead completes by itself when it is ba
   const { data } = await done(stop);
   expect(data.attempts).toMatchObject([{ task: spec.task, proven: true, survivors: [] }]);
   expect((await mesh.exited(spec)).data.outcome).toBe('stopped');
+});
+
+test('what waits when the agent dies does not begin before it has read what came meanwhile', async () => {
+  const running = [1, 2].map(() => attemptSpec([step('echo ready; exec sleep 1')]));
+  const waiting = attemptSpec([step('touch begun; exec sleep 600')]);
+  const other = attemptSpec([step('true')], { run: '2026-01-02_03-04-05-othr' });
+  for (const spec of [...running, waiting, other]) await mesh.startAttempt(spec);
+  for (const spec of running)
+    await until(async () => (await mesh.log(spec)).both.length > 0, 'ready');
+  await mesh.wait('attempt.accepted', (_data, { subject }) => subject.includes(waiting.task));
+  await mesh.kill(agent);
+  await mesh.stop(RUN, null);
+  await pause(1_500); // the slots are free when it is back
+  await mesh.start(['--slots', '2']);
+  expect((await mesh.exited(waiting)).data).toMatchObject({ outcome: 'stopped', steps: [] });
+  expect(mesh.of(waiting, 'attempt.step_started')).toEqual([]);
+  expect((await mesh.exited(other)).data.outcome).toBe('passed');
 });
 
 test('a stop in the middle of which the agent dies completes by itself, with one done', async () => {

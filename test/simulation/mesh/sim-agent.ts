@@ -217,6 +217,7 @@ export class SimAgent {
     this.#beat(host, registration, link);
     const ignorePartition = watchPartition({ connection: link, host, clock });
     let isReading = true;
+    let isRead = false;
     const taker = new MailTaker((message) => host.onMail(message), nothing);
     const attach = (): void => {
       const mailbox = server.mailboxes.get(agent);
@@ -237,6 +238,18 @@ export class SimAgent {
       });
     };
     attach();
+    const lookWhetherRead = (): void => {
+      if (!owner.isAlive) return;
+      link.toServer(() => {
+        if (server.mailboxes.get(agent)?.isRead !== true) return;
+        link.toProcess(() => {
+          isRead = true;
+          host.onMailRead();
+        });
+      });
+      if (!isRead) world.after(LOOK_FOR_MAILBOX_MS, lookWhetherRead);
+    };
+    lookWhetherRead();
     link.onStatus((status) => {
       if (status === 'reconnected') server.mailboxes.get(agent)?.wake();
     });

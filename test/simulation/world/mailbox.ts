@@ -37,6 +37,11 @@ export class SimMailbox {
     return this.#floor;
   }
 
+  /** Nothing is left, nor on its way. */
+  get isRead(): boolean {
+    return this.#pending === null && this.#next() === null;
+  }
+
   attach(reader: Reader): void {
     this.#reader = reader;
     this.wake();

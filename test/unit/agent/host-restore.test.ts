@@ -21,9 +21,11 @@ function waitingWith(
 }
 
 describe('what waits in the ledger of a host that comes back', () => {
-  it('begins', () => {
+  it('begins once the mailbox was read: what ends it may wait there', () => {
     const restored = waitingWith({});
-    expect(short(play([{ kind: 'restore', restored }]).effects)).toEqual(['begin t']);
+    const { state, effects } = play([{ kind: 'restore', restored }]);
+    expect(short(effects)).toEqual([]);
+    expect(short(play([{ kind: 'mail_read' }], state).effects)).toEqual(['begin t']);
   });
 
   it.each([
@@ -37,7 +39,8 @@ describe('what waits in the ledger of a host that comes back', () => {
   it('begins after a stop that its start knew of', () => {
     const floors = new Map([[RUN, { sequence: 5, era: 0 }]]);
     const restored = waitingWith({ afterStop: 5 }, floors);
-    expect(short(play([{ kind: 'restore', restored }]).effects)).toEqual(['begin t']);
+    const { effects } = play([{ kind: 'restore', restored }, { kind: 'mail_read' }]);
+    expect(short(effects)).toEqual(['begin t']);
   });
 
   it('ends where the host can never run it, and holds up nobody', () => {
@@ -46,6 +49,7 @@ describe('what waits in the ledger of a host that comes back', () => {
     if (large === undefined || small === undefined) throw new Error('nothing waits');
     const other = { ...small, key: key('u'), ref: { ...small.ref, task: 'u' }, sequence: 9 };
     const restored = { ...waitingWith({}), live: [large, other] };
-    expect(short(play([{ kind: 'restore', restored }]).effects)).toEqual(['refuse t', 'begin u']);
+    const { effects } = play([{ kind: 'restore', restored }, { kind: 'mail_read' }]);
+    expect(short(effects)).toEqual(['refuse t', 'begin u']);
   });
 });
