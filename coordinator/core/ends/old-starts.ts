@@ -4,7 +4,7 @@
  * than what it removes; and only what lies before every start whose attempt may still live: a stop asks by
  * it who has to acknowledge (I5).
  */
-import type { RunEntry } from '../../runs/run-state.ts';
+import type { OpenAttempt, RunEntry } from '../../runs/run-state.ts';
 import type { Context } from '../core-state.ts';
 
 /** A start of the run stands there in BM_COMMANDS. */
@@ -29,7 +29,12 @@ export function dropOldStarts({ state, effects }: Context): void {
 /** What was not read yet stands behind all that was. */
 function firstOpen({ open, starts }: RunEntry): number {
   let first = starts.last + 1;
-  for (const { sequence, gone } of open.values())
-    if (sequence !== null && gone !== true) first = Math.min(first, sequence);
+  for (const attempt of open.values())
+    if (attempt.sequence !== null && !isGone(attempt)) first = Math.min(first, attempt.sequence);
   return first;
+}
+
+/** Its agent was forgotten, and no task counts on it any more: no leader has to read its start (forget.ts, 2). */
+function isGone({ gone, exited, superseded }: OpenAttempt): boolean {
+  return gone === true && (exited || superseded === true);
 }

@@ -33,7 +33,9 @@ export function onForget(
   const { state, effects } = context;
   const { agent: id, by, reason, force } = request;
   const agent = state.fleet.agents.get(id);
-  if (agent !== undefined && !agent.unreachable && !agent.ended && !force) {
+  // Asked for again by whom the answer did not reach: it is forgotten, and once more is the same.
+  const isThere = agent !== undefined && agent.forgotten === null;
+  if (isThere && !agent.unreachable && !agent.ended && !force) {
     const message = `agent ${id} is there: benchmesh drain takes work from it; --force forgets it all the same`;
     effects.push({
       kind: 'reply',

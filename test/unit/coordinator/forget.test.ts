@@ -111,6 +111,24 @@ it('keeps its starts until no task counts on one of them', () => {
   expect(mesh.core.fleet.agents.get('a0')?.forgotten).toMatchObject({ isFreeing: true });
 });
 
+it('keeps them too where the starts of its run are dropped in between', () => {
+  const mesh = meshOf();
+  const startsLeft = (): number => {
+    for (const run of mesh.core.runs.values()) run.starts.kept = CORE_TIMING.startsKept;
+    mesh.later(1_000);
+    const isStart = (one: EventRecord | null): boolean => one?.message.name === 'command.start';
+    return mesh.commands.filter(isStart).length;
+  };
+  const request = { agent: 'a0', by: 'u@h', reason: null, force: false };
+  mesh.post({ kind: 'forget', token: TOKEN, request });
+  while (said(mesh, 'agent.forgotten').length === 0) mesh.storeOne(0);
+  while (mesh.readEvent());
+  expect(startsLeft()).toBe(1); // the revoke is on its way
+  flow(mesh, [1]);
+  expect(begun(mesh)).toEqual([['1'], ['2']]);
+  expect(startsLeft()).toBe(1); // that of the second
+});
+
 it('ends what it still runs when it is back', () => {
   const mesh = meshOf();
   forget(mesh);
@@ -131,6 +149,14 @@ it('is not forgotten while it is there, unless somebody insists', () => {
   forget(mesh, true);
   expect(mesh.replies.get(TOKEN)).toMatchObject({ kind: 'ok' });
   expect(mesh.core.fleet.agents.get('a0')).toMatchObject({ registration: null });
+});
+
+it('is forgotten once more for whom the first answer did not reach', () => {
+  const mesh = meshOf();
+  forget(mesh);
+  mesh.replies.clear();
+  forget(mesh);
+  expect(mesh.replies.get(TOKEN)).toEqual({ kind: 'ok', reply: { agent: 'a0', lost: 0 } });
 });
 
 it('enrols anew by a registration that is younger; an older one says nothing', () => {
