@@ -50,11 +50,19 @@ export function processesWithEnvironment(name: string, value: string): number[] 
   );
 }
 
-/** Of those, the ones with this in their command line: what a shell waits with comes and goes. */
+/**
+ * Of those, the ones with this in their command line: what a shell waits with comes and goes, and has, until it
+ * is executed, the command line of its shell.
+ */
 export function commandsWithEnvironment(name: string, value: string, text: string): number[] {
-  return processesWithEnvironment(name, value).filter((pid) =>
-    (read(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').includes(text),
-  );
+  return processesWithEnvironment(name, value).filter((pid) => {
+    const command = commandOf(pid);
+    return command.includes(text) && command !== commandOf(parentOf(pid));
+  });
+}
+
+function commandOf(pid: number): string {
+  return (read(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ');
 }
 
 export function parentOf(pid: number): number {
