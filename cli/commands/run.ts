@@ -116,7 +116,9 @@ export function labelsOf(texts: readonly string[]): Record<string, string> {
     if (at < 1) throw new MeshError('usage', `--label "${text}" must be key=value`);
     if (text.startsWith('__proto__='))
       throw new MeshError('usage', '--label "__proto__" cannot be a name');
-    labels[text.slice(0, at)] = text.slice(at + 1);
+    const key = text.slice(0, at);
+    if (Object.hasOwn(labels, key)) throw new MeshError('usage', `--label "${key}" is given twice`);
+    labels[key] = text.slice(at + 1);
   }
   return labels;
 }

@@ -1,6 +1,7 @@
 /** What `doctor` looks at. Each check never rejects: what goes wrong is its finding. */
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
+import type { AgentFold } from '#protocol/fold/fleet-fold.ts';
 import { InfoReply } from '#protocol/messages/run/api.ts';
 import { toError } from '#protocol/messages/errors.ts';
 import type { Registration } from '#protocol/messages/agent/host.ts';
@@ -12,6 +13,7 @@ import { compareStreams, STREAMS, streamConfigs } from '#protocol/nats/streams/s
 import type { MeshFile } from '#protocol/runtime/local-mesh.ts';
 import { makeFolder } from '#protocol/runtime/make-folder.ts';
 import { deadParts } from '../mesh/supervise.ts';
+import { cordonText } from '../output/explain-text.ts';
 import { bytes, duration, plural } from '../output/format.ts';
 import { readFleet } from '../runs/fleet.ts';
 import { bad, ok, type Check } from './check.ts';
@@ -137,10 +139,17 @@ export async function checkAgents(connection: MeshConnection): Promise<Check[]> 
     if (at === null) return [];
     return [
       rungCheck(name, at),
+      ...cordonChecks(name, agent),
       ...gpuChecks(name, at),
       ok('log', `agent ${agent.agent}: ${at.logFile}`),
     ];
   });
+}
+
+function cordonChecks(name: string, { agent, cordon }: AgentFold): Check[] {
+  if (cordon === null) return [];
+  const detail = `nothing new is started there: ${cordonText(cordon)}`;
+  return [bad('warn', name, { detail, advice: `benchmesh uncordon ${agent} when it is well` })];
 }
 
 /** The rung is fine if it proves; why there is no better one is told of each. Pure. */

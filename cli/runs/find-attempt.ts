@@ -48,8 +48,17 @@ function rankOf({ ref, attempt }: Asked, rank: number): Asked {
     return { ref: { ...ref, rank, ...(since === 0 ? {} : { since }) }, attempt: own };
   }
   const name = `attempt ${ref.n} of ${ref.run}/${ref.task}`;
-  const has = attempt.gang === undefined ? 'is on one host only' : `has no rank ${rank} (yet)`;
-  throw new MeshError('not_found', `${name} ${has}`);
+  throw new MeshError('not_found', `${name} ${whyNobody(attempt, rank)}`);
+}
+
+function whyNobody({ gang, state }: AttemptFold, rank: number): string {
+  if (gang === undefined) return 'is on one host only';
+  if (rank >= gang.hosts) return `has no rank ${rank}: its ranks are 0 to ${gang.hosts - 1}`;
+  const lost = gang.replaced?.findLast((one) => one.rank === rank);
+  if (lost === undefined) return `has no rank ${rank} yet`;
+  const found = state === 'exited' ? 'no other host was found' : 'another host is looked for';
+  const next = lost.by === null ? found : `agent ${lost.by} begins it anew`;
+  return `has no rank ${rank} now: agent ${lost.agent} was lost, and ${next}`;
 }
 
 /** A run of one task needs no task to be named. */

@@ -53,7 +53,7 @@ export type GangForm = z.infer<typeof GangForm>;
 export function gangOf(form: GangForm): GangRules {
   const { barriers, port, ramp, onRankLost } = form;
   return {
-    ...(barriers === undefined ? {} : { barriers: [...new Set(barriers)] }),
+    ...(barriers === undefined ? {} : { barriers }),
     ...(port === undefined ? {} : { port }),
     ...(ramp === undefined ? {} : { ramp: rampOf(ramp) }),
     ...(onRankLost === undefined || onRankLost === 'end'
@@ -75,11 +75,16 @@ export function checkGang(tree: Tree): Finding[] {
   const barriers = child(gang, 'barriers');
   const others = [...checkRamp(tree), ...checkRankLost(tree, gang)];
   if (barriers?.kind !== 'list') return others;
+  const named = new Set<unknown>();
   const unknown = barriers.items.flatMap((node, i) => {
-    if (node.kind !== 'scalar' || child(tree, String(node.value)) !== null) return [];
-    if (!BARRIERS.some((step) => step === node.value)) return [];
-    const message = `the suite has no step ${String(node.value)} to wait before`;
-    return [{ at: node.at, path: ['gang', 'barriers', i], message }];
+    if (node.kind !== 'scalar' || !BARRIERS.some((step) => step === node.value)) return [];
+    const path = ['gang', 'barriers', i];
+    const step = String(node.value);
+    if (named.has(step))
+      return [{ at: node.at, path, message: `step ${step} is named twice; remove it` }];
+    named.add(step);
+    if (child(tree, step) !== null) return [];
+    return [{ at: node.at, path, message: `the suite has no step ${step} to wait before` }];
   });
   return [...unknown, ...others];
 }

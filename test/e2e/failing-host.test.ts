@@ -34,6 +34,9 @@ it('is cordoned with the tasks that failed there; what is left passes elsewhere'
   await until(async () => (await agents()).includes('cordoned by coordinator'), 'a cordon', 60_000);
   expect(await agents()).toMatch(/sick +cordoned[^]*5 different tasks in a row failed there/);
   expect(await agents()).not.toMatch(/local-1 +cordoned/);
+  expect(await mesh.ok('doctor')).toMatch(
+    /warn +agent sick: nothing new is started there: it is cordoned by coordinator: 5 different/,
+  );
   const tasks = async (): Promise<TaskView[]> =>
     (await mesh.json<{ tasks: TaskView[] }>('tasks', run)).tasks;
   const waits = (await tasks()).findLast(({ state }) => state === 'pending')?.id ?? '';

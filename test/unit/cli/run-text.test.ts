@@ -238,7 +238,8 @@ describe('flags', () => {
 
   it('labels are key=value', () => {
     expect(labelsOf(['a=1', 'b=x=y'])).toEqual({ a: '1', b: 'x=y' });
-    expect(() => labelsOf(['nothing'])).toThrow(expect.objectContaining({ code: 'usage' }));
+    for (const wrong of [['nothing'], ['a=1', 'a=2']])
+      expect(() => labelsOf(wrong)).toThrow(expect.objectContaining({ code: 'usage' }));
   });
 
   it.each([

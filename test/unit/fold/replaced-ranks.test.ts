@@ -1,6 +1,7 @@
 /** A rank that begins anew on another host: the gang's one state does not go back, and both are kept apart. */
 import { describe, expect, it } from 'vitest';
 import { attemptsOf } from '#cli/logs/log-status.ts';
+import { attemptOf } from '#cli/runs/find-attempt.ts';
 import { styleFor } from '#cli/output/style.ts';
 import { taskLines } from '#cli/output/task-text.ts';
 import { taskValue } from '#cli/commands/show.ts';
@@ -94,6 +95,23 @@ describe('a gang of which a rank is replaced', () => {
     gang.say('c', 'attempt.progress', { elapsedMs: 5, progress: 0.1 });
     expect(gang.attempt()).toMatchObject(reached);
     expect(runView(gang.fold)?.current[0]?.agents).toEqual(['a', 'c']);
+  });
+
+  it('says of a rank that nobody has why that is', () => {
+    const gang = new Gang(['a']);
+    const asked = (rank: number): unknown =>
+      attemptOf(gang.fold, { run: RUN, task: gang.task, n: 1, rank });
+    expect(() => asked(2)).toThrow('has no rank 2: its ranks are 0 to 1');
+    expect(() => asked(1)).toThrow('has no rank 1 yet');
+    gang.accept('b', 1);
+    gang.lose();
+    expect(() => asked(1)).toThrow(
+      'no rank 1 now: agent b was lost, and another host is looked for',
+    );
+    gang.replace();
+    expect(() => asked(1)).toThrow('agent b was lost, and agent c begins it anew');
+    gang.accept('c', 1);
+    expect(asked(1)).toMatchObject({ attempt: { agent: 'c' }, ref: { rank: 1, since: 1 } });
   });
 
   it('ends with those that have a rank then; what the other says is kept beside', () => {

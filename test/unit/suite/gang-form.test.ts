@@ -122,6 +122,10 @@ describe('a task on several hosts', () => {
       '3:20: gang.barriers[0]: the suite has no step load to wait before',
     ],
     ['needs: { hosts: 2 }\ngang: { barriers: [teardown] }', '3:20: gang.barriers[0]: '],
+    [
+      'needs: { hosts: 2 }\ngang: { barriers: [run, run] }',
+      '3:25: gang.barriers[1]: step run is named twice; remove it',
+    ],
     ['needs: { hosts: 2 }\ngang: { port: 70000 }', '3:15: gang.port: '],
   ])('%s', (line, problem) => {
     expect(problemsOf(`run: [r]\n${line}`)).toEqual([expect.stringContaining(problem) as string]);
