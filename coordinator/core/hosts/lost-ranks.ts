@@ -14,7 +14,7 @@ import { mayReplace } from '../gangs/may-replace.ts';
 import { isStopped, keyOf, openOf } from '../../runs/run-reducer.ts';
 import type { OpenAttempt, RunEntry, TaskEntry } from '../../runs/run-state.ts';
 
-export const lostReason = (agent: string): string => `lost: agent ${agent} was not heard any more`;
+export const lostReason = (agent: string): string => `agent ${agent} was not heard any more`;
 
 /** Under a stop that nobody answers for it. */
 export function forgottenEnd(agent: string): AttemptEnd & { readonly outcome: 'stopped' } {

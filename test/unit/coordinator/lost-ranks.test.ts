@@ -13,7 +13,7 @@ import { messageOf } from './miniature-messages.ts';
 const LOST = {
   n: 1,
   class: 'lost',
-  reason: 'lost: agent a0 was not heard any more',
+  reason: 'agent a0 was not heard any more',
   avoid: 'a0',
   superseded: true,
 };

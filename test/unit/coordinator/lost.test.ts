@@ -99,7 +99,7 @@ describe('a lost host', () => {
       {
         n: 1,
         class: 'lost',
-        reason: 'lost: agent a0 was not heard any more',
+        reason: 'agent a0 was not heard any more',
         avoid: 'a0',
         superseded: true,
       },

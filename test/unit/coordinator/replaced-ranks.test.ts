@@ -173,8 +173,7 @@ describe('a rank whose host is lost', () => {
     expect(gang.said('task.retrying')).toMatchObject([
       {
         ...{ class: 'lost', avoid: 'a1', superseded: true, without: ['a1'] },
-        reason:
-          'lost: agent a1 was not heard any more, and no other host was found for its rank in time',
+        reason: 'agent a1 was not heard any more, and no other host was found for its rank in time',
       },
     ]);
     // One host was lost: that counts once.
