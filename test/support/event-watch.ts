@@ -1,6 +1,8 @@
 /** What passes a mesh while a test looks: every event as it is stored, and single messages as they are sent. */
 import type { EventRecord } from '#protocol/fold/record.ts';
 import { decode } from '#protocol/messages/envelope.ts';
+import { startsIn } from '#protocol/messages/run/starts.ts';
+import { filters } from '#protocol/messages/subjects.ts';
 import type { MeshConnection } from '#protocol/nats/connection.ts';
 import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { tail } from '#protocol/nats/streams/tail.ts';
@@ -66,17 +68,38 @@ function runIn(subject: string): string | null {
   return owner === 'agent' && task !== undefined ? second : null;
 }
 
-/** Subscribed when this resolves; `passed` resolves with the `count`th message on the subject. */
-export async function watchSubject(
+interface Watch {
+  readonly passed: Promise<void>;
+}
+
+/** Subscribed when this resolves; `passed` resolves with the first message on the subject. */
+export function watchSubject(connection: MeshConnection, subject: string): Promise<Watch> {
+  return watchFor(connection, { subject, count: 1, inOne: () => 1 });
+}
+
+/** `passed` resolves with the `count`th start, of any run, for any agent; one command gives several. */
+export function watchStarts(connection: MeshConnection, count: number): Promise<Watch> {
+  const inOne = (data: Uint8Array): number => {
+    const decoded = decode(data);
+    if (decoded.kind !== 'ok') throw new Error('nobody can read a start');
+    return startsIn(decoded.message).length;
+  };
+  return watchFor(connection, { subject: filters.startsOf('*'), count, inOne });
+}
+
+async function watchFor(
   { nats }: MeshConnection,
-  subject: string,
-  count = 1,
-): Promise<{ readonly passed: Promise<void> }> {
-  let left = count;
+  at: {
+    readonly subject: string;
+    readonly count: number;
+    readonly inOne: (data: Uint8Array) => number;
+  },
+): Promise<Watch> {
+  let left = at.count;
   const passed = new Promise<void>((settle) => {
-    const subscription = nats.subscribe(subject, {
-      callback: () => {
-        left -= 1;
+    const subscription = nats.subscribe(at.subject, {
+      callback: (_, { data }) => {
+        left -= at.inOne(data);
         if (left > 0) return;
         subscription.unsubscribe();
         settle();

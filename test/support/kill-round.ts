@@ -19,7 +19,7 @@ import { STREAMS } from '#protocol/nats/streams/stream-configs.ts';
 import { readAll } from '#protocol/nats/streams/tail.ts';
 import { FleetMesh } from '#test/bench/fleet/fleet-mesh.ts';
 import { parseFleetOptions } from '#test/bench/fleet/options.ts';
-import { watchEvents, watchSubject, type EventWatch } from './event-watch.ts';
+import { watchEvents, watchStarts, watchSubject, type EventWatch } from './event-watch.ts';
 import { processesMarked } from './processes.ts';
 import { startRealAgent, type RealAgent } from './real-agent.ts';
 import { taskEnds } from './task-ends.ts';
@@ -91,9 +91,7 @@ export class KillMesh {
     const { connection } = this.#fleet;
     await this.#fleet.reports();
     const starts = await Promise.all(
-      (kill.assignment ?? [1]).map((count) =>
-        watchSubject(connection, filters.startsOf('*'), count),
-      ),
+      (kill.assignment ?? [1]).map((count) => watchStarts(connection, count)),
     );
     const { run, submitMs } = await this.#submit(passingSuite(this.#tasks), kill.submit);
     for (const { passed } of starts) {
