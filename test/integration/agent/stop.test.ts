@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { MessageOf } from '#protocol/messages/envelope.ts';
 import { isAlive, identityOf } from '#protocol/runtime/process-identity.ts';
+import { isRunning } from '#test/support/processes.ts';
 import { until } from '#test/support/until.ts';
 import {
   attemptSpec,
@@ -147,7 +147,7 @@ test('a stop published while the agent is dead completes by itself when it is ba
 });
 
 test('what waits when the agent dies does not begin before it has read what came meanwhile', async () => {
-  const running = [1, 2].map(() => attemptSpec([step('echo ready; exec sleep 1')]));
+  const running = [1, 2].map(() => attemptSpec([step('echo $$; exec sleep 1')]));
   const waiting = attemptSpec([step('touch begun; exec sleep 600')]);
   const other = attemptSpec([step('true')], { run: '2026-01-02_03-04-05-othr' });
   for (const spec of [...running, waiting, other]) await mesh.startAttempt(spec);
@@ -156,7 +156,10 @@ test('what waits when the agent dies does not begin before it has read what came
   await mesh.wait('attempt.accepted', (_data, { subject }) => subject.includes(waiting.task));
   await mesh.kill(agent);
   await mesh.stop(RUN, null);
-  await pause(1_500); // the slots are free when it is back
+  for (const spec of running) {
+    const pid = Number((await mesh.log(spec)).both);
+    await until(() => !isRunning(pid), 'a slot that is free when it is back');
+  }
   await mesh.start(['--slots', '2']);
   expect((await mesh.exited(waiting)).data).toMatchObject({ outcome: 'stopped', steps: [] });
   expect(mesh.of(waiting, 'attempt.step_started')).toEqual([]);
